@@ -1,0 +1,112 @@
+"""boto3 clients, made when first needed, and what their errors mean.
+
+Everything about accounts, regions and endpoints is boto3's own (``AWS_*``). Its retries are switched off: there is
+one retry policy, ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, Unavailable
+from harvesters.retry import RetryPolicy, Transient
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+T = TypeVar("T")
+
+_REFUSED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_THROTTLED = {"RequestThrottled", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException", "RequestTimeout"}
+_CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
+
+
+@overload
+def client(service: Literal["s3"], connections: int = ...) -> S3Client: ...
+@overload
+def client(service: Literal["sqs"], connections: int = ...) -> SQSClient: ...
+def client(service: str, connections: int = 10) -> Any:
+    """A client of `service` with room for that many requests in flight.
+
+    Raises:
+        ConfigError: boto3 lacks a region, a profile or the like; the message says which.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    config = Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=10,
+        read_timeout=30,
+        max_pool_connections=connections,
+        parameter_validation=False,
+    )
+    try:
+        return boto3.client(service, config=config)  # type: ignore[call-overload]
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"AWS is not configured: {error} (set AWS_DEFAULT_REGION and the like)") from error
+
+
+def call(retry: RetryPolicy, what: str, send: Callable[[], T], unavailable: type[Unavailable] = Unavailable) -> T:
+    """What `send` returns, with the errors of boto3 turned into ours and the passing ones tried again.
+
+    A `ClientError` that means something to the caller (a missing key, a failed condition) is caught inside `send`.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    def attempt() -> T:
+        try:
+            return send()
+        except (BotoCoreError, ClientError) as error:
+            raise translate(error, what) from error
+
+    return retry.call(attempt, what, unavailable)
+
+
+def error_code(error: Exception) -> str:
+    """The service's own name of a `ClientError`, such as ``NoSuchKey``; SQS prefixes are stripped."""
+    response = getattr(error, "response", {})
+    return str(response.get("Error", {}).get("Code", "")).rpartition(".")[2]
+
+
+def translate(error: Exception, what: str) -> HarvestError | Transient:
+    """What an error of boto3 means for a run."""
+    from botocore import exceptions
+
+    configuration = (
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.CredentialRetrievalError,
+        exceptions.NoRegionError,
+        exceptions.ProfileNotFound,
+        exceptions.ParamValidationError,
+        exceptions.TokenRetrievalError,
+    )
+    if isinstance(error, configuration):
+        return ConfigError(f"{what}: AWS is not configured: {error}")
+    if not isinstance(error, exceptions.ClientError):
+        return Transient(f"no answer: {error}")
+    code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    message = str(error.response.get("Error", {}).get("Message", "")) or code
+    if code in _REFUSED or (status in (401, 403) and "Throttl" not in code):
+        clock = " The clock of this machine is off." if code in _CLOCK else ""
+        return CredentialsRefused(
+            f"{what}: refused ({code}: {message}).{clock} Check the AWS_* credentials and rights."
+        )
+    if code in _THROTTLED or "Throttl" in code or status >= 500:
+        return Transient(f"answered {status} {code}")
+    return ProtocolError(f"{what}: {code}: {message}")

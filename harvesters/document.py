@@ -1,0 +1,53 @@
+"""What every harvester yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+
+@dataclass(eq=False)
+class Document:
+    """One document on its way to a sink.
+
+    Attributes:
+        id: made from the source's own keys alone, so that running twice is harmless.
+        kind: what it is (``useractions``, ``meetings`` …); names the index and the dead letters' file.
+        timestamp: when it happened, UTC; decides the dated index.
+        body: JSON-able.
+        group: what a FIFO queue keeps in order; defaults to the kind.
+        revision: set when the source row has changed under its id since it was last delivered.
+    """
+
+    id: str
+    kind: str
+    timestamp: datetime
+    body: dict[str, Any]
+    group: str = ""
+    revision: str = ""
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The body as UTF-8 JSON.
+
+        Raises:
+            TypeError: the body holds what JSON in UTF-8 cannot, such as half of a surrogate pair.
+        """
+        return orjson.dumps(self.body)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sink says of a document: delivered, or dead with a reason."""
+
+    document: Document
+    reason: str = ""
+
+    @property
+    def delivered(self) -> bool:
+        """True unless there is a reason why it never can be."""
+        return not self.reason

@@ -1,0 +1,105 @@
+"""HTTP for sources: one session, one retry policy, and answers judged before they are believed.
+
+This is the one seam of a source: tests step in with a simulator's URL or another `requests` adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+
+from harvesters import __version__
+from harvesters.privacy import redact
+from harvesters.retry import RetryPolicy, Transient, parse_retry_after
+
+T = TypeVar("T")
+
+# Broken connections, in the shapes that requests gives them; anything else it raises is ours to mend.
+_BROKEN = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+
+class HttpSource:
+    """Sends requests to one source until an answer can be judged.
+
+    Args:
+        name: what the source is called in messages, such as ``Opencast at https://…``.
+        retry: how long and how often a request is tried again.
+        timeout: seconds to wait for a connection and for each part of an answer.
+    """
+
+    def __init__(self, name: str, retry: RetryPolicy, timeout: float = 60.0, connections: int = 8) -> None:
+        self.name = name
+        self.retry = retry
+        self.timeout = timeout
+        self.session = requests.Session()
+        self.session.headers["User-Agent"] = f"harvest/{__version__}"
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
+        self.session.mount("https://", adapter)
+        self.session.mount("http://", adapter)
+
+    def request(self, method: str, url: str, judge: Callable[[requests.Response], T], **arguments: Any) -> T:
+        """What `judge` makes of the answer.
+
+        `judge` raises `Transient` to have the request sent again, or a `HarvestError` to end the run. Redirects are
+        not followed: a login page is no answer.
+
+        Raises:
+            Unavailable: no answer that `judge` accepts came within the retry budget.
+        """
+
+        def attempt() -> T:
+            try:
+                with self.session.request(
+                    method, url, timeout=(min(10.0, self.timeout), self.timeout), allow_redirects=False, **arguments
+                ) as response:
+                    return judge(response)
+            except _BROKEN as error:
+                raise Transient(redact(_short(error))) from None
+
+        return self.retry.call(attempt, self.name)
+
+    def check_transient(self, response: requests.Response) -> None:
+        """Raise `Transient` for the statuses that pass by themselves: 429 and 5xx."""
+        if response.status_code == 429 or response.status_code >= 500:
+            wait = parse_retry_after(response.headers.get("Retry-After"), self.retry.clock.now())
+            raise Transient(f"answered {response.status_code} {response.reason or ''}".rstrip(), wait)
+
+
+def read_json(response: requests.Response) -> Any:
+    """The body as JSON; one that is cut off is worth another try."""
+    body = response.content
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return _lenient_json(body, error)
+
+
+def _lenient_json(body: bytes, error: orjson.JSONDecodeError) -> Any:
+    # Python's own reader takes what orjson does not (half a surrogate pair, NaN): one such row must not hide the page.
+    import json
+
+    try:
+        return json.loads(body.decode("utf-8", "replace"))
+    except ValueError:
+        raise Transient(f"sent JSON that cannot be read ({len(body)} bytes): {error}") from None
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"TLS failed: {error}"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the answer was cut off"
+    return f"connection failed: {error}"

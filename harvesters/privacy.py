@@ -1,0 +1,48 @@
+"""What must not be seen: secrets in anything that we print, log, raise or store."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+
+# Credentials in URLs and headers, whatever their value: ?auth=, access_token=, user:password@, Authorization: …
+_SHAPES = (
+    re.compile(
+        r"(?i)([?&;](?:auth|access_token|token|key|secret|password|X-Amz-Signature|X-Amz-Credential)=)[^&\s\"'<>]+"
+    ),
+    re.compile(r"(?i)(://)[^/\s:@\"']+:[^/\s@\"']+(?=@)"),
+    re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?:\w+ +)?[^\r\n]+"),
+    re.compile(r"(/inputs/)[^/\s]+"),
+)
+_known: set[str] = set()
+_pattern: re.Pattern[str] | None = None
+
+
+def protect(secrets: Iterable[str]) -> None:
+    """Have `redact` mask these values from now on, in the spellings in which they may turn up."""
+    global _pattern
+    for secret in secrets:
+        if len(secret) >= 3:  # masking one or two letters would mask half of every line
+            spellings = {secret, quote(secret, safe=""), quote_plus(secret), secret.encode("unicode_escape").decode()}
+            spellings.add(base64.b64encode(secret.encode()).decode())
+            _known.update(spellings)
+    if _known:
+        _pattern = re.compile("|".join(re.escape(value) for value in sorted(_known, key=len, reverse=True)))
+
+
+def protect_basic(user: str, password: str) -> None:
+    """Mask the password, and the Basic credentials that it makes with `user`."""
+    protect([password, base64.b64encode(f"{user}:{password}".encode()).decode()])
+
+
+def redact(text: str) -> str:
+    """`text` without secrets."""
+    if _pattern is not None:
+        text = _pattern.sub(MASK, text)
+    for shape in _SHAPES:
+        text = shape.sub(rf"\1{MASK}", text)
+    return text

@@ -1,0 +1,96 @@
+"""The one retry policy: of HTTP sources, S3, SQS, Elasticsearch and leases alike."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from harvesters.clock import Clock
+from harvesters.errors import Unavailable
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Transient(Exception):
+    """An attempt failed, another may not; `retry_after` is how many seconds the other side asks to be left alone."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Jittered exponential backoff within a budget of seconds, counted from the first attempt.
+
+    An attempt under way is never cut short; a new one starts only while budget is left. Where the other side said
+    when to come back, that is waited for instead, and if it lies beyond the budget the policy gives up at once.
+    """
+
+    clock: Clock
+    budget: float = 120.0
+    first: float = 0.5
+    cap: float = 20.0
+    jitter: Callable[[], float] = random.random
+
+    def call(self, attempt: Callable[[], T], what: str, unavailable: type[Unavailable] = Unavailable) -> T:
+        """The result of `attempt`, tried again as long as it raises `Transient`.
+
+        Raises:
+            Unavailable: (or the given subclass) the budget is used up; the message names `what` and the last reason.
+            Interrupted: the run was told to stop while waiting.
+        """
+        started = self.clock.monotonic()
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return attempt()
+            except Transient as error:
+                left = self.budget - (self.clock.monotonic() - started)
+                pause = self.pause(tries, error.retry_after)
+                if pause > left:
+                    asked = f", and asks to be left alone for {error.retry_after:.0f} s" if error.retry_after else ""
+                    raise unavailable(
+                        f"{what}: {error}{asked}; gave up after {tries} tries in {self.budget - left:.0f} s "
+                        f"(HARVEST_RETRY_BUDGET is {self.budget:.0f} s). Nothing is lost: run again when it answers."
+                    ) from error
+                log.info("%s: %s; trying again in %.1f s", what, error, pause)
+                self.clock.sleep(pause)
+
+    def pause(self, tries: int, retry_after: float | None) -> float:
+        """Seconds to wait after attempt number `tries`."""
+        if retry_after is not None:
+            return retry_after + self.jitter() * min(1.0, self.first)
+        ceiling = min(self.cap, self.first * 2.0 ** min(tries - 1, 30))
+        return ceiling * (0.5 + self.jitter() / 2)
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a ``Retry-After`` header: seconds, an HTTP date, or (Zoom) an ISO 8601 date.
+
+    None when it is absent or unreadable; never negative.
+    """
+    text = (text or "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+        return max(0.0, seconds) if seconds < 1e9 else None
+    except ValueError:
+        pass
+    for reader in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = reader(text)
+            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return max(0.0, (moment - now).total_seconds())
+        except (ValueError, TypeError, OverflowError):
+            continue
+    return None

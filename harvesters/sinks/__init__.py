@@ -1,0 +1,1 @@
+"""Where documents go: an SQS queue, a file, standard output, Elasticsearch; and the dead letters."""

@@ -1,0 +1,56 @@
+"""The contract of every sink; `tests/conformance/` runs the same tests over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from harvesters.document import Document, Outcome
+
+
+class Sink(Protocol):
+    """Takes documents and says of each what became of it."""
+
+    @property
+    def name(self) -> str:
+        """Where documents go, for people."""
+
+    @property
+    def durable(self) -> bool:
+        """True when `send` returns only after the other side has the documents for good.
+
+        A pipe is not durable: what its reader has not read yet may vanish, so a run into one commits at its end only.
+        """
+
+    def identity(self) -> tuple[str, bool]:
+        """What makes this output the same as in an earlier run, and whether it is certainly empty now."""
+
+    def send(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Deliver documents and return one outcome each, in any order.
+
+        Retries by itself what can be retried.
+
+        Raises:
+            SinkUnavailable: it gave up on documents that it might accept later.
+            ReaderGone: nobody reads the output any more.
+        """
+
+    def finish(self) -> None:
+        """Called once after the last `send` of a good run: what can still go wrong must go wrong here."""
+
+    def close(self) -> None:
+        """Let go of connections; called at the end of every run."""
+
+
+def encodable(documents: Iterable[Document]) -> tuple[list[Document], list[Outcome]]:
+    """Those documents that can be written as JSON, and the outcomes of those that cannot."""
+    good: list[Document] = []
+    dead: list[Outcome] = []
+    for document in documents:
+        try:
+            _ = document.encoded
+        except TypeError as error:
+            dead.append(Outcome(document, f"cannot be written as JSON: {error}"))
+        else:
+            good.append(document)
+    return good, dead

@@ -1,0 +1,1 @@
+"""What outlives a run: the checkpoint, the lease, the cache, and what was already delivered."""

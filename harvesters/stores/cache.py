@@ -1,0 +1,203 @@
+"""A cache with a time to live: Redis, or the process's own memory when there is no Redis.
+
+Two shapes are kept: plain values, and small hashes (a key with fields), which Redis packs tightly. Every call moves
+many keys in one round trip.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from cachetools import TLRUCache
+
+from harvesters.errors import ConfigError
+from harvesters.privacy import redact
+
+if TYPE_CHECKING:
+    import redis
+
+T = TypeVar("T")
+Hashes = Mapping[str, Mapping[str, bytes]]
+
+log = logging.getLogger(__name__)
+
+
+class Cache(Protocol):
+    """Values that may vanish at any time. Keys are prefixed by whoever uses it."""
+
+    @property
+    def volatile(self) -> bool:
+        """True when it ends with this process."""
+
+    def get(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The values of those `keys` that are there."""
+
+    def put(self, values: Mapping[str, bytes], ttl: float) -> None:
+        """Store values for `ttl` seconds."""
+
+    def get_fields(self, wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], bytes]:
+        """Of the hashes `wanted` (key to fields), the values that are there, by (key, field)."""
+
+    def put_fields(self, hashes: Hashes, ttl: float) -> None:
+        """Add fields to hashes; a hash lives `ttl` seconds from the last addition."""
+
+
+class MemoryCache:
+    """In this process, bounded in number of keys: what was used longest ago goes first."""
+
+    volatile = True
+
+    def __init__(self, size: int = 20_000, timer: Callable[[], float] = time.monotonic) -> None:
+        def expiry(_key: str, value: tuple[float, Any], now: float) -> float:
+            return now + value[0]
+
+        self._values: TLRUCache[str, tuple[float, Any]] = TLRUCache(size, ttu=expiry, timer=timer)
+
+    def get(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The values of those `keys` that are there."""
+        found = ((key, self._values.get(key)) for key in keys)
+        return {key: entry[1] for key, entry in found if entry is not None}
+
+    def put(self, values: Mapping[str, bytes], ttl: float) -> None:
+        """Store values for `ttl` seconds."""
+        for key, value in values.items():
+            self._values[key] = (ttl, value)
+
+    def get_fields(self, wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], bytes]:
+        """Of the hashes `wanted`, the values that are there."""
+        found: dict[tuple[str, str], bytes] = {}
+        for key, fields in wanted.items():
+            entry = self._values.get(key)
+            if entry is not None:
+                found.update({(key, field): entry[1][field] for field in fields if field in entry[1]})
+        return found
+
+    def put_fields(self, hashes: Hashes, ttl: float) -> None:
+        """Add fields to hashes."""
+        for key, fields in hashes.items():
+            entry = self._values.get(key)
+            self._values[key] = (ttl, {**(entry[1] if entry is not None else {}), **fields})
+
+
+class RedisCache:
+    """In Redis. Errors are redis-py's own; see `FallbackCache`.
+
+    Raises:
+        ConfigError: the URL is none.
+    """
+
+    volatile = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        if not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigError("REDIS_URL should read redis://[:password@]host:port/db, rediss://… or unix://…")
+
+    @cached_property
+    def _redis(self) -> redis.Redis:
+        import redis
+
+        try:
+            return redis.Redis.from_url(self.url, socket_connect_timeout=2, socket_timeout=5)
+        except ValueError as error:
+            raise ConfigError(f"REDIS_URL cannot be read: {redact(str(error))}") from error
+
+    def get(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The values of those `keys` that are there: one MGET."""
+        names = list(keys)
+        if not names:
+            return {}
+        values: Any = self._redis.mget(names)
+        return {key: value for key, value in zip(names, values, strict=True) if value is not None}
+
+    def put(self, values: Mapping[str, bytes], ttl: float) -> None:
+        """Store values for `ttl` seconds: one pipeline."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for key, value in values.items():
+                pipe.set(key, value, px=_milliseconds(ttl))
+            pipe.execute()
+
+    def get_fields(self, wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], bytes]:
+        """Of the hashes `wanted`, the values that are there: one pipeline of HMGET."""
+        asked = {key: list(fields) for key, fields in wanted.items()}
+        with self._redis.pipeline(transaction=False) as pipe:
+            for key, fields in asked.items():
+                pipe.hmget(key, fields)
+            answers: list[list[bytes | None]] = pipe.execute()
+        return {
+            (key, field): value
+            for (key, fields), values in zip(asked.items(), answers, strict=True)
+            for field, value in zip(fields, values, strict=True)
+            if value is not None
+        }
+
+    def put_fields(self, hashes: Hashes, ttl: float) -> None:
+        """Add fields to hashes: one pipeline of HSET and PEXPIRE."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for key, fields in hashes.items():
+                pipe.hset(key, items=[part for field in fields.items() for part in field])
+                pipe.pexpire(key, _milliseconds(ttl))
+            pipe.execute()
+
+
+class FallbackCache:
+    """Redis until it fails; then one warning, and memory for the rest of the run."""
+
+    def __init__(self, redis_cache: RedisCache, memory: MemoryCache | None = None) -> None:
+        self._cache: Cache = redis_cache
+        self._memory = memory if memory is not None else MemoryCache()
+        self._where = redact(redis_cache.url)
+
+    @property
+    def volatile(self) -> bool:
+        """True once Redis has failed."""
+        return self._cache.volatile
+
+    def get(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The values of those `keys` that are there."""
+        names = list(keys)
+        return self._either(lambda cache: cache.get(names))
+
+    def put(self, values: Mapping[str, bytes], ttl: float) -> None:
+        """Store values for `ttl` seconds."""
+        self._either(lambda cache: cache.put(values, ttl))
+
+    def get_fields(self, wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], bytes]:
+        """Of the hashes `wanted`, the values that are there."""
+        asked = {key: list(fields) for key, fields in wanted.items()}
+        return self._either(lambda cache: cache.get_fields(asked))
+
+    def put_fields(self, hashes: Hashes, ttl: float) -> None:
+        """Add fields to hashes."""
+        self._either(lambda cache: cache.put_fields(hashes, ttl))
+
+    def _either(self, use: Callable[[Cache], T]) -> T:
+        if self._cache is self._memory:
+            return use(self._memory)
+        import redis
+
+        try:
+            return use(self._cache)
+        except (redis.RedisError, OSError) as error:
+            if self._cache is not self._memory:  # several threads may fail at once
+                self._cache = self._memory
+                log.warning(
+                    "no Redis at %s (%s): going on with a cache in this process; documents that were delivered "
+                    "before may be delivered again, under the same id",
+                    self._where,
+                    redact(str(error)),
+                )
+            return use(self._memory)
+
+
+def open_cache(url: str) -> FallbackCache:
+    """The cache at `url`; connects when first used."""
+    return FallbackCache(RedisCache(url))
+
+
+def _milliseconds(ttl: float) -> int:
+    return max(1, int(ttl * 1000))

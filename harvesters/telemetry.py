@@ -1,0 +1,149 @@
+"""Logs, the run report and Loggly. Everything goes to standard error; standard output belongs to the data."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, TextIO
+
+import orjson
+
+from harvesters.privacy import redact
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+# These log whole requests, headers and bodies at DEBUG, which is where secrets are.
+_TALKATIVE = ("botocore", "boto3", "urllib3", "s3transfer", "elastic_transport", "elasticsearch", "requests")
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-02-13T09:30:00Z INFO message``, secrets masked."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line a record, and the traceback where there is one."""
+        when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return redact(f"{when} {record.levelname} {_message(self, record)}")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the record's own fields; secrets masked."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON."""
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _message(self, record),
+        }
+        entry.update(getattr(record, "fields", {}))
+        return redact(orjson.dumps(entry, default=str).decode())
+
+
+def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    message = record.getMessage()
+    if record.exc_info:
+        message += "\n" + formatter.formatException(record.exc_info)
+    return message
+
+
+class LogglyHandler(logging.Handler):
+    """Ships records to Loggly from a thread of its own; what Loggly does not take is dropped, never the run."""
+
+    def __init__(self, url: str, token: str, tags: str) -> None:
+        super().__init__()
+        names = ",".join(tag for tag in ("harvest", *tags.replace(" ", "").split(",")) if tag)
+        self._url = f"{url.rstrip('/')}/bulk/{token}/tag/{names}/"
+        self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
+        self._thread = threading.Thread(target=self._ship, name="loggly", daemon=True)
+        self._thread.start()
+        self.setFormatter(JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put the record in line; a full line drops it."""
+        if not record.name.startswith(_TALKATIVE):  # shipping logs makes such records: no echo
+            try:
+                self._lines.put_nowait(self.format(record))
+            except queue.Full:
+                return
+
+    def close(self) -> None:
+        """Send what is in line, for five seconds at most."""
+        self._lines.put(None)
+        self._thread.join(5)
+        super().close()
+
+    def _ship(self) -> None:
+        import requests
+
+        done = False
+        while not done:
+            lines = [self._lines.get()]
+            while len(lines) < 500 and not self._lines.empty():
+                lines.append(self._lines.get())
+            done = None in lines
+            body = "\n".join(line for line in lines if line is not None)
+            if body:
+                try:
+                    requests.post(self._url, data=body.encode(), headers={"Content-Type": "text/plain"}, timeout=5)
+                except requests.RequestException:
+                    continue
+
+
+def configure(level: str, style: str, stream: TextIO | None = None) -> None:
+    """Log to standard error (or `stream`) at `level`, as ``text`` or ``json``; replaces an earlier configuration."""
+    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    root = logging.getLogger()
+    for old in [*root.handlers]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    sys.excepthook = _log_bug
+
+
+def ship_to_loggly(url: str, token: str, tags: str) -> LogglyHandler:
+    """Send log events to Loggly too; close the handler at the end of the run."""
+    handler = LogglyHandler(url, token, tags)
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
+def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("harvesters").critical(
+        "this is a bug in harvest.py; please report it with the traceback", exc_info=(kind, error, trace)
+    )
+
+
+@dataclass
+class RunReport:
+    """The one line at the end of a run: what it covered, moved and cost."""
+
+    command: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def emit(self, outcome: str) -> None:
+        """Log it at INFO; `outcome` is ``done`` or what ended the run early."""
+        text = " ".join(f"{name}={_plain(value)}" for name, value in self.fields.items())
+        logging.getLogger("harvesters.report").info(
+            "%s %s: %s",
+            self.command,
+            outcome,
+            text,
+            extra={"fields": {"report": self.command, "outcome": outcome, **self.fields}},
+        )
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return "/".join(str(part) for part in value.values())
+    return f"{value:g}" if isinstance(value, float) else str(value)
