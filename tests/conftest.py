@@ -1,0 +1,94 @@
+"""What holds for every test: no network beyond this machine, none of the developer's settings, a state of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
+    aws,
+    elasticmq_server,
+    elasticmq_url,
+    elasticsearch_server,
+    elasticsearch_url,
+    moto_server,
+    redis_server,
+    redis_url,
+)
+
+_SETTINGS = (
+    *(
+        "AWS_",
+        "BANNER_",
+        "DEFAULT_INTERVAL",
+        "EPISODE_",
+        "ES_",
+        "FIREBASE_",
+        "GEOLITE_",
+        "HARVEST_",
+        "KAFKA_",
+        "LOGGLY_",
+    ),
+    *("MATTERHORN_", "MAX_START_END_SPAN", "OPENCAST_", "REDIS_URL", "S3_", "SQS_", "ZOOM_"),
+)
+_KEPT = {"ES_TEST_URL"}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting but a state directory of the test's own; boto3 finds no credentials, not even on a cloud machine."""
+    for name in os.environ:
+        if name.startswith(_SETTINGS) and name not in _KEPT:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HARVEST_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loopback_only() -> Iterator[None]:
+    """A connection to another machine fails the test, and a name that is not this machine's is not found."""
+    with pytest.MonkeyPatch.context() as patch:
+        for method in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, method, _guarded(getattr(socket.socket, method)))
+        patch.setattr(socket, "getaddrinfo", _local_names(socket.getaddrinfo))
+        yield
+
+
+def _guarded(connect: Any) -> Any:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            # Not an OSError: that would be taken for a fault of the network, and retried.
+            pytest.fail(f"the test reached for {address[0]}, which is not this machine")
+        return connect(self, address)
+
+    return guarded
+
+
+def _local_names(getaddrinfo: Any) -> Any:
+    def local(host: Any, *rest: Any, **named: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name and not _is_loopback(name) and not _is_address(name):
+            raise socket.gaierror(socket.EAI_NONAME, f"tests look up no names: {name}")
+        return getaddrinfo(host, *rest, **named)
+
+    return local
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
