@@ -38,11 +38,9 @@ Server = TypeVar("Server", bound=StandIn)
 def running(server: Server) -> Iterator[Server]:
     """`server`, started for the length of the block; skips or fails the test where the machine cannot run it."""
     try:
-        server.start()
+        yield server.start()
     except StandInMissing as missing:
         give_up(missing)
-    try:
-        yield server
     finally:
         server.close()
 
