@@ -161,7 +161,7 @@ class _Maker:
         return participant_uuid, zoom_id, email.partition("@")[0], email, user_id
 
     def bo_id(self, meeting: Meeting) -> str:
-        return base64.b64encode(f"breakout {meeting.id}"[:16].encode()).decode()
+        return base64.b64encode(f"breakout {meeting.id}".encode()).decode()
 
     def zoom_id(self) -> str:
         return base64.urlsafe_b64encode(self.random.randbytes(16)).decode().rstrip("=")
