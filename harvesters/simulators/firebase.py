@@ -243,9 +243,7 @@ class FirebaseSimulator(Simulator):
         value = _with_time(value, ms)
         with self._tree_lock:
             if method == "PATCH":
-                if not isinstance(value, dict):
-                    raise InvalidData("Invalid data; couldn't parse JSON object.")
-                children = {_keys(name): child for name, child in value.items()}
+                children = _named_children(value)
                 self._tree.patch(path, children)
                 self._streams.edited(path, list(children))
                 return None
@@ -264,6 +262,15 @@ def _keys(path: str) -> Path:
     for key in keys:
         check_key(key)
     return keys
+
+
+def _named_children(value: Any) -> dict[Path, Any]:
+    """What a PATCH with `value` replaces, by path below the node: a name may lead deeper, ``a/b``."""
+    if not isinstance(value, dict):
+        raise InvalidData("Invalid data; couldn't parse JSON object.")
+    if any(not name.strip("/") for name in value):
+        check_key("")
+    return {_keys(name): child for name, child in value.items()}
 
 
 def _decoded(path: str) -> Path:

@@ -20,6 +20,8 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPES = frozenset(
     {"https://www.googleapis.com/auth/userinfo.email", "https://www.googleapis.com/auth/firebase.database"}
 )
+GOOGLE_AUDIENCE = "https://oauth2.googleapis.com/token"
+"""What Google's own library signs for, wherever the token URI points."""
 _HOUR = 3600
 _TOO_LONG = (
     "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. "
@@ -108,7 +110,7 @@ class ServiceAccount:
     def _check(self, claims: Mapping[str, Any]) -> None:
         if claims.get("iss") != self.email:
             raise _Refused("invalid_grant", "Invalid grant: account not found")
-        if claims.get("aud") != self.token_uri:
+        if claims.get("aud") not in (self.token_uri, GOOGLE_AUDIENCE):
             raise _Refused("invalid_grant", "Invalid JWT: Failed audience check.")
         issued, expires, now = claims.get("iat"), claims.get("exp"), self._now()
         if not isinstance(issued, int | float) or not isinstance(expires, int | float):

@@ -1,7 +1,7 @@
 """The query parameters of the Realtime Database's REST interface: what they mean, and what it says to wrong ones.
 
-The texts that the facts (section 5) quote are the server's; for `limit…`, `timeout` and clashing bounds no text is
-known, there only the status is real.
+The texts that the facts (section 5) quote are the server's; for `limit…`, `timeout`, clashing bounds and bounds of
+`$key` that are no text none is known, there only the status is real.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The open event streams of a simulated Realtime Database: what each of them hears of an edit.
 
 Events as documented (facts: section 5): ``put`` and ``patch`` with path and data, ``keep-alive``, ``cancel``,
-``auth_revoked``. A stream begins with a ``put`` of the whole node at ``/``. None of this is locked: the simulator calls
-it while it holds the tree.
+``auth_revoked`` with a bare text (firebase-admin's SSE client compares it unquoted), all others with JSON. A stream
+begins with a ``put`` of the whole node at ``/``. Nothing here is locked: the simulator
+calls it while it holds the tree.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ class Streams:
 
 
 def _event(name: str, data: Any) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(data))
+    text = data.encode() if name == "auth_revoked" else orjson.dumps(data)
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), text)
 
 
 def _is_below(path: Path, above: Path) -> bool:

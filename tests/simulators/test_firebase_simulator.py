@@ -315,6 +315,14 @@ def test_data_that_cannot_be_stored_is_refused(firebase: FirebaseSimulator, body
     assert firebase.value() is None
 
 
+@pytest.mark.parametrize("body", [b"[1]", b"7", b'{"": 1}', b'{"/": 1}', b'{"a.b": 1, "c": 2}'])
+def test_a_patch_that_names_no_children_is_refused(firebase: FirebaseSimulator, body: bytes) -> None:
+    firebase.edit("/room", {"a": 1})
+    response = requests.patch(f"{firebase.url}/room.json?auth={SECRET}", data=body, timeout=10)
+    assert refusal(response).startswith("Invalid data;")
+    assert firebase.value("/room") == {"a": 1}
+
+
 def test_etags(firebase: FirebaseSimulator, get: Get) -> None:
     url = f"{firebase.url}/plain/a.json?auth={SECRET}"
     ask = {"X-Firebase-ETag": "true"}
