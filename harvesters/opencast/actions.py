@@ -1,0 +1,115 @@
+"""From an Opencast user action to a document: pure functions of the row and its episode."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from harvesters.document import Document
+from harvesters.opencast.jettison import as_dict, integer, text
+
+KIND = "useractions"
+_OMITTED = "-omitted-"  # what Opencast writes where log.ip, log.user or log.session is off
+
+
+class PoisonRow(Exception):
+    """A row that no document can be made of; the message is the reason."""
+
+
+def created(row: Any, zone: tzinfo) -> datetime:
+    """When the action happened, UTC.
+
+    Raises:
+        PoisonRow: the row does not say so.
+    """
+    try:
+        moment = datetime.fromisoformat(row["created"])
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        value = row.get("created") if isinstance(row, dict) else row
+        raise PoisonRow(f"'created' is no date: {value!r:.60}") from None
+
+
+def to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Document:
+    """The document of `row`, which happened at `moment`.
+
+    Raises:
+        PoisonRow: a field that the document needs is missing, or holds what it never should.
+    """
+    try:
+        return _to_document(row, moment, episode)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise PoisonRow(str(error)) from error
+
+
+def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Document:
+    action_id = integer(row.get("id"))
+    if action_id is None:
+        raise PoisonRow("'id' is missing")
+    mpid = text(row.get("mediapackageId"))
+    playing, live = _playing(row.get("isPlaying"))
+    session = _session(row)
+    body: dict[str, Any] = {
+        "action_id": action_id,
+        "timestamp": moment.isoformat(),
+        "mpid": mpid,
+        "session_id": session["session_id"],
+        "huid": session["huid"],
+        "useragent": session["useragent"],
+        **_addresses(session["ip"]),
+        "is_live": live,
+        "action": {
+            "type": text(row.get("type")),
+            "inpoint": integer(row.get("inpoint")),
+            "outpoint": integer(row.get("outpoint")),
+            "length": integer(row.get("length")),
+            "is_playing": playing,
+        },
+        "episode": episode,
+    }
+    return Document(id=str(action_id), kind=KIND, timestamp=moment, body=body, group=mpid or KIND)
+
+
+def _session(row: Any) -> dict[str, str | None]:
+    """Who it was: an object since Opencast 2, flat fields before. One shared ``-omitted-`` session is nobody's."""
+    found = row.get("sessionId")
+    source = found if isinstance(found, dict) else row
+    session_id = _shown(source.get("sessionId"))
+    return {
+        "session_id": session_id,
+        "huid": _shown(source.get("userId")) if session_id is not None else None,
+        "useragent": _shown(source.get("userAgent")),
+        "ip": _shown(source.get("userIp")),
+    }
+
+
+def _shown(value: Any) -> str | None:
+    shown = text(value)
+    return None if shown == _OMITTED else shown
+
+
+def _addresses(header: str | None) -> dict[str, str | None]:
+    """``X-Forwarded-For`` as Opencast stores it: the client first, then the proxies that it came through."""
+    addresses = [part.strip() for part in (header or "").split(",")]
+    named: dict[str, str | None] = {"ip": addresses[0] or None}
+    proxies = [address for address in addresses[1:] if address]
+    named.update({f"proxy{number}": address for number, address in enumerate(proxies, 1)})
+    return named
+
+
+def _playing(value: Any) -> tuple[bool, bool]:
+    """(is_playing, is_live): a boolean upstream; 0, 1, or 2 for live in DCE's fork."""
+    if value is None or value == "":
+        return False, False
+    if isinstance(value, bool) or str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true", False
+    number = integer(value) or 0
+    return number > 0, number == 2
+
+
+def mpid_of(row: Any) -> str | None:
+    """The media package that the action is about; None when it is about none that can be read."""
+    try:
+        return text(as_dict(row).get("mediapackageId"))
+    except ValueError:
+        return None

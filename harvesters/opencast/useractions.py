@@ -1,0 +1,148 @@
+"""The harvest of user actions: a window, read in the dialect that the server speaks, and mapped with its episodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from harvesters.document import Document
+from harvesters.opencast import actions
+from harvesters.opencast.bounds import DayTally, Second, seconds_to_ask, start_end
+from harvesters.opencast.client import OpencastClient
+from harvesters.opencast.dialect import Dialect, find_dialect, forget_dialect
+from harvesters.opencast.episodes import EpisodeLookup
+from harvesters.opencast.jettison import text
+from harvesters.opencast.reader import PlainTally, QueryReader
+from harvesters.pipeline import Page
+from harvesters.stores.cache import Cache
+from harvesters.timespan import Window, floor_second
+
+log = logging.getLogger(__name__)
+
+# A row this far outside of what was asked for was not looked for there: no clock or daylight saving explains it.
+_SLACK = timedelta(hours=2)
+_ENOUGH = 8  # rows in order before it is believed that they come in order
+
+
+class _IgnoresWindow(Exception):
+    """The server shows rows from outside of what ``start`` and ``end`` asked for."""
+
+
+@dataclass
+class UserActions:
+    """User actions of one Opencast.
+
+    Args:
+        zone: the server's (``OPENCAST_TIMEZONE``).
+        batch_size: actions a request.
+        wait: seconds between two requests.
+    """
+
+    client: OpencastClient
+    episodes: EpisodeLookup
+    cache: Cache
+    zone: ZoneInfo
+    batch_size: int = 1000
+    wait: float = 0.0
+    kind: str = actions.KIND
+
+    @property
+    def source(self) -> str:
+        """The engage host."""
+        return self.client.base_url
+
+    def pages(self, window: Window) -> Iterator[Page]:
+        """The actions of `window`."""
+        if window.empty:
+            return
+        reader = QueryReader(self.client, self.batch_size, self.wait)
+        dialect = find_dialect(self.client, self.cache, self.zone)
+        if dialect is Dialect.DCE:
+            try:
+                yield from self._by_start_and_end(reader, window)
+                return
+            except _IgnoresWindow:
+                log.warning("%s no longer honours start and end; finding out what it does", self.source)
+                forget_dialect(self.client, self.cache)
+                dialect = find_dialect(self.client, self.cache, self.zone)
+        if dialect is Dialect.STOCK:
+            yield from self._by_day(reader, window)
+
+    def row_id(self, row: Any) -> str:
+        """The action's id."""
+        try:
+            return text(row.get("id")) or ""
+        except (AttributeError, ValueError):
+            return ""
+
+    def documents(self, rows: Sequence[Any]) -> list[Document | str]:
+        """Map rows, with their episodes; the reason for each that cannot be mapped."""
+        episodes = self.episodes.find({mpid for row in rows if (mpid := actions.mpid_of(row)) is not None})
+        return [self._document(row, episodes) for row in rows]
+
+    def close(self) -> None:
+        """Drop look-ups that have not begun."""
+        self.episodes.close()
+
+    def _document(self, row: Any, episodes: dict[str, dict[str, Any]]) -> Document | str:
+        try:
+            moment = actions.created(row, self.zone)
+            return actions.to_document(row, moment, episodes.get(actions.mpid_of(row) or "", {}))
+        except actions.PoisonRow as error:
+            return str(error)
+
+    def _by_start_and_end(self, reader: QueryReader, window: Window) -> Iterator[Page]:
+        asked = Window(window.start - _SLACK, window.end + _SLACK)
+        latest: datetime | None = None
+        ordered, count = True, 0
+        for rows, total in reader.pages(start_end(window, self.zone), PlainTally()):
+            kept = []
+            for row in rows:
+                moment = self._moment(row)
+                if moment is None:
+                    kept.append(row)
+                    continue
+                if moment not in asked:
+                    raise _IgnoresWindow
+                if moment in window:
+                    kept.append(row)
+                ordered = ordered and (latest is None or moment >= latest)
+                latest = moment if latest is None else max(latest, moment)
+                count += 1
+            # Rows of the same second may be on the next page, so the second itself is not done.
+            safe = floor_second(latest) if ordered and latest is not None and count >= _ENOUGH else None
+            yield Page(kept, safe, total or 0)
+
+    def _by_day(self, reader: QueryReader, window: Window) -> Iterator[Page]:
+        for day, part in window.days(self.zone):
+            yield from self._one_day(reader, day, part)
+            yield Page([], part.end)
+
+    def _one_day(self, reader: QueryReader, day: date, part: Window) -> Iterator[Page]:
+        params = {"day": f"{day:%Y%m%d}"}
+        seconds = seconds_to_ask(day, part, self.zone)
+        if not seconds:
+            for rows, _ in reader.pages(params, DayTally()):
+                yield Page(self._within(rows, part))
+        for second in seconds:
+            for rows, _ in reader.everything(params, lambda second=second: self._wait_for(second)):  # type: ignore[misc]
+                yield Page(self._within(rows, part))
+
+    def _within(self, rows: list[Any], part: Window) -> list[Any]:
+        moments = ((row, self._moment(row)) for row in rows)
+        return [row for row, moment in moments if moment is None or moment in part]
+
+    def _wait_for(self, second: Second) -> None:
+        while (pause := second.wait(self.client.now())) > 0:
+            log.info("waiting %.1f s, because the day's edge shows at that second of a minute only", pause)
+            self.client.clock.sleep(pause)
+
+    def _moment(self, row: Any) -> datetime | None:
+        try:
+            return actions.created(row, self.zone)
+        except actions.PoisonRow:
+            return None  # kept: `documents` will say what is wrong with it

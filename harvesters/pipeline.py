@@ -1,0 +1,293 @@
+"""The one loop of every harvest: plan, fetch, map, deliver, commit.
+
+    pages ──► documents ──► sink ──► dead letters ──► delivered log ──► checkpoint
+    └──── one batch ahead ────┘
+
+A batch is fetched and mapped in a thread of its own while the one before is delivered; never more than two are in
+memory. The checkpoint moves only after everything before it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import orjson
+
+from harvesters.document import Document
+from harvesters.errors import Interrupted, RaceLost
+from harvesters.sinks.base import Sink
+from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
+from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.delivered import DeliveredLog, Mark
+from harvesters.stores.lease import Lease
+from harvesters.timespan import Window, floor_second, iso
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows of a source, each at most once in a run.
+
+    Attributes:
+        rows: as the source gave them, filtered to the window.
+        safe: every row before this instant is on this page or an earlier one; None when that cannot be told.
+        expected: how many rows the whole run will have, as far as the source says.
+    """
+
+    rows: Sequence[Any]
+    safe: datetime | None = None
+    expected: int = 0
+
+
+class Harvest(Protocol):
+    """What a harvester adds to the loop: where rows come from, and what becomes of each."""
+
+    @property
+    def kind(self) -> str:
+        """What its documents are."""
+
+    @property
+    def source(self) -> str:
+        """Where its rows come from, such as a base URL; part of what makes a row the same row."""
+
+    def pages(self, window: Window) -> Iterator[Page]:
+        """The rows of `window`, page by page."""
+
+    def row_id(self, row: Any) -> str:
+        """The id of a row's document; "" when the row does not say."""
+
+    def documents(self, rows: Sequence[Any]) -> list[Document | str]:
+        """One document for each row, or the reason why there can be none."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass
+class Counts:
+    """What a run moved."""
+
+    pages: int = 0
+    rows: int = 0
+    documents: int = 0
+    delivered: int = 0
+    duplicates: int = 0
+    dead: int = 0
+
+
+@dataclass
+class Progress:
+    """How a run moves the checkpoint: forward only, and only if it may.
+
+    Args:
+        store: None for a run that leaves the checkpoint alone.
+        value: the checkpoint as it was read; None when there is none yet.
+        etag: its tag.
+        lease: checked before each commit.
+    """
+
+    store: Checkpoint | None = None
+    lease: Lease | None = None
+    value: datetime | None = None
+    etag: str | None = None
+
+    def advance(self, moment: datetime) -> None:
+        """Commit the second that holds `moment`, if that is later than what is stored.
+
+        Raises:
+            RaceLost: the lease or the checkpoint is somebody else's now.
+        """
+        moment = floor_second(moment)
+        if self.store is None or (self.value is not None and moment <= self.value):
+            return
+        if self.lease is not None:
+            self.lease.check()
+        try:
+            self.etag = self.store.commit(moment, self.etag)
+        except RaceLost as error:
+            raise (self.lease.explain_race(error) if self.lease is not None else error) from error
+        self.value = moment
+        log.debug("checkpoint %s is now %s", self.store.name, iso(moment))
+
+
+@dataclass
+class _Batch:
+    documents: list[Document] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    raw: dict[Document, bytes] = field(default_factory=dict)
+    rows: int = 0
+    duplicates: int = 0
+    safe: datetime | None = None
+    expected: int = 0
+
+
+@dataclass
+class Pipeline:
+    """One run of one harvest into one sink.
+
+    Args:
+        delivered: what the sink already got; None for a range that is to be sent whole.
+        progress: moves the checkpoint.
+        stop: set to finish the batch in hand, commit, and raise `Interrupted`.
+    """
+
+    harvest: Harvest
+    sink: Sink
+    dead_letters: DeadLetters
+    budget: ErrorBudget
+    progress: Progress
+    delivered: DeliveredLog | None
+    stop: threading.Event
+    counts: Counts = field(default_factory=Counts)
+    _dead_marks: list[Mark] = field(default_factory=list)
+
+    def run(self, window: Window) -> Iterator[Counts]:
+        """Harvest `window`; yields the counts after each batch, and has committed its end when it is exhausted.
+
+        Raises:
+            HarvestError: as its subclasses say; whatever was committed stays so, and the rest is read again next time.
+        """
+        for batch in prefetch(self._batches(window), self.stop):
+            self._deliver(batch)
+            self.budget.check(max(self.counts.rows, batch.expected), self.dead_letters.name)
+            if self.sink.durable and batch.safe is not None:
+                self.progress.advance(min(batch.safe, window.end))
+            yield self.counts
+            if self.stop.is_set():
+                raise Interrupted("told to stop: finished the batch in hand; run the same command again to go on")
+        self.budget.check(self.counts.rows, self.dead_letters.name)
+        self.sink.finish()
+        if self.delivered is not None:
+            self.delivered.add_pending()
+            self.delivered.add(self._dead_marks)
+        self.progress.advance(window.end)
+
+    def _batches(self, window: Window) -> Iterator[_Batch]:
+        for page in self.harvest.pages(window):
+            yield self._prepare(page)
+
+    def _prepare(self, page: Page) -> _Batch:
+        """Drop what the sink already has, and map the rest."""
+        batch = _Batch(rows=len(page.rows), safe=page.safe, expected=page.expected)
+        rows: list[tuple[Any, Mark, bytes]] = []
+        for row in page.rows:
+            raw = _raw(row)
+            rows.append((row, Mark.of(self.harvest.row_id(row), raw), raw))
+        known: dict[str, bytes] = {}
+        if self.delivered is not None and rows:
+            known = self.delivered.known(mark.id for _, mark, _ in rows)
+            fresh = [item for item in rows if known.get(item[1].id) != item[1].digest]
+            batch.duplicates = len(rows) - len(fresh)
+            rows = fresh
+        made = self.harvest.documents([row for row, _, _ in rows])
+        for (row, mark, raw), document in zip(rows, made, strict=True):
+            if isinstance(document, str):
+                batch.letters.append(DeadLetter(self.harvest.kind, self.harvest.row_id(row), document, row))
+                self._dead_marks.append(mark)
+                continue
+            if mark.id in known or self._forgetful:
+                document.revision = mark.digest.hex()
+            batch.documents.append(document)
+            batch.marks[document.id] = mark
+            batch.raw[document] = raw
+        return batch
+
+    @property
+    def _forgetful(self) -> bool:
+        return self.delivered is None or self.delivered.cache.volatile
+
+    def _deliver(self, batch: _Batch) -> None:
+        outcomes = self.sink.send(batch.documents) if batch.documents else []
+        letters = list(batch.letters)
+        marks = []
+        for outcome in outcomes:
+            document = outcome.document
+            mark = batch.marks[document.id]
+            if outcome.delivered:
+                marks.append(mark)
+                continue
+            letters.append(DeadLetter(document.kind, document.id, outcome.reason, _parsed(batch.raw[document])))
+            self._dead_marks.append(mark)
+        if letters:
+            self.dead_letters.write(letters)
+            self.budget.spend(letters)
+            log.warning("%d rows went to the dead letters in %s", len(letters), self.dead_letters.name)
+        if self.delivered is not None:
+            (self.delivered.add if self.sink.durable else self.delivered.add_later)(marks)
+        self._count(batch, len(marks), len(letters))
+
+    def _count(self, batch: _Batch, delivered: int, dead: int) -> None:
+        self.counts.pages += 1
+        self.counts.rows += batch.rows
+        self.counts.documents += len(batch.documents)
+        self.counts.duplicates += batch.duplicates
+        self.counts.delivered += delivered
+        self.counts.dead += dead
+
+
+def prefetch(items: Iterable[T], stop: threading.Event) -> Iterator[T]:
+    """Iterate `items` in a thread, one ahead; ends with `Interrupted` when `stop` is set while waiting for the next."""
+    ready: queue.Queue[tuple[bool, Any]] = queue.Queue()
+    wanted = threading.Semaphore(1)  # the next item is begun when the one before is taken
+    closed = threading.Event()
+
+    def produce() -> None:
+        try:
+            iterator = iter(items)
+            while True:
+                wanted.acquire()
+                if closed.is_set():
+                    return
+                ready.put((True, next(iterator)))
+        except StopIteration:
+            ready.put((False, None))
+        except BaseException as error:
+            ready.put((False, error))
+
+    threading.Thread(target=produce, name="fetch", daemon=True).start()
+    try:
+        while True:
+            good, item = _next(ready, stop)
+            if not good:
+                if item is not None:
+                    raise item
+                return
+            wanted.release()
+            yield item
+    finally:
+        closed.set()
+        wanted.release()
+
+
+def _next(ready: queue.Queue[tuple[bool, Any]], stop: threading.Event) -> tuple[bool, Any]:
+    while True:
+        try:
+            return ready.get(timeout=0.2)
+        except queue.Empty:
+            if stop.is_set():
+                raise Interrupted("told to stop while fetching; run the same command again to go on") from None
+
+
+def _raw(row: Any) -> bytes:
+    """The row in one spelling, whatever the order of its keys."""
+    try:
+        return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return repr(row).encode("utf-8", "backslashreplace")
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return raw.decode("utf-8", "replace")
