@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -41,11 +41,13 @@ class Page:
         rows: as the source gave them, filtered to the window.
         safe: every row before this instant is on this page or an earlier one; None when that cannot be told.
         expected: how many rows the whole run will have, as far as the source says.
+        requests: how many it took; 0 for a page that only says what is safe now.
     """
 
     rows: Sequence[Any]
     safe: datetime | None = None
     expected: int = 0
+    requests: int = 1
 
 
 class Harvest(Protocol):
@@ -68,6 +70,9 @@ class Harvest(Protocol):
     def documents(self, rows: Sequence[Any]) -> list[Document | str]:
         """One document for each row, or the reason why there can be none."""
 
+    def report(self) -> dict[str, Any]:
+        """What the run report should say beyond the counts."""
+
     def close(self) -> None:
         """Let go of connections."""
 
@@ -82,6 +87,7 @@ class Counts:
     delivered: int = 0
     duplicates: int = 0
     dead: int = 0
+    fraction: float = 0.0  # of the window, as far as that can be told
 
 
 @dataclass
@@ -125,10 +131,8 @@ class _Batch:
     letters: list[DeadLetter] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
     raw: dict[Document, bytes] = field(default_factory=dict)
-    rows: int = 0
     duplicates: int = 0
-    safe: datetime | None = None
-    expected: int = 0
+    page: Page = Page(())
 
 
 @dataclass
@@ -151,18 +155,20 @@ class Pipeline:
     counts: Counts = field(default_factory=Counts)
     _dead_marks: list[Mark] = field(default_factory=list)
 
-    def run(self, window: Window) -> Iterator[Counts]:
-        """Harvest `window`; yields the counts after each batch, and has committed its end when it is exhausted.
+    def run(self, window: Window, watch: Callable[[Counts], None] = lambda counts: None) -> None:
+        """Harvest `window` and commit its end; `watch` is called with the counts after each batch.
 
         Raises:
             HarvestError: as its subclasses say; whatever was committed stays so, and the rest is read again next time.
         """
         for batch in prefetch(self._batches(window), self.stop):
             self._deliver(batch)
-            self.budget.check(max(self.counts.rows, batch.expected), self.dead_letters.name)
-            if self.sink.durable and batch.safe is not None:
-                self.progress.advance(min(batch.safe, window.end))
-            yield self.counts
+            self.budget.check(max(self.counts.rows, batch.page.expected), self.dead_letters.name)
+            safe = batch.page.safe
+            if self.sink.durable and safe is not None:
+                self.progress.advance(min(safe, window.end))
+            self._measure(batch.page, window)
+            watch(self.counts)
             if self.stop.is_set():
                 raise Interrupted("told to stop: finished the batch in hand; run the same command again to go on")
         self.budget.check(self.counts.rows, self.dead_letters.name)
@@ -178,7 +184,7 @@ class Pipeline:
 
     def _prepare(self, page: Page) -> _Batch:
         """Drop what the sink already has, and map the rest."""
-        batch = _Batch(rows=len(page.rows), safe=page.safe, expected=page.expected)
+        batch = _Batch(page=page)
         rows: list[tuple[Any, Mark, bytes]] = []
         for row in page.rows:
             raw = _raw(row)
@@ -226,9 +232,14 @@ class Pipeline:
             (self.delivered.add if self.sink.durable else self.delivered.add_later)(marks)
         self._count(batch, len(marks), len(letters))
 
+    def _measure(self, page: Page, window: Window) -> None:
+        by_time = (page.safe - window.start).total_seconds() / window.seconds if page.safe is not None else 0.0
+        by_rows = self.counts.rows / page.expected if page.expected else 0.0
+        self.counts.fraction = min(1.0, max(self.counts.fraction, by_time, by_rows))
+
     def _count(self, batch: _Batch, delivered: int, dead: int) -> None:
-        self.counts.pages += 1
-        self.counts.rows += batch.rows
+        self.counts.pages += batch.page.requests
+        self.counts.rows += len(batch.page.rows)
         self.counts.documents += len(batch.documents)
         self.counts.duplicates += batch.duplicates
         self.counts.delivered += delivered

@@ -84,6 +84,10 @@ class UserActions:
         episodes = self.episodes.find({mpid for row in rows if (mpid := actions.mpid_of(row)) is not None})
         return [self._document(row, episodes) for row in rows]
 
+    def report(self) -> dict[str, Any]:
+        """How the episodes were found."""
+        return {"cache_hits": self.episodes.hits, "missing_episodes": self.episodes.missing}
+
     def close(self) -> None:
         """Drop look-ups that have not begun."""
         self.episodes.close()
@@ -120,7 +124,7 @@ class UserActions:
     def _by_day(self, reader: QueryReader, window: Window) -> Iterator[Page]:
         for day, part in window.days(self.zone):
             yield from self._one_day(reader, day, part)
-            yield Page([], part.end)
+            yield Page([], part.end, requests=0)
 
     def _one_day(self, reader: QueryReader, day: date, part: Window) -> Iterator[Page]:
         params = {"day": f"{day:%Y%m%d}"}

@@ -30,9 +30,9 @@ class S3Bucket:
         """The boto3 client, made when first needed."""
         return aws.client("s3")
 
-    def blob(self, key: str) -> S3Blob:
-        """The object called `key`."""
-        return S3Blob(self, key)
+    def blob(self, key: str, retry: RetryPolicy | None = None) -> S3Blob:
+        """The object called `key`; `retry` instead of the bucket's own policy."""
+        return S3Blob(self, key, retry if retry is not None else self.retry)
 
     def put(self, key: str, content: bytes, **condition: Any) -> str:
         """Write an object, making the bucket if it is missing; returns its tag. Conditions are boto3's."""
@@ -64,9 +64,10 @@ class S3Bucket:
 class S3Blob:
     """An object in S3."""
 
-    def __init__(self, bucket: S3Bucket, key: str) -> None:
+    def __init__(self, bucket: S3Bucket, key: str, retry: RetryPolicy) -> None:
         self.bucket = bucket
         self.key = key
+        self.retry = retry
 
     @property
     def name(self) -> str:
@@ -117,4 +118,4 @@ class S3Blob:
         raise Conflict(self.name)
 
     def _call(self, send: Callable[[], T]) -> T:
-        return aws.call(self.bucket.retry, self.name, send)
+        return aws.call(self.retry, self.name, send)

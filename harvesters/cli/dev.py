@@ -1,0 +1,86 @@
+"""``harvest.py dev``: the development environment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from harvesters.cli.main import LazyGroup
+
+
+@click.group(cls=LazyGroup, short_help="Development environment: simulators and local servers.")
+def dev() -> None:
+    """Development environment: simulators and local servers, all on loopback."""
+
+
+@dev.group()
+def simulate() -> None:
+    """Start a stand-in of a source, on loopback, until Ctrl-C."""
+
+
+@simulate.command("opencast")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--dialect",
+    type=click.Choice(["dce", "stock"]),
+    default="stock",
+    show_default=True,
+    help="Whether start and end are honoured (DCE's fork) or only day (every other Opencast).",
+)
+@click.option("--version", "version", type=int, default=16, show_default=True, help="Major version; decides the JSON.")
+@click.option("--timezone", default="UTC", show_default=True, help="The server's time zone.")
+@click.option("--user", default="matterhorn_system_account", show_default=True, help="User of its REST API.")
+@click.option("--password", default="CHANGE_ME", show_default=True, help="Password of that user.")
+@click.option("--actions", type=int, default=5000, show_default=True, help="User actions of the last day.")
+@click.option("--per-minute", type=int, default=60, show_default=True, help="User actions that keep coming.")
+@click.option("--latency", type=float, default=0.0, show_default=True, help="Seconds before each answer.")
+@click.option(
+    "--order",
+    type=click.Choice(["created", "id", "shuffled"]),
+    default="created",
+    show_default=True,
+    help="Order of rows; Opencast promises none.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the made-up data.")
+def simulate_opencast(
+    port: int,
+    dialect: str,
+    version: int,
+    timezone: str,
+    user: str,
+    password: str,
+    actions: int,
+    per_minute: int,
+    latency: float,
+    order: str,
+    seed: int,
+) -> None:
+    """An Opencast engage and admin node with made-up user actions, episodes and workflows.
+
+    \b
+    Example:
+      harvest.py dev simulate opencast --port 8080 --dialect stock
+    """
+    from harvesters.simulators.opencast import OpencastSimulator
+
+    simulator = OpencastSimulator(
+        port,
+        dialect=dialect,  # type: ignore[arg-type]
+        version=version,
+        timezone=timezone,
+        user=user,
+        password=password,
+        latency=latency,
+        order=order,  # type: ignore[arg-type]
+    )
+    now = datetime.now(UTC)
+    simulator.generate(actions=actions, episodes=40, start=now - timedelta(days=1), end=now, seed=seed)
+    if per_minute:
+        simulator.grow(per_minute=per_minute, seed=seed)
+    click.echo(f"Opencast {version} ({dialect}) at {simulator.url}")
+    click.echo(f"MATTERHORN_ENGAGE_HOST={simulator.url} MATTERHORN_REST_USER={user} MATTERHORN_REST_PASS={password}")
+    try:
+        simulator.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)

@@ -1,0 +1,193 @@
+"""What the commands share: options with their settings, and the parts of a run made from them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from harvesters import settings
+from harvesters.clock import SystemClock
+from harvesters.errors import ConfigError
+from harvesters.retry import RetryPolicy
+from harvesters.timespan import parse_moment
+
+if TYPE_CHECKING:
+    from harvesters.live import LiveHarvest, Plan
+    from harvesters.pipeline import Counts
+    from harvesters.sinks.base import Sink
+    from harvesters.sinks.deadletters import DeadLetters
+    from harvesters.stores.blob import Blob
+    from harvesters.stores.cache import Cache
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_FROM = 3600.0  # seconds of window from which on a progress bar is worth its line
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]
+    """``YYYYMMDDHHmmss`` or ISO 8601; without an offset in the time zone that the setting `zone_setting` names."""
+
+    name = "time"
+
+    def __init__(self, zone_setting: str) -> None:
+        self.zone_setting = zone_setting
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it, or fail as a usage error."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_moment(str(value), settings.timezone(self.zone_setting))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def setting_option(*names: str, setting: str, text: str = "", **arguments: Any) -> Callable[[Any], Any]:
+    """A click option whose unset value is setting `setting`'s; its help says so."""
+    found = next(entry for entry in settings.SETTINGS if entry.name == setting)
+    default = f"; default {found.default}" if found.default else ""
+    return click.option(*names, help=f"{text or found.help} [setting {setting}{default}]", **arguments)
+
+
+@dataclass
+class Runtime:
+    """The parts of a run, made from settings when they are first asked for."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        """The real clock; its waits end when the run is told to stop."""
+        return SystemClock(self.stop)
+
+    @cached_property
+    def retry(self) -> RetryPolicy:
+        """How requests are retried (``HARVEST_RETRY_BUDGET``)."""
+        return RetryPolicy(self.clock, settings.number("HARVEST_RETRY_BUDGET"))
+
+    @cached_property
+    def cache(self) -> Cache:
+        """Redis (``REDIS_URL``), or memory when it fails."""
+        from harvesters.privacy import protect
+        from harvesters.stores.cache import open_cache
+
+        url = settings.get("REDIS_URL")
+        password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+        protect([password])
+        return open_cache(url)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """Where dead letters go (``HARVEST_DEAD_LETTERS``)."""
+        from harvesters.sinks.deadletters import open_dead_letters
+
+        return open_dead_letters(settings.get("HARVEST_DEAD_LETTERS"), settings.state_dir(), self.retry)
+
+    def sink(self, output: str | None, queue: str | None) -> Sink:
+        """The sink of ``--output``: ``sqs``, ``-`` for standard output, or a file.
+
+        Raises:
+            ConfigError: it is ``sqs`` and no queue is named.
+        """
+        from harvesters.sinks.jsonl import FileSink, StdoutSink
+
+        if output in (None, "", "sqs"):
+            name = settings.get("SQS_QUEUE_NAME", queue)
+            if not name:
+                raise ConfigError(
+                    "SQS_QUEUE_NAME is not set: name the queue in .env or with -q/--queue-name, or give --output a "
+                    "file or - for standard output."
+                )
+            if name != "-":
+                from harvesters.sinks.sqs import SqsSink
+
+                return SqsSink(name, self.retry)
+            output = "-"
+        return StdoutSink() if output == "-" else FileSink(Path(str(output)))
+
+    def live_harvest(self, name: str, checkpoint: str, zone_setting: str, guarded: bool) -> LiveHarvest:
+        """A harvest whose checkpoint is called `checkpoint`, with the lease beside it."""
+        from harvesters.live import LiveHarvest
+        from harvesters.sinks.deadletters import ErrorBudget
+        from harvesters.stores.checkpoint import Checkpoint
+        from harvesters.stores.lease import Lease
+        from harvesters.timespan import SpanGuard
+
+        ttl = settings.number("HARVEST_LEASE_TTL", minimum=1)
+        limit = settings.optional_number("MAX_START_END_SPAN")
+        store, lease = self._blobs(checkpoint, ttl)
+        return LiveHarvest(
+            name=name,
+            clock=self.clock,
+            guard=SpanGuard(limit if guarded else None),
+            checkpoint=Checkpoint(store, settings.timezone(zone_setting)),
+            lease=Lease(lease, self.clock, ttl),
+            cache=self.cache,
+            dead_letters=self.dead_letters,
+            budget=ErrorBudget(*settings.error_budget()),
+            stop=self.stop,
+        )
+
+    def _blobs(self, name: str, ttl: float) -> tuple[Blob, Blob]:
+        """The checkpoint's blob and its lease's, in S3 or in files; the lease gives up before it expires."""
+        hasty = RetryPolicy(self.clock, min(self.retry.budget, ttl / 3))
+        if bucket_name := settings.get("S3_HARVEST_TS_BUCKET"):
+            from harvesters.stores.s3 import S3Bucket
+
+            bucket = S3Bucket(bucket_name, self.retry)
+            return bucket.blob(name), bucket.blob(f"{name}.lease", hasty)
+        from harvesters.stores.file import FileBlob
+
+        path = settings.state_dir() / quote(name, safe=" ")
+        return FileBlob(path), FileBlob(path.with_name(f"{path.name}.lease"))
+
+
+@contextmanager
+def running() -> Iterator[Runtime]:
+    """A `Runtime` whose run SIGTERM and Ctrl-C end after the batch in hand; a second one ends it at once."""
+    runtime = Runtime()
+
+    def stop(number: int, frame: object) -> None:
+        if runtime.stop.is_set():
+            raise KeyboardInterrupt
+        log.warning("%s: finishing the batch in hand (again: stop at once)", signal.Signals(number).name)
+        runtime.stop.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield runtime
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[Plan], Callable[[Counts], None]]]:
+    """Shows how far a run of more than an hour's window is, on a terminal only."""
+    bars: list[Any] = []
+
+    def on_plan(planned: Plan) -> Callable[[Counts], None]:
+        if planned.window.seconds <= _PROGRESS_FROM or not sys.stderr.isatty():
+            return lambda counts: None
+        bar = click.progressbar(length=1000, label="harvesting", file=sys.stderr)
+        bar.__enter__()
+        bars.append(bar)
+        return lambda counts: bar.update(int(counts.fraction * 1000) - bar.pos)
+
+    try:
+        yield on_plan
+    finally:
+        for bar in bars:
+            bar.__exit__(None, None, None)
