@@ -102,4 +102,13 @@ def _short(error: Exception) -> str:
         return f"TLS failed: {error}"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the answer was cut off"
-    return f"connection failed: {error}"
+    return f"connection failed: {_innermost(error)}"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What requests and urllib3 wrapped, layer by layer."""
+    while True:
+        inner = [part for part in (getattr(error, "reason", None), *error.args) if isinstance(part, BaseException)]
+        if not inner:
+            return error
+        error = inner[0]

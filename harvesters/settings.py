@@ -201,7 +201,7 @@ def load_env(path: Path | None = None) -> Path | None:
         if name.startswith(_PASSED_ON) and not os.environ[name]:
             del os.environ[name]
     chosen = path if path is not None else _default_env_file()
-    if not chosen.is_file():
+    if not chosen.exists():
         if path is None:
             return None
         raise ConfigError(f"--env-file {path}: there is no such file")

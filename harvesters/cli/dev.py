@@ -8,8 +8,12 @@ import click
 
 from harvesters.cli.main import LazyGroup
 
+_COMMANDS = {
+    "demo": ("harvesters.cli.demo", "demo", "Watch the main job at work on embedded servers."),
+}
 
-@click.group(cls=LazyGroup, short_help="Development environment: simulators and local servers.")
+
+@click.group(cls=LazyGroup, table=_COMMANDS, short_help="Development environment: simulators and local servers.")
 def dev() -> None:
     """Development environment: simulators and local servers, all on loopback."""
 

@@ -1,0 +1,150 @@
+"""``harvest.py dev demo``: the main job, start to end, on embedded servers; leaves nothing running or behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+if TYPE_CHECKING:
+    from harvesters.simulators.opencast import OpencastSimulator
+
+QUEUE = "harvest-demo-actions"
+USER, PASSWORD = "demo", "demo-password"
+
+
+@click.command(short_help="Watch the main job at work on embedded servers.")
+@click.option("--actions", type=click.IntRange(min=1), default=300, show_default=True, help="User actions to make up.")
+def demo(actions: int) -> None:
+    """Watch the main job at work on embedded servers: a simulated Opencast, local S3 and SQS, and Redis.
+
+    Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file.
+    """
+    from harvesters.standins.base import StandInMissing, child_environment
+    from harvesters.standins.moto import Moto
+    from harvesters.standins.redis import Redis
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harvest-demo-")))
+        _say("Starting a simulated Opencast, local S3 and SQS, and Redis on free loopback ports …")
+        aws = stack.enter_context(Moto())
+        servers: list[Moto | Redis] = [aws]
+        try:
+            servers.append(stack.enter_context(Redis()))
+        except StandInMissing as missing:
+            _say(f"Going on without Redis: {missing}")
+        simulator = stack.enter_context(_opencast(actions))
+        environment = child_environment(*servers) | {
+            "MATTERHORN_ENGAGE_HOST": simulator.url,
+            "MATTERHORN_REST_USER": USER,
+            "MATTERHORN_REST_PASS": PASSWORD,
+            "S3_HARVEST_TS_BUCKET": "harvest-demo-timestamps",
+            "S3_LAST_ACTION_TS_KEY": "last-action-timestamp",
+            "SQS_QUEUE_NAME": QUEUE,
+            "HARVEST_STATE_DIR": str(folder / "state"),
+        }
+        os.environ.update(servers[0].environment())
+        _first_and_second_run(environment, simulator)
+        queued = list(_received())
+        _into_a_file(environment, simulator, folder / "actions.jsonl", queued)
+    _next_steps()
+
+
+def _opencast(actions: int) -> OpencastSimulator:
+    from harvesters.simulators.opencast import OpencastSimulator
+
+    simulator = OpencastSimulator(dialect="dce", user=USER, password=PASSWORD)
+    now = datetime.now(UTC)
+    simulator.generate(actions=actions, episodes=40, start=now - timedelta(hours=1), end=now, seed=1)
+    return simulator
+
+
+def _first_and_second_run(environment: dict[str, str], simulator: OpencastSimulator) -> None:
+    _say("\nFirst run: there is no checkpoint yet, so it takes the last 60 minutes.")
+    _harvest(environment, "useractions", "--interval", "60")
+    _say("\nMeanwhile three more users press play …")
+    _three_more(simulator)
+    _say("\nSecond run: it goes on from the checkpoint in S3, reads the last minute again, and sends only what is new.")
+    _harvest(environment, "useractions")
+
+
+def _three_more(simulator: OpencastSimulator) -> None:
+    from harvesters.simulators.opencast import ActionRow
+
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=2)
+    for number in range(3):
+        session = {"sessionId": f"demo-session-{number}", "userId": f"{10000001 + number}", "userIp": "127.0.0.1"}
+        mpid = next(iter(simulator.episodes))
+        simulator.add(ActionRow(10_000_000_000 + number, mpid, session, 0, 0, "PLAY", True, now))
+
+
+def _into_a_file(
+    environment: dict[str, str],
+    simulator: OpencastSimulator,
+    path: Path,
+    queued: list[dict[str, object]],
+) -> None:
+    now = datetime.now(UTC)
+    _say("\nThird run: the same two hours once more, by hand and into a file, without touching the checkpoint.")
+    _harvest(
+        environment,
+        *("useractions", "--start", f"{now - timedelta(hours=2):%Y%m%d%H%M%S}", "--end", f"{now:%Y%m%d%H%M%S}"),
+        *("--no-update-last-ts", "--output", str(path)),
+    )
+    written = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    in_queue = sorted(str(document["action_id"]) for document in queued)
+    in_file = sorted(str(document["action_id"]) for document in written)
+    _say(f"\nThe queue holds {len(in_queue)} documents with {len(set(in_queue))} different ids.")
+    _say(f"The file holds {len(in_file)} documents with {len(set(in_file))} different ids.")
+    if in_queue != in_file:
+        raise click.ClickException("the queue and the file differ; please report this")
+    _say("Both hold every user action once.\n\nThree of them:")
+    for document in (written[0], written[len(written) // 2], written[-1]):
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _harvest(environment: dict[str, str], *arguments: str) -> None:
+    shown = " ".join(arguments)
+    _say(f"$ harvest.py {shown}")
+    command = [sys.executable, "-m", "harvesters", "--env-file", os.devnull, *arguments]
+    finished = subprocess.run(command, env=environment, check=False)
+    if finished.returncode:
+        raise click.ClickException(f"harvest.py {shown} ended with exit code {finished.returncode}")
+
+
+def _received() -> Iterator[dict[str, object]]:
+    """Everything in the queue, received as a consumer would."""
+    from harvesters import aws
+
+    client = aws.client("sqs")
+    url = client.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            yield orjson.loads(message["Body"])
+
+
+def _say(text: str) -> None:
+    sys.stdout.flush()
+    click.secho(text, bold=text.startswith("$") and not os.environ.get("NO_COLOR"))
+    sys.stdout.flush()
+
+
+def _next_steps() -> None:
+    _say(
+        "\nEverything is stopped again. What to try next:\n"
+        "  cp example.env .env                          fill in your Opencast, queue and bucket\n"
+        "  ./harvest.py useractions --interval 10 -o -  look at the last ten minutes, without a queue\n"
+        "  ./harvest.py useractions --help              all options\n"
+        "  ./harvest.py dev simulate opencast           a simulated Opencast that stays until Ctrl-C\n"
+        "and a line for your crontab:\n"
+        f"  */2 * * * * {Path.cwd() / 'harvest.py'} --log-level WARNING useractions"
+    )

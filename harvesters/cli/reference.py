@@ -1,0 +1,126 @@
+"""The generated parts of the documentation: commands and options from click, settings from `settings.py`.
+
+``make docs`` writes them into README.md and example.env; a test fails when they are out of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from harvesters.cli.main import cli
+from harvesters.settings import SETTINGS, Setting
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def commands(command: click.Command, path: str = "harvest.py") -> Iterator[tuple[str, click.Command]]:
+    """Every command below `command`, with the words that call it."""
+    context = click.Context(command, info_name=path)
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        if found is not None:
+            yield from commands(found, f"{path} {name}")
+
+
+def options_reference() -> str:
+    """Each command with its first line of help and a table of its options."""
+    parts = [_table("harvest.py", cli, "Before any command:")]
+    for path, command in commands(cli):
+        parts.append(_table(path, command, (command.help or "").split("\n\n")[0].strip()))
+    return "\n".join(parts)
+
+
+def _table(path: str, command: click.Command, text: str) -> str:
+    lines = [f"#### `{path}`", "", text, ""]
+    context = click.Context(command, info_name=path)
+    records = [
+        parameter.get_help_record(context) for parameter in command.params if isinstance(parameter, click.Option)
+    ]
+    if records:
+        lines += ["| option | meaning |", "|---|---|"]
+        for record in records:
+            if record is not None:
+                name, meaning = (part.replace("|", "\\|").replace("\n", " ") for part in record)
+                lines.append(f"| `{name}` | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def settings_reference() -> str:
+    """The table of all settings."""
+    lines = ["| setting | meaning | without it |", "|---|---|---|"]
+    for setting in SETTINGS:
+        without = f"`{setting.default}`" if setting.default else ""
+        without = "; ".join(part for part in (without, setting.without) if part)
+        lines.append(f"| `{setting.name}` | {setting.help} | {without} |")
+    lines.append("| `AWS_*`, `AWS_ENDPOINT_URL*` | boto3's own: credentials, region, endpoints. | boto3's defaults |")
+    return "\n".join(lines) + "\n"
+
+
+def example_env() -> str:
+    """A `.env` with every setting and a comment for each."""
+    lines = [
+        "# Copy this file to .env and fill in what you use. A flag wins over the environment, the environment over",
+        "# .env, and an empty value counts as unset. What has a value here is the default.",
+    ]
+    section = ""
+    for setting in SETTINGS:
+        if setting.section != section:
+            section = setting.section
+            lines += ["", f"# --- {section} ".ljust(79, "-")]
+        lines += ["", *_comment(setting), f"{setting.name}={setting.default}"]
+    lines += [
+        "",
+        "# --- AWS (boto3's own settings) ".ljust(79, "-"),
+        "",
+        "# Credentials and region; on EC2 and the like leave them to the instance's role.",
+        "AWS_DEFAULT_REGION=",
+        "AWS_ACCESS_KEY_ID=",
+        "AWS_SECRET_ACCESS_KEY=",
+        "# Another endpoint than AWS's, such as a local stand-in.",
+        "AWS_ENDPOINT_URL=",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(setting: Setting) -> Iterator[str]:
+    from textwrap import wrap
+
+    text = setting.help
+    if setting.without:
+        text += f" Without it: {setting.without}."
+    if setting.example:
+        text += f" Example: {setting.example}"
+    yield from (f"# {line}" for line in wrap(text, 100))
+
+
+def splice(text: str, name: str, content: str) -> str:
+    """`text` with what stands between the markers called `name` replaced."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    head, _, rest = text.partition(begin)
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise ValueError(f"the markers of {name} are missing")
+    return f"{head}{begin}\n\n{content}\n{end}{tail}"
+
+
+def readme(text: str) -> str:
+    """README.md with its generated parts made anew."""
+    return splice(splice(text, "options", options_reference()), "settings", settings_reference())
+
+
+def main() -> None:
+    """Write the generated parts."""
+    path = ROOT / "README.md"
+    path.write_text(readme(path.read_text()))
+    (ROOT / "example.env").write_text(example_env())
+
+
+if __name__ == "__main__":
+    main()
