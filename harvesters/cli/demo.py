@@ -28,6 +28,10 @@ def demo(actions: int) -> None:
     """Watch the main job at work on embedded servers: a simulated Opencast, local S3 and SQS, and Redis.
 
     Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file.
+
+    \b
+    Example:
+      harvest.py dev demo --actions 1000
     """
     from harvesters.standins.base import StandInMissing, child_environment
     from harvesters.standins.moto import Moto

@@ -1,0 +1,158 @@
+"""The root command: its options, its table of commands, its spellings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from harvesters import __version__
+from harvesters.cli import main
+from harvesters.cli.reference import commands
+from harvesters.simulators.opencast import OpencastSimulator
+from tests.cli.conftest import Command
+
+ROOT = Path(__file__).parent.parent.parent
+
+# What the user's documents show, in their spelling.
+SEED = {
+    ("useractions",): (
+        *("-s", "--start", "-e", "--end", "-w", "--wait", "-H", "--engage_host", "-u", "--user", "-p", "--password"),
+        *("-o", "--output", "-q", "--queue-name", "-b", "--batch-size", "-i", "--interval"),
+        "--disable-start-end-span-check",
+    ),
+}
+
+
+def find(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = main.cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"there is no command {' '.join(path)}"
+        command = found
+    return command
+
+
+@pytest.mark.parametrize("path", SEED, ids=" ".join)
+def test_every_command_and_option_of_the_users_documents_is_there(path: tuple[str, ...]) -> None:
+    spellings = {option for parameter in find(path).params for option in parameter.opts}
+    assert set(SEED[path]) <= spellings
+
+
+@pytest.mark.parametrize("option", ["--engage_host", "--engage-host"])
+@pytest.mark.parametrize("size", ["--batch-size", "--batch_size"])
+def test_hyphens_and_underscores_are_the_same(
+    harvest: Command, opencast: OpencastSimulator, option: str, size: str
+) -> None:
+    result = harvest(
+        *("useractions", option, opencast.url, size, "5", "-o", "-", "--no_update_last_ts", "-i", "10"),
+        env={"MATTERHORN_ENGAGE_HOST": ""},
+    )
+    assert result.code == 0
+    assert len(result.documents) == 10
+
+
+def test_the_table_of_commands_says_what_the_commands_say() -> None:
+    def check(group: click.Command) -> None:
+        if not isinstance(group, click.Group):
+            return
+        for name in group.list_commands(click.Context(group)):
+            command = group.get_command(click.Context(group), name)
+            assert command is not None
+            if isinstance(group, main.LazyGroup) and name in group.table:
+                assert group.table[name][2] == command.get_short_help_str(100)
+            check(command)
+
+    check(main.cli)
+
+
+def test_every_command_has_help_with_an_example(harvest: Command) -> None:
+    for path, command in commands(main.cli):
+        result = harvest(*path.split()[1:], "--help")
+        assert result.code == 0
+        assert "Usage: harvest.py" in result.out
+        assert "Example" in result.out or not command.params, f"{path} --help shows no example"
+
+
+def test_help_imports_no_client_library() -> None:
+    code = (
+        "import sys; from harvesters.cli import main; main.run(['--help']);"
+        "print([m for m in ('boto3','requests','redis','elasticsearch','orjson','jwt') if m in sys.modules])"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    heavy = set(json.loads(finished.stdout.splitlines()[-1].replace("'", '"')))
+    assert heavy <= {"orjson"}
+
+
+def test_version(harvest: Command) -> None:
+    assert __version__ in harvest("--version").out
+
+
+@pytest.mark.parametrize("arguments", [("--log-level", "loud"), ("--log-format", "xml"), ("useraction",), ("--what",)])
+def test_usage(harvest: Command, arguments: tuple[str, ...]) -> None:
+    result = harvest(*arguments, "useractions")
+    assert result.code == 2
+    assert "Usage" in result.err
+
+
+def test_no_command_at_all_shows_the_help(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main.run([]) == 2
+    assert "useractions" in capfd.readouterr().err
+
+
+class TestEnvFile:
+    def test_it_fills_what_the_environment_leaves_open(
+        self,
+        opencast: OpencastSimulator,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        file = tmp_path / "my.env"
+        file.write_text("MATTERHORN_REST_USER=api-user\nMATTERHORN_REST_PASS=wrong\nDEFAULT_INTERVAL=10\n")
+        monkeypatch.setenv("MATTERHORN_REST_USER", "")  # empty counts as unset
+        monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+        monkeypatch.setenv("DEFAULT_INTERVAL", "")
+        assert main.run(["--env-file", str(file), "useractions", "-o", "-"]) == 0
+        assert len(capfd.readouterr().out.splitlines()) == 10
+
+    def test_a_missing_one_is_a_configuration_error(self, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        assert main.run(["--env-file", str(tmp_path / "none"), "useractions"]) == 78
+        assert "--env-file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(harvest: Command, shell: str) -> None:
+    assert "_HARVEST_PY_COMPLETE" in harvest("completion", shell).out
+
+
+def test_a_bug_is_exit_1_with_a_traceback_and_no_secret() -> None:
+    code = (
+        "from harvesters.cli import main, useractions; from harvesters.privacy import protect\n"
+        "def broken(*a, **k): raise RuntimeError('saw hunter2-secret')\n"
+        "protect(['hunter2-secret']); main.settings.load_env = broken; main.main(['useractions'])"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert finished.returncode == 1
+    assert "this is a bug" in finished.stderr
+    assert "RuntimeError: saw ***" in finished.stderr
+    assert "hunter2" not in finished.stderr
+
+
+def test_harvest_py_in_the_checkout_is_the_same_command() -> None:
+    finished = subprocess.run(
+        [sys.executable, ROOT / "harvest.py", "--version"], capture_output=True, text=True, check=True
+    )
+    assert __version__ in finished.stdout
+
+
+def test_errors_are_records_of_the_json_log(harvest: Command) -> None:
+    result = harvest("--log-format", "json", "useractions", "-o", "-")
+    assert result.code == 78
+    record = json.loads(result.err.splitlines()[-1])
+    assert (record["level"], record["exit_code"]) == ("ERROR", 78)

@@ -1,0 +1,99 @@
+"""The documents say what the program does: generated parts are current, and nothing is missing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from harvesters.cli import reference
+from harvesters.cli.main import cli
+from harvesters.errors import Exit
+from harvesters.settings import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_generated_parts_are_current() -> None:
+    assert reference.readme(README) == README, "run make docs"
+    assert reference.example_env() == (ROOT / "example.env").read_text(), "run make docs"
+
+
+@pytest.mark.parametrize("path", [path for path, _ in reference.commands(cli)])
+def test_every_command_is_in_the_readme(path: str) -> None:
+    assert f"#### `{path}`" in README
+
+
+@pytest.mark.parametrize(("path", "command"), list(reference.commands(cli)), ids=lambda value: str(value))
+def test_every_option_is_in_the_readme(path: str, command: click.Command) -> None:
+    section = README.split(f"#### `{path}`")[1].split("####")[0]
+    for parameter in command.params:
+        for option in (*parameter.opts, *parameter.secondary_opts):
+            if option.startswith("-"):
+                assert re.search(rf"{re.escape(option)}\b", section), f"{path} {option}"
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_in_the_readme_and_in_example_env(setting: object) -> None:
+    name = getattr(setting, "name", "")
+    assert f"`{name}`" in README
+    lines = (ROOT / "example.env").read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"{name}="))
+    assert lines[place - 1].startswith("# "), f"{name} has no comment"
+
+
+def test_every_environment_variable_that_is_read_is_declared() -> None:
+    declared = {setting.name for setting in SETTINGS}
+    used = set()
+    for path in (ROOT / "harvesters").rglob("*.py"):
+        used |= set(
+            re.findall(
+                r"settings\.(?:get|require|number|optional_number|timezone|choice)\(\s*\"(\w+)\"", path.read_text()
+            )
+        )
+    assert used
+    assert used <= declared
+
+
+@pytest.mark.parametrize("code", list(Exit), ids=lambda code: code.name)
+def test_every_exit_code_is_in_the_readme(code: Exit) -> None:
+    assert f"| {int(code)} |" in README
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    section = (ROOT / "setup.cfg").read_text().split("install_requires =")[1].split("\n\n")[0]
+    for line in section.strip().splitlines():
+        name = re.match(r"\s*([A-Za-z0-9_.-]+)", line)
+        assert name is not None
+        assert name[1] in text, f"{name[1]} is not in docs/dependencies.md"
+
+
+def test_the_crontab_line_is_one(tmp_path: Path) -> None:
+    line = re.search(r"^\*/2 \* \* \* \* \S+/harvest\.py .*$", README, re.M)
+    assert line is not None
+    fields = line[0].split(maxsplit=5)
+    assert len(fields) == 6
+    words = fields[5].split()[1:]
+    assert cli.make_context("harvest.py", words, resilient_parsing=True)
+
+
+def test_shell_examples_of_the_readme_parse() -> None:
+    for block in re.findall(r"```sh\n(.*?)```", README, re.S):
+        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("./harvest.py"):
+                words = line.split("#")[0].split()[1:]
+                with cli.make_context("harvest.py", words) as context:
+                    name, found, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
+                    assert found is not None
+                    found.make_context(str(name), rest)
