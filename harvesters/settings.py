@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from harvesters.errors import ConfigError
 from harvesters.timespan import zone
 
 T = TypeVar("T")
+
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
 
 
 @dataclass(frozen=True)
@@ -303,7 +306,7 @@ def base_url(value: str, name: str) -> str:
     """
     from urllib.parse import urlsplit
 
-    text = value.strip().rstrip("/")
+    text = value.strip()
     if "://" not in text:
         host = text.rpartition("@")[2]
         bare = host.split("/")[0].rsplit(":", 1)[0] if not host.startswith("[") else host[1:].split("]")[0]
@@ -315,11 +318,11 @@ def base_url(value: str, name: str) -> str:
         good = False
     if not good or any(char.isspace() for char in text):
         raise ConfigError(f"{name}: this is no host, host:port or http(s) URL")
-    return text
+    return text.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
-    return host.lower() == "localhost" or host == "::1" or host.startswith("127.")
+    return host.lower() == "localhost" or host == "::1" or _LOOPBACK.fullmatch(host) is not None
 
 
 def _bounded(value: float, minimum: float) -> float:
