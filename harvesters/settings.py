@@ -316,8 +316,10 @@ def base_url(value: str, name: str) -> str:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
-    if not good or any(char.isspace() for char in text):
+    if not good or parts.query or parts.fragment or any(char.isspace() for char in text):
         raise ConfigError(f"{name}: this is no host, host:port or http(s) URL")
+    if parts.username or parts.password:
+        raise ConfigError(f"{name}: leave user and password out of the URL; they have settings of their own")
     return text.rstrip("/")
 
 
