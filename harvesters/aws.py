@@ -30,7 +30,14 @@ _REFUSED = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_THROTTLED = {"RequestThrottled", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException", "RequestTimeout"}
+_THROTTLED = {
+    "QueueDeletedRecently",  # its name is free again after a minute
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestTimeout",
+    "SlowDown",
+    "TooManyRequestsException",
+}
 _CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 
 

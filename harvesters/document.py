@@ -20,7 +20,8 @@ class Document:
         timestamp: when it happened, UTC; decides the dated index.
         body: JSON-able.
         group: what a FIFO queue keeps in order; defaults to the kind.
-        revision: set when the source row has changed under its id since it was last delivered.
+        mutable: its source row may change under its id, as an Opencast FOOTPRINT grows.
+        revision: tells versions of such a document apart, when an earlier one was or may have been delivered.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Document:
     timestamp: datetime
     body: dict[str, Any]
     group: str = ""
+    mutable: bool = False
     revision: str = ""
 
     @cached_property

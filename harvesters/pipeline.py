@@ -201,7 +201,7 @@ class Pipeline:
                 batch.letters.append(DeadLetter(self.harvest.kind, self.harvest.row_id(row), document, row))
                 self._dead_marks.append(mark)
                 continue
-            if mark.id in known or self._forgetful:
+            if mark.id in known or (document.mutable and self._forgetful):
                 document.revision = mark.digest.hex()
             batch.documents.append(document)
             batch.marks[document.id] = mark
@@ -210,6 +210,7 @@ class Pipeline:
 
     @property
     def _forgetful(self) -> bool:
+        """True when an earlier version may have been delivered without our knowing."""
         return self.delivered is None or self.delivered.cache.volatile
 
     def _deliver(self, batch: _Batch) -> None:

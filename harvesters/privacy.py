@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
@@ -14,9 +15,10 @@ _SHAPES = (
     re.compile(
         r"(?i)([?&;](?:auth|access_token|token|key|secret|password|X-Amz-Signature|X-Amz-Credential)=)[^&\s\"'<>]+"
     ),
-    re.compile(r"(?i)(://)[^/\s:@\"']+:[^/\s@\"']+(?=@)"),
+    re.compile(r"(?i)(://)[^/\s:@\"']*:[^/\s@\"']+(?=@)"),
     re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?:\w+ +)?[^\r\n]+"),
     re.compile(r"(/inputs/)[^/\s]+"),
+    re.compile(r"(/bulk/)[^/\s]+(?=/tag/)"),
 )
 _known: set[str] = set()
 _pattern: re.Pattern[str] | None = None
@@ -27,16 +29,21 @@ def protect(secrets: Iterable[str]) -> None:
     global _pattern
     for secret in secrets:
         if len(secret) >= 3:  # masking one or two letters would mask half of every line
-            spellings = {secret, quote(secret, safe=""), quote_plus(secret), secret.encode("unicode_escape").decode()}
-            spellings.add(base64.b64encode(secret.encode()).decode())
-            _known.update(spellings)
+            _known.update(_spellings(secret))
     if _known:
         _pattern = re.compile("|".join(re.escape(value) for value in sorted(_known, key=len, reverse=True)))
 
 
+def _spellings(secret: str) -> set[str]:
+    raw = secret.encode("utf-8", "surrogateescape")  # an environment variable may be no UTF-8
+    urls = {quote(raw, safe=""), quote_plus(raw)}
+    json_texts = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return {secret, *urls, *json_texts, repr(secret)[1:-1], repr(raw)[2:-1], base64.b64encode(raw).decode()}
+
+
 def protect_basic(user: str, password: str) -> None:
     """Mask the password, and the Basic credentials that it makes with `user`."""
-    protect([password, base64.b64encode(f"{user}:{password}".encode()).decode()])
+    protect([password, base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode()])
 
 
 def redact(text: str) -> str:

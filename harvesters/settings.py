@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from harvesters.errors import ConfigError
 from harvesters.timespan import zone
 
 T = TypeVar("T")
+
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
 
 
 @dataclass(frozen=True)
@@ -321,7 +324,7 @@ def base_url(value: str, name: str) -> str:
     """
     from urllib.parse import urlsplit
 
-    text = value.strip().rstrip("/")
+    text = value.strip()
     if "://" not in text:
         host = text.rpartition("@")[2]
         bare = host.split("/")[0].rsplit(":", 1)[0] if not host.startswith("[") else host[1:].split("]")[0]
@@ -331,13 +334,15 @@ def base_url(value: str, name: str) -> str:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
-    if not good or any(char.isspace() for char in text):
+    if not good or parts.query or parts.fragment or any(char.isspace() for char in text):
         raise ConfigError(f"{name}: this is no host, host:port or http(s) URL")
-    return text
+    if parts.username or parts.password:
+        raise ConfigError(f"{name}: leave user and password out of the URL; they have settings of their own")
+    return text.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
-    return host.lower() == "localhost" or host == "::1" or host.startswith("127.")
+    return host.lower() == "localhost" or host == "::1" or _LOOPBACK.fullmatch(host) is not None
 
 
 def _bounded(value: float, minimum: float) -> float:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import queue
 import sys
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
-import orjson
-
 from harvesters.privacy import redact
 
+_LAST_WORDS = 5.0  # seconds that the end of a run may wait for Loggly
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # These log whole requests, headers and bodies at DEBUG, which is where secrets are.
@@ -42,7 +45,18 @@ class JsonFormatter(logging.Formatter):
             "message": _message(self, record),
         }
         entry.update(getattr(record, "fields", {}))
-        return redact(orjson.dumps(entry, default=str).decode())
+        # Masked before it is written, so that it stays JSON; in ASCII, so that no sink or stream chokes on it.
+        return json.dumps(_masked(entry), separators=(",", ":"))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return redact(str(value))
 
 
 def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
@@ -74,8 +88,10 @@ class LogglyHandler(logging.Handler):
 
     def close(self) -> None:
         """Send what is in line, for five seconds at most."""
-        self._lines.put(None)
-        self._thread.join(5)
+        until = time.monotonic() + _LAST_WORDS
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=_LAST_WORDS)
+        self._thread.join(max(0.0, until - time.monotonic()))
         super().close()
 
     def _ship(self) -> None:

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from harvesters.errors import SpanRefused
 
-_COMPACT = re.compile(r"\d{14}")
-_CHECKPOINT = re.compile(r"(\d{14})(Z?)")
+_COMPACT = re.compile(r"(\d{14})(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+_NO_DATE = re.compile(r"\d{9}")  # `fromisoformat` takes the ninth digit for a separator, and reads some other time
+_CHECKPOINT = re.compile(r"\d{14}Z?", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -178,7 +179,7 @@ def day_window(day: date, zone: tzinfo) -> Window:
 
 
 def parse_moment(text: str, zone: tzinfo) -> datetime:
-    """Read ``YYYYMMDDHHmmss`` or ISO 8601; without an offset the time is `zone`'s. Returns UTC.
+    """Read ``YYYYMMDDHHmmss`` or ISO 8601; without an offset (or ``Z``) the time is `zone`'s. Returns UTC.
 
     A wall-clock time that happens twice (the end of daylight saving) means the first of the two; one that does not
     exist is read with the offset before the change, as `zoneinfo` does.
@@ -188,9 +189,10 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
     """
     text = text.strip()
     try:
-        if _COMPACT.fullmatch(text):
-            moment = datetime.strptime(text, "%Y%m%d%H%M%S")
-        elif len(text) < 8 or (text.isdigit() and len(text) != 8):
+        if compact := _COMPACT.fullmatch(text):
+            offset = compact[2] or ""
+            moment = datetime.strptime(compact[1] + offset, "%Y%m%d%H%M%S%z" if offset else "%Y%m%d%H%M%S")
+        elif len(text) < 8 or _NO_DATE.match(text):
             raise ValueError(text)
         else:
             moment = datetime.fromisoformat(text)
@@ -214,10 +216,9 @@ def parse_checkpoint(text: str, zone: tzinfo) -> datetime:
     Raises:
         ValueError: it is anything but 14 digits and an optional ``Z``.
     """
-    match = _CHECKPOINT.fullmatch(text.strip())
-    if match is None:
+    if _CHECKPOINT.fullmatch(text.strip()) is None:
         raise ValueError(f"{text[:40]!r} is no checkpoint; it should read YYYYMMDDHHmmssZ")
-    return parse_moment(match[1], UTC if match[2] else zone)
+    return parse_moment(text, zone)
 
 
 def floor_second(moment: datetime) -> datetime:

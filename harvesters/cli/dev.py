@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from harvesters.cli.main import LazyGroup
+
+if TYPE_CHECKING:
+    from harvesters.simulators.base import Fault
 
 _COMMANDS = {
     "demo": ("harvesters.cli.demo", "demo", "Watch the main job at work on embedded servers."),
@@ -47,6 +51,14 @@ def simulate() -> None:
     help="Order of rows; Opencast promises none.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the made-up data.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:TIMES[:AFTER]]",
+    help="Something that goes wrong TIMES times (1) after AFTER good requests (0): reset, truncate, cut, or a status "
+    "such as 503. Can be repeated.",
+)
 def simulate_opencast(
     port: int,
     dialect: str,
@@ -59,15 +71,17 @@ def simulate_opencast(
     latency: float,
     order: str,
     seed: int,
+    faults: tuple[str, ...],
 ) -> None:
     """An Opencast engage and admin node with made-up user actions, episodes and workflows.
 
     \b
     Example:
-      harvest.py dev simulate opencast --port 8080 --dialect stock
+      harvest.py dev simulate opencast --port 8080 --dialect stock --fault 503:3:10 --fault reset
     """
     from harvesters.simulators.opencast import OpencastSimulator
 
+    planned = [_fault(text) for text in faults]
     simulator = OpencastSimulator(
         port,
         dialect=dialect,  # type: ignore[arg-type]
@@ -78,6 +92,7 @@ def simulate_opencast(
         latency=latency,
         order=order,  # type: ignore[arg-type]
     )
+    simulator.faults.extend(planned)
     now = datetime.now(UTC)
     simulator.generate(actions=actions, episodes=40, start=now - timedelta(days=1), end=now, seed=seed)
     if per_minute:
@@ -88,3 +103,18 @@ def simulate_opencast(
         simulator.serve_forever()
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
+
+
+def _fault(text: str) -> Fault:
+    from harvesters.simulators.base import Fault, Response
+
+    kind, *numbers = text.split(":")
+    try:
+        times, after = (*map(int, numbers), *(1, 0)[len(numbers) :])
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not KIND[:TIMES[:AFTER]]", param_hint="--fault") from error
+    if kind.isdigit() and 400 <= int(kind) <= 599:
+        return Fault("status", times=times, after=after, response=Response(int(kind)))
+    if kind in ("reset", "truncate", "cut"):
+        return Fault(kind, times=times, after=after)
+    raise click.BadParameter(f"{kind!r} is neither reset, truncate, cut nor a status", param_hint="--fault")

@@ -9,6 +9,7 @@ from harvesters.document import Document
 from harvesters.opencast.jettison import as_dict, integer, text
 
 KIND = "useractions"
+_GROWS = "FOOTPRINT"  # Opencast lengthens the last one of a session instead of writing another
 _OMITTED = "-omitted-"  # what Opencast writes where log.ip, log.user or log.session is off
 
 
@@ -47,6 +48,7 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
     if action_id is None:
         raise PoisonRow("'id' is missing")
     mpid = text(row.get("mediapackageId"))
+    kind = text(row.get("type"))
     playing, live = _playing(row.get("isPlaying"))
     session = _session(row)
     body: dict[str, Any] = {
@@ -59,7 +61,7 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
         **_addresses(session["ip"]),
         "is_live": live,
         "action": {
-            "type": text(row.get("type")),
+            "type": kind,
             "inpoint": integer(row.get("inpoint")),
             "outpoint": integer(row.get("outpoint")),
             "length": integer(row.get("length")),
@@ -67,7 +69,14 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
         },
         "episode": episode,
     }
-    return Document(id=str(action_id), kind=KIND, timestamp=moment, body=body, group=mpid or KIND)
+    return Document(
+        id=str(action_id),
+        kind=KIND,
+        timestamp=moment,
+        body=body,
+        group=mpid or KIND,
+        mutable=kind == _GROWS,
+    )
 
 
 def _session(row: Any) -> dict[str, str | None]:

@@ -244,5 +244,11 @@ class _Handler(BaseHTTPRequestHandler):
             if close is not None:
                 close()
 
+    def handle_expect_100(self) -> bool:
+        """Go on at once: boto3 waits a second for an answer that stays in the buffer."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet: the journal has it."""

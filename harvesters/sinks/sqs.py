@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 10
 MAX_REQUEST_BYTES = 1024 * 1024  # of all bodies of a request, and of one message at most (since 2025; 256 KiB before)
 _RETENTION = 14 * 86_400  # the longest SQS offers: a consumer may be down over the holidays
+
+_NO_GROUP = re.compile(r"[^!-~]")  # what SQS does not take in the id of a group
 
 # The request is refused for what is in it: another try is refused as well, a part of it may not be.
 _TOO_MUCH = {"BatchRequestTooLong", "InvalidMessageContents", "InvalidParameterValue", "InvalidAttributeValue"}
@@ -157,7 +160,7 @@ class SqsSink:
             # id has to come with another.
             version = f"-{document.revision}" if document.revision else ""
             entry["MessageDeduplicationId"] = f"{document.id}{version}"
-            entry["MessageGroupId"] = document.group or document.kind
+            entry["MessageGroupId"] = _NO_GROUP.sub("_", document.group or document.kind)[:128]
         return entry
 
     def _queue(self) -> _Queue:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cachetools import TLRUCache
@@ -47,7 +48,10 @@ class Cache(Protocol):
 
 
 class MemoryCache:
-    """In this process, bounded in number of keys: what was used longest ago goes first."""
+    """In this process, bounded in number of keys: what was used longest ago goes first.
+
+    Safe to share: a page is mapped in one thread while the one before is marked as delivered in another.
+    """
 
     volatile = True
 
@@ -56,31 +60,36 @@ class MemoryCache:
             return now + value[0]
 
         self._values: TLRUCache[str, tuple[float, Any]] = TLRUCache(size, ttu=expiry, timer=timer)
+        self._lock = Lock()
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The values of those `keys` that are there."""
-        found = ((key, self._values.get(key)) for key in keys)
+        with self._lock:
+            found = [(key, self._values.get(key)) for key in keys]
         return {key: entry[1] for key, entry in found if entry is not None}
 
     def put(self, values: Mapping[str, bytes], ttl: float) -> None:
         """Store values for `ttl` seconds."""
-        for key, value in values.items():
-            self._values[key] = (ttl, value)
+        with self._lock:
+            for key, value in values.items():
+                self._values[key] = (ttl, value)
 
     def get_fields(self, wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], bytes]:
         """Of the hashes `wanted`, the values that are there."""
         found: dict[tuple[str, str], bytes] = {}
         for key, fields in wanted.items():
-            entry = self._values.get(key)
+            with self._lock:
+                entry = self._values.get(key)
             if entry is not None:
                 found.update({(key, field): entry[1][field] for field in fields if field in entry[1]})
         return found
 
     def put_fields(self, hashes: Hashes, ttl: float) -> None:
         """Add fields to hashes."""
-        for key, fields in hashes.items():
-            entry = self._values.get(key)
-            self._values[key] = (ttl, {**(entry[1] if entry is not None else {}), **fields})
+        with self._lock:
+            for key, fields in hashes.items():
+                entry = self._values.get(key)
+                self._values[key] = (ttl, {**(entry[1] if entry is not None else {}), **fields})
 
 
 class RedisCache:

@@ -87,10 +87,13 @@ class Holder:
         """
         try:
             data: dict[str, Any] = orjson.loads(content)
+            expires = datetime.fromisoformat(data["expires"])
+            if expires.tzinfo is None:
+                raise ValueError("the expiry has no time zone")
             return cls(
                 token=str(data["token"]),
                 owner=Process(**data["owner"]),
-                expires=datetime.fromisoformat(data["expires"]),
+                expires=expires,
                 generation=int(data["generation"]),
                 released=bool(data["released"]),
             )

@@ -1,0 +1,100 @@
+"""Secrets are masked in whatever spelling they turn up."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harvesters import privacy
+from harvesters.privacy import protect, protect_basic, redact
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test protects is no secret of the next."""
+    monkeypatch.setattr(privacy, "_known", set())
+    monkeypatch.setattr(privacy, "_pattern", None)
+
+
+SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=3, max_size=20)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SECRETS, st.sampled_from(["plain", "url", "form", "json", "orjson", "repr", "bytes", "base64"]))
+def test_a_known_secret_is_masked_in_every_spelling(secret: str, spelling: str) -> None:
+    privacy._known.clear()
+    protect([secret])
+    written = {
+        "plain": secret,
+        "url": quote(secret, safe=""),
+        "form": quote_plus(secret),
+        "json": json.dumps(secret)[1:-1],
+        "orjson": orjson.dumps(secret).decode()[1:-1],
+        "repr": repr(secret)[1:-1],
+        "bytes": repr(secret.encode())[2:-1],
+        "base64": base64.b64encode(secret.encode()).decode(),
+    }[spelling]
+    assert redact(f"(({written}))") == "((***))"
+
+
+def test_the_longest_secret_is_masked_first() -> None:
+    protect(["hush", "hush-hush-hush"])
+    assert redact("a hush-hush-hush b") == "a *** b"
+
+
+def test_too_short_a_secret_masks_nothing() -> None:
+    protect(["", "a"])
+    assert redact("a banana") == "a banana"
+
+
+def test_basic_credentials_are_masked() -> None:
+    protect_basic("user", "pass:word")
+    credentials = base64.b64encode(b"user:pass:word").decode()
+    assert redact(f"sent {credentials}") == "sent ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            "GET https://db.example/x.json?auth=s3cret&shallow=true",
+            "GET https://db.example/x.json?auth=***&shallow=true",
+        ),
+        ("https://h/?access_token=abc", "https://h/?access_token=***"),
+        ("https://h/?a=1&TOKEN=abc'", "https://h/?a=1&TOKEN=***'"),
+        ("https://h/k?X-Amz-Credential=A&X-Amz-Signature=B", "https://h/k?X-Amz-Credential=***&X-Amz-Signature=***"),
+        ("https://user:pw@host/path", "https://***@host/path"),
+        ("redis://:hunter2@cache:6379/0", "redis://***@cache:6379/0"),
+        ("rediss://me:p%40ss@cache/0", "rediss://***@cache/0"),
+        ("Authorization: Digest username=me, response=abc", "Authorization: ***"),
+        ("{'Authorization': 'Bearer abc.def'}", "{'Authorization': '***"),
+        ("authorization=Basic dXNlcjpwdw==", "authorization=***"),
+        (
+            "posting to https://logs-01.loggly.com/inputs/TOKEN-1/tag/x/",
+            "posting to https://logs-01.loggly.com/inputs/***/tag/x/",
+        ),
+        ("POST https://logs-01.loggly.com/bulk/TOKEN-1/tag/x/", "POST https://logs-01.loggly.com/bulk/***/tag/x/"),
+    ],
+)
+def test_credentials_are_known_by_their_shape(text: str, masked: str) -> None:
+    assert redact(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host:8443/usertracking/actions.json?limit=10&offset=0",
+        "http://127.0.0.1:8080/search/episode.json?id=a@b",
+        "s3://bucket/keys/of/mine",
+        "2026-02-13T09:30:00Z INFO harvesting 2026-02-13T09:28:00Z/2026-02-13T09:30:00Z",
+        "check MATTERHORN_REST_USER and MATTERHORN_REST_PASS",
+    ],
+)
+def test_what_is_no_secret_is_left_alone(text: str) -> None:
+    assert redact(text) == text

@@ -1,0 +1,229 @@
+"""Logs in both formats, redaction at every level, the run report, and Loggly."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from harvesters import privacy, telemetry
+from harvesters.privacy import protect
+from harvesters.simulators.base import Request, Response, Simulator
+from harvesters.telemetry import RunReport, configure, ship_to_loggly
+
+log = logging.getLogger("harvesters.test")
+
+
+@pytest.fixture(autouse=True)
+def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, hook = [*root.handlers], root.level, sys.excepthook
+    monkeypatch.setattr(privacy, "_known", set())
+    monkeypatch.setattr(privacy, "_pattern", None)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    sys.excepthook = hook
+
+
+def one_line(style: str, level: str = "DEBUG") -> io.StringIO:
+    stream = io.StringIO()
+    configure(level, style, stream)
+    return stream
+
+
+class TestFormats:
+    def test_text_is_time_level_and_message(self) -> None:
+        stream = one_line("text")
+        log.warning("%d rows", 3)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING 3 rows\n", stream.getvalue())
+
+    def test_json_is_one_object_a_line_with_the_records_own_fields(self) -> None:
+        stream = one_line("json")
+        log.info("three\nlines\n", extra={"fields": {"rows": 3, "window": {"start": "a"}}})
+        assert stream.getvalue().count("\n") == 1
+        entry = json.loads(stream.getvalue())
+        assert entry.pop("time").endswith("Z")
+        assert entry == {
+            "level": "INFO",
+            "logger": "harvesters.test",
+            "message": "three\nlines\n",
+            "rows": 3,
+            "window": {"start": "a"},
+        }
+
+    @pytest.mark.parametrize(
+        "odd", [{"a": "\ud83d"}, {"a": 2**70}, {"a": object()}, {"a": {"b": b"\xff"}}, {"a": float("nan")}]
+    )
+    def test_json_takes_what_is_none(self, odd: dict[str, object]) -> None:
+        stream = one_line("json")
+        log.info("lone \ud83d surrogate", extra={"fields": odd})
+        stream.getvalue().encode()
+        assert json.loads(stream.getvalue())["level"] == "INFO"
+
+    def test_less_than_the_level_is_not_logged(self) -> None:
+        stream = one_line("text", "WARNING")
+        log.info("no")
+        assert stream.getvalue() == ""
+
+    def test_a_second_configuration_replaces_the_first(self) -> None:
+        first, second = one_line("text"), one_line("text")
+        log.info("once")
+        assert first.getvalue() == ""
+        assert second.getvalue().count("once") == 1
+
+
+class TestRedaction:
+    @pytest.mark.parametrize("style", ["text", "json"])
+    @pytest.mark.parametrize("secret", ["hush-hush", 'quo"te\\d', "pässwörd", "line\nbreak"])
+    def test_no_secret_in_a_message_a_field_or_a_traceback(self, style: str, secret: str) -> None:
+        protect([secret])
+        stream = one_line(style)
+        log.info("the password is %s", secret, extra={"fields": {"where": f"https://u:{secret}@h", "deep": [secret]}})
+        try:
+            raise ValueError(secret)
+        except ValueError:
+            log.exception("failed")
+        text = stream.getvalue()
+        for line in text.splitlines() if style == "json" else []:
+            assert secret not in repr(json.loads(line))
+        assert secret not in text
+        assert json.dumps(secret)[1:-1] not in text
+        assert "***" in text
+
+    def test_json_stays_json_when_something_in_it_is_masked(self) -> None:
+        protect(["message"])  # a secret may be a word that the format itself uses
+        stream = one_line("json")
+        log.info("sent Authorization: Basic abc", extra={"fields": {"url": "https://h/?auth=x", "n": 1}})
+        entry = json.loads(stream.getvalue())
+        assert entry["message"] == "sent Authorization: ***"
+        assert entry["url"] == "https://h/?auth=***"
+        assert entry["n"] == 1
+
+    @pytest.mark.parametrize("name", ["urllib3.connectionpool", "botocore.endpoint", "elastic_transport.node", "boto3"])
+    def test_libraries_that_log_whole_requests_never_do_so(self, name: str) -> None:
+        stream = one_line("text", "DEBUG")
+        logging.getLogger(name).debug("Sending http request: headers {'x-token': 'hush'}")
+        logging.getLogger(name).info("body: hush")
+        assert stream.getvalue() == ""
+
+    def test_a_bug_is_logged_with_a_masked_traceback(self) -> None:
+        protect(["hush-hush"])
+        stream = one_line("text")
+        try:
+            raise RuntimeError("hush-hush")
+        except RuntimeError as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+        text = stream.getvalue()
+        assert "this is a bug" in text
+        assert "Traceback" in text
+        assert "RuntimeError: ***" in text
+        assert "hush-hush" not in text
+
+
+class TestRunReport:
+    def test_it_is_one_line_in_both_formats(self) -> None:
+        report = RunReport(
+            "useractions", {"window": {"start": "a", "end": "b"}, "rows": 3, "seconds": 1.5, "checkpoint": None}
+        )
+        text, structured = one_line("text"), None
+        report.emit("done")
+        assert text.getvalue().endswith("INFO useractions done: window=a/b rows=3 seconds=1.5 checkpoint=-\n")
+        structured = one_line("json")
+        report.emit("ended with 69")
+        entry = json.loads(structured.getvalue())
+        assert entry["report"] == "useractions"
+        assert entry["outcome"] == "ended with 69"
+        assert entry["window"] == {"start": "a", "end": "b"}
+        assert entry["checkpoint"] is None
+
+
+class Loggly(Simulator):
+    """Takes whatever is posted; may be told to hang."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def handle(self, request: Request) -> Response:
+        self.go_on.wait(30)
+        return Response.json({"response": "ok"})
+
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for request in list(self.requests) for line in request.body.decode().splitlines()]
+
+
+@pytest.fixture
+def loggly() -> Iterator[Loggly]:
+    with Loggly() as simulator:
+        yield simulator
+        simulator.go_on.set()
+
+
+class TestLoggly:
+    def test_events_arrive_as_json_under_the_tags_and_none_is_lost_at_the_end(self, loggly: Loggly) -> None:
+        one_line("text", "INFO")
+        handler = ship_to_loggly(loggly.url + "/", "the-token", "prod, blue")
+        for number in range(1200):
+            log.info("event %d", number, extra={"fields": {"number": number}})
+        handler.close()
+        assert [line["number"] for line in loggly.lines()] == list(range(1200))
+        assert {request.path for request in loggly.requests} == {"/bulk/the-token/tag/harvest,prod,blue/"}
+        assert all(request.headers["content-type"] == "text/plain" for request in loggly.requests)
+
+    def test_there_is_never_an_echo(self, loggly: Loggly) -> None:
+        one_line("text", "DEBUG")
+        logging.getLogger("urllib3").setLevel(logging.DEBUG)  # as if somebody had turned it on
+        handler = ship_to_loggly(loggly.url, "the-token", "")
+        log.info("once")
+        handler.close()
+        assert [line["message"] for line in loggly.lines()] == ["once"]
+
+    def test_secrets_are_masked_there_too(self, loggly: Loggly) -> None:
+        one_line("text", "INFO")
+        protect(["hush-hush"])
+        handler = ship_to_loggly(loggly.url, "the-token", "")
+        log.info("the password is hush-hush")
+        handler.close()
+        assert loggly.lines()[0]["message"] == "the password is ***"
+
+    def test_a_loggly_that_fails_costs_its_events_and_nothing_else(self, loggly: Loggly) -> None:
+        stream = one_line("text", "DEBUG")
+        loggly.fail("reset", times=1)
+        handler = ship_to_loggly(loggly.url, "the-token", "")
+        log.info("dropped")
+        handler.close()
+        assert "the-token" not in stream.getvalue()
+        assert stream.getvalue().count("\n") == 1
+        assert not logging.getLogger("urllib3").isEnabledFor(logging.INFO)
+
+    def test_the_run_does_not_wait_for_a_loggly_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        started = threading.Event()
+        never = threading.Event()
+
+        def hang(*_: object, **__: object) -> None:
+            started.set()
+            never.wait(30)
+
+        monkeypatch.setattr(requests, "post", hang)
+        monkeypatch.setattr(telemetry, "_LAST_WORDS", 0.05)
+        handler = ship_to_loggly("http://127.0.0.1:1", "the-token", "")
+        one_line("text", "INFO")
+        logging.getLogger().addHandler(handler)
+        log.info("first")
+        started.wait(10)
+        for _ in range(10_001):
+            handler.emit(logging.LogRecord("harvesters", logging.INFO, "", 0, "more than fits", None, None))
+        closing = threading.Thread(target=handler.close, daemon=True)
+        closing.start()
+        closing.join(20)
+        assert not closing.is_alive()
+        never.set()
