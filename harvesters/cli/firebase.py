@@ -15,9 +15,10 @@ from harvesters.cli.runtime import Runtime, setting_option
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
+    from harvesters.document import Document
     from harvesters.firebase.client import FirebaseClient
+    from harvesters.firebase.elastic import SearchIndex
     from harvesters.firebase.indices import Indices
-    from harvesters.firebase.mirror import Index
     from harvesters.firebase.scrub import Scrubber
     from harvesters.firebase.sentiment import Sentiment
     from harvesters.sinks.base import Sink
@@ -150,19 +151,26 @@ def bar(label: str) -> Iterator[Callable[[float, str], None]]:
         yield lambda fraction, text: shown.update(max(0, int(fraction * 1000) - shown.pos), text)
 
 
-def open_sink(runtime: Runtime, output: str, queue: str | None, indices: Indices) -> Sink:
-    """The sink of ``--output`` for events.
+def open_sink(
+    runtime: Runtime, output: str, queue: str | None, name: str, index_name: Callable[[Document], str]
+) -> Sink:
+    """The sink of ``--output``; in Elasticsearch documents go to indices behind the alias (or index) `name`.
 
     Raises:
         ConfigError: it is ``sqs`` and no queue is named.
     """
-    return runtime.sink(output, queue)
+    if output != "es":
+        return runtime.sink(output, queue)
+    from harvesters.firebase.elastic import IndexingSink
+    from harvesters.sinks.elastic import ElasticSink
+
+    index = open_index(runtime, name)
+    return IndexingSink(ElasticSink(index.client, index_name, fresh_pattern=f"{name}*"), index)
 
 
-def open_mirror_sink(runtime: Runtime, output: str, queue: str | None, index: str) -> Sink:
-    """The sink of ``--output`` for what goes to one index."""
-    return runtime.sink(output, queue)
+def open_index(runtime: Runtime, name: str) -> SearchIndex:
+    """What is in Elasticsearch behind `name`."""
+    from harvesters.firebase.elastic import SearchIndex
+    from harvesters.search.client import SearchClient
 
-
-def open_index(runtime: Runtime, name: str) -> Index:
-    raise NotImplementedError
+    return SearchIndex(SearchClient.from_settings(runtime.retry), name)

@@ -26,6 +26,7 @@ from harvesters.cli.runtime import Moment, running, setting_option
 
 if TYPE_CHECKING:
     from harvesters.firebase.documents import EventMapper
+    from harvesters.firebase.indices import Indices
     from harvesters.timespan import Window
 
 _ZONE = "FIREBASE_TIMEZONE"
@@ -55,8 +56,9 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
     with running() as runtime, bar("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
-        harvest = DumpHarvest(dump, _mapper(sentiment), batch_size)
-        sink = open_sink(runtime, output, queue_name, open_indices())
+        indices = open_indices()
+        harvest = DumpHarvest(dump, _mapper(sentiment, indices), batch_size)
+        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event)
         live = runtime.live_harvest("firebase load", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
         FirebaseRun(live).load(harvest, sink, lambda counts: show(dump.fraction, f"{counts.delivered:,} events"))
 
@@ -115,25 +117,26 @@ def events(
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
     with running() as runtime, bar("harvesting") as show:
         client = open_client(runtime, endpoint, key, credentials)
+        indices = open_indices()
         harvest = (FollowedEvents if follow else Events)(
             client,
             node_path(path),
-            _mapper(sentiment),
+            _mapper(sentiment, indices),
             lookback=settings.number("HARVEST_LOOKBACK"),
             span=_span(start, end, runtime.clock.now()),
             size=PageSize(page_size),
         )
-        sink = open_sink(runtime, output, queue_name, open_indices())
+        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event)
         live = runtime.live_harvest("firebase events", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
         FirebaseRun(live).events(
             harvest, sink, update_checkpoint, lambda counts: show(harvest.fraction, f"{counts.delivered:,} events")
         )
 
 
-def _mapper(sentiment: bool) -> EventMapper:
+def _mapper(sentiment: bool, indices: Indices) -> EventMapper:
     from harvesters.firebase.documents import EventMapper
 
-    return EventMapper(settings.timezone(_ZONE), open_scrubber(), maybe_sentiment(sentiment))
+    return EventMapper(settings.timezone(_ZONE), open_scrubber(), maybe_sentiment(sentiment), indices.events)
 
 
 def _span(start: datetime | None, end: datetime | None, now: datetime) -> Window | None:

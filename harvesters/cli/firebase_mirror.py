@@ -14,8 +14,8 @@ from harvesters.cli.firebase import (
     open_client,
     open_index,
     open_indices,
-    open_mirror_sink,
     open_scrubber,
+    open_sink,
     output_option,
     source_options,
 )
@@ -100,7 +100,7 @@ def _mirror(
             open_index(runtime, name) if sync else None,
             allow_empty,
         )
-        sink = open_mirror_sink(runtime, output, queue_name, name)
+        sink = open_sink(runtime, output, queue_name, name, lambda document: name)
         checkpoint = f"{settings.get('FIREBASE_CHECKPOINT')}-{what}"
         live = runtime.live_harvest(f"firebase {what}", checkpoint, "FIREBASE_TIMEZONE", guarded=False)
         FirebaseRun(live).mirror(mirror, sink, lambda counts: show(counts.fraction, f"{counts.delivered:,} {what}"))

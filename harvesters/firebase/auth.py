@@ -6,6 +6,7 @@ Facts: section 6.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,7 @@ class ServiceAccount:
     info: dict[str, Any]
     http: HttpSource
     _token: str = ""
-    _until: float = 0.0
+    _until: float = -math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -115,7 +116,7 @@ class ServiceAccount:
     def renew(self) -> bool:
         """Fetch a new token for the next request."""
         with self._lock:
-            self._until = 0.0
+            self._until = -math.inf
         return True
 
     def _fetch(self) -> None:

@@ -7,6 +7,7 @@ for what it holds. Facts: section 9.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ _OURS = frozenset({"hour", "weekday", "day_of_month", "day_of_year", "month", "y
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _AT_END = re.compile(r"-(\d{12,14})$", re.ASCII)  # group-reminder-<group>-<milliseconds>
 _LONG = 2**63
+_LONGEST_ID = 512
 
 Row = dict[str, Any]
 
@@ -69,7 +71,14 @@ class EventMapper:
             body.update(date_parts(moment, self.zone))
         if "sentiment" in row:
             body["sentiment"] = row["sentiment"]
-        return Document(row["key"], self.kind, moment or EPOCH, body)
+        return Document(document_id(row["key"]), self.kind, moment or EPOCH, body)
+
+
+def document_id(key: str) -> str:
+    """The id of the document of `key`: the key, unless it is longer than the 512 bytes that Elasticsearch takes."""
+    if len(key) <= _LONGEST_ID // 4 or len(encoded := key.encode("utf-8", "surrogatepass")) <= _LONGEST_ID:
+        return key
+    return f"{key[:80]}#{hashlib.sha256(encoded).hexdigest()}"
 
 
 def moment_of(key: str, event: dict[str, Any]) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import Any
 from harvesters.document import Document
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.cursor import Positions, milliseconds
-from harvesters.firebase.documents import EventMapper, Row, moment_of
+from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
 from harvesters.firebase.keys import Path, rank, time_of
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import is_push_id, push_floor, push_ms
@@ -103,7 +103,7 @@ class Events:
             return str(row["problem"])
         if row.get("deleted"):
             moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
-            return Removal(row["key"], self.kind, moment, {"id": row["key"], "deleted": True})
+            return Removal(document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True})
         return self.mapper.document(row)
 
     def page(self, rows: list[Row]) -> Page:

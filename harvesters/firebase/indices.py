@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from harvesters.document import Document
@@ -60,7 +59,3 @@ class Indices:
         if document.timestamp == EPOCH:
             return f"{self.events}-{UNDATED}"
         return f"{self.events}-{document.timestamp.strftime(_FORMATS[self.period])}"
-
-    def fixed(self, name: str) -> Callable[[Document], str]:
-        """A policy by which every document goes to one index."""
-        return lambda document: name

@@ -17,7 +17,7 @@ import orjson
 from harvesters.document import Document
 from harvesters.errors import BadInput
 from harvesters.firebase.client import FirebaseClient
-from harvesters.firebase.documents import Row
+from harvesters.firebase.documents import Row, document_id
 from harvesters.firebase.keys import Path
 from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
@@ -118,6 +118,6 @@ class Mirror:
                         f"{self.source} holds {'/'.join(path)}, where a profile or class is expected that the database "
                         "sends in one answer. Nothing was changed."
                     )
-                self._ids.add(path[0])
+                self._ids.add(document_id(path[0]))
                 spool.write(orjson.dumps(self.mapper.row(path[0], value)) + b"\n")
         return requests

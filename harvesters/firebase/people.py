@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harvesters.document import Document
-from harvesters.firebase.documents import EPOCH, Row, from_ms
+from harvesters.firebase.documents import EPOCH, Row, document_id, from_ms
 from harvesters.firebase.keys import children_of
 from harvesters.firebase.scrub import Scrubber
 
@@ -56,7 +56,7 @@ class EntityMapper:
                 body["created_at_raw"] = body.pop("created_at")
         else:
             body["created_at"] = int(created)
-        return Document(row["key"], self.kind, EPOCH, body)
+        return Document(document_id(row["key"]), self.kind, EPOCH, body)
 
 
 def profile(body: Body) -> None:
