@@ -45,7 +45,7 @@ class Dump:
             ConfigError: it cannot be read.
         """
         with self._opened() as file:
-            head = _lstripped(file)
+            head = self._head(file)
             if not head:
                 raise BadInput(f"{self.path} is empty")
             if head[:1] not in b"{[":
@@ -69,7 +69,7 @@ class Dump:
         import ijson
 
         with self._opened() as file:
-            head = _lstripped(file)
+            head = self._head(file)
             try:
                 for key, value in self._pairs(file, head):
                     self.children += 1
@@ -83,6 +83,12 @@ class Dump:
         if self._raw is None or self._raw.closed or not self._size:
             return 0.0
         return min(1.0, self._raw.tell() / self._size)
+
+    def _head(self, file: BinaryIO) -> bytes:
+        try:
+            return _lstripped(file)
+        except (EOFError, zlib.error, OSError) as error:
+            self._fail(str(error))
 
     def _pairs(self, file: BinaryIO, head: bytes) -> Iterator[tuple[str, Any]]:
         import ijson
@@ -131,7 +137,7 @@ class Dump:
 
         prefix, begun = ".".join(self.inside), False
         with self._opened() as file:
-            _lstripped(file)
+            self._head(file)
             try:
                 for where, event, _ in ijson.parse(file, use_float=True):
                     if where == prefix:

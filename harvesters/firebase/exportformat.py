@@ -85,7 +85,7 @@ class OneObject:
         file.seek(0)
         first = file.readline()
         if first != b"{\n":
-            if first and first.endswith(b"\n") and size == len(first):
+            if first[:1] not in b"{[" and first.endswith(b"\n") and size == len(first):
                 return None  # null or a scalar, whole
             _must_begin_with(file, size, b"{\n")
             file.truncate(0)
