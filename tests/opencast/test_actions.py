@@ -24,8 +24,8 @@ NEW = orjson.loads(
 # Opencast 7 and older (Jettison 1.3.1): a single row, and an empty page.
 OLD = orjson.loads(
     r'{"actions":{"total":"1","offset":"0","limit":"10","action":{"id":1234,"mediapackageId":"74b6c02f-afbb-42bc-8145-'
-    r'344153a1792e","sessionId":{"sessionId":"1q2w3e4r5t6y","userId":10564389,"userIp":"140.247.1.2, 10.0.0.5","userAgent"'
-    r':"Mozilla\/5.0"},"inpoint":30,"outpoint":30,"length":0,"type":"HEARTBEAT","isPlaying":true,'
+    r'344153a1792e","sessionId":{"sessionId":"1q2w3e4r5t6y","userId":10564389,"userIp":"140.247.1.2, 10.0.0.5",'
+    r'"userAgent":"Mozilla\/5.0"},"inpoint":30,"outpoint":30,"length":0,"type":"HEARTBEAT","isPlaying":true,'
     r'"created":"2015-10-30T00:30:00-04:00"}}}'
 )
 EMPTY = orjson.loads('{"actions":{"total":"0","offset":"0","limit":"10"}}')

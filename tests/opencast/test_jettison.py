@@ -68,7 +68,7 @@ class TestHelpers:
 
     @pytest.mark.parametrize("value", [True, False, "1.5", 1.5, "one", [], {}, [1], float("nan"), "inf"])
     def test_what_is_no_whole_number_is_refused(self, value: Any) -> None:
-        with pytest.raises(ValueError, match="no (whole )?number"):
+        with pytest.raises(ValueError, match=r"no (whole )?number"):
             integer(value)
 
     @pytest.mark.parametrize("value", [None, ""])
@@ -99,6 +99,8 @@ def converted(value: str) -> Any:
     if re.fullmatch(r"-?(0|[1-9]\d*)", value) and value != "-0" and -(2**63) <= int(value) < 2**63:
         return int(value)
     plain = re.fullmatch(r"-?\d+\.\d+", value)
+    if plain and repr(float(value)) == value and (float(value) == 0 or 1e-3 <= abs(float(value)) < 1e7):
+        return float(value)
     if re.fullmatch(r"-?\d\.\d+E-?\d+", value) and math.isfinite(float(value)) and scientific(float(value)) == value:
         return float(value)
     return value
