@@ -90,11 +90,13 @@ class Out:
     got: list[Document] = field(default_factory=list)
     name: str = "a list"
     durable: bool = True
+    on_send: Callable[[], None] = lambda: None
 
     def identity(self) -> tuple[str, bool]:
         return "a list", False
 
     def send(self, documents: Sequence[Document]) -> list[Outcome]:
+        self.on_send()
         self.got.extend(documents)
         return [Outcome(document) for document in documents]
 
@@ -119,6 +121,7 @@ class Harvesting:
     budget: ErrorBudget = field(default_factory=lambda: ErrorBudget(0.01, 10))
     cache: Cache = field(default_factory=MemoryCache)
     out: Out = field(default_factory=Out)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def clock(self) -> FakeClock:
@@ -137,7 +140,7 @@ class Harvesting:
 
     def run(self, start: datetime | None = None, end: datetime | None = None, update: bool = True) -> Counts:
         """One run; what it delivered is in `out`, which holds everything of earlier runs too."""
-        client, stop = self.client(), threading.Event()
+        client = self.client()
         live = LiveHarvest(
             name="useractions",
             clock=self.clock,
@@ -147,7 +150,7 @@ class Harvesting:
             cache=self.cache,
             dead_letters=self.dead,
             budget=self.budget,
-            stop=stop,
+            stop=self.stop,
         )
         harvest = UserActions(
             client, EpisodeLookup(client, self.cache), self.cache, ZoneInfo(self.zone), self.batch_size
