@@ -31,6 +31,10 @@ _PLUGIN = (
 )
 
 
+class BadRequest(ProtocolError):
+    """The server refuses what was asked for (400)."""
+
+
 @dataclass(frozen=True)
 class ActionPage:
     """One answer of the useraction endpoint.
@@ -132,7 +136,8 @@ class OpencastClient:
             advice = _PLUGIN if path.endswith(ACTIONS) else "Check that this is the right node of Opencast."
             raise ProtocolError(f"{self.base_url}{path} is not there (404). {advice}")
         if status != 200:
-            raise ProtocolError(f"{self.base_url} answered {status} to {response.request.path_url}")
+            refused = BadRequest if status == 400 else ProtocolError
+            raise refused(f"{self.base_url} answered {status} to {response.request.path_url}")
         if "html" in response.headers.get("Content-Type", "").lower():
             raise CredentialsRefused(
                 f"{self.base_url} answered with a web page where JSON was expected, most likely a login page: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from typing import Any
 
 import orjson
 
-from harvesters.opencast.client import OpencastClient
+from harvesters.opencast.client import BadRequest, OpencastClient
 from harvesters.opencast.jettison import as_dict, as_list, integer, text
 from harvesters.stores.cache import Cache
+
+log = logging.getLogger(__name__)
 
 SEARCH = "/search/episode.json"
 _DCE_SERIES = re.compile(r"(\d{4})(\d{2})(\d{5})")
@@ -67,7 +70,11 @@ class EpisodeLookup:
 
     def _fetch(self, mpid: str) -> dict[str, Any]:
         # includeDeleted is DCE's own, ignored elsewhere: it shows an episode between its live stream and its recording.
-        answer = self.client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
+        try:
+            answer = self.client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
+        except BadRequest as error:
+            log.warning("the episode %.60r cannot be looked up: %s", mpid, error)  # one odd id must not stop a run
+            return {}
         for result in search_results(answer):
             if mpid in (_package_id(result), _first(result, "identifier")):
                 return to_episode(result)
