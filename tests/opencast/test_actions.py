@@ -223,3 +223,4 @@ def test_the_media_package_of_a_row() -> None:
     assert mpid_of(changed(mediapackageId=20160213)) == "20160213"
     assert mpid_of(changed(mediapackageId=None)) is None
     assert mpid_of(changed(mediapackageId=["a"])) is None
+    assert mpid_of(changed(mediapackageId="half a pair: \ud83d")) is None

@@ -19,9 +19,11 @@ UP_TO_15 = orjson.loads(
     '{"search-results":{"offset":0,"limit":9,"total":9,"searchTime":5,"query":"*:*","result":[{"id":"existing-event",'
     '"org":"mh_default_org","mediapackage":{"duration":75334,"id":"existing-event","start":"2019-09-19T07:51:00Z",'
     '"title":"first video","series":"f5a224ff-a029-47cd-8c99-def281d8e786","seriestitle":"Blender '
-    'Foundation Productions","creators":{"creator":"Durian Open Movie Team"},"publications":""},"dcExtent":74900,"dcTitle":"first video",'
+    'Foundation Productions","creators":{"creator":"Durian Open Movie Team"},"publications":""},"dcExtent":74900,'
+    '"dcTitle":"first video",'
     '"dcDescription":"Trailer","dcCreated":"2019-09-19T09:51:00+02:00","dcIsPartOf":"f5a224ff-a029-47cd-'
-    '8c99-def281d8e786","dcType":"L10","dcLicense":"CC0","mediaType":"AudioVisual","keywords":"","modified":"2019-09-19T10:02:03+02:00"}]}}'
+    '8c99-def281d8e786","dcType":"L10","dcLicense":"CC0","mediaType":"AudioVisual","keywords":"",'
+    '"modified":"2019-09-19T10:02:03+02:00"}]}}'
 )
 FROM_16 = orjson.loads(
     '{"result":[{"mediapackage":{"duration":4160.0,"id":"0001","start":"2024-05-07T16:24:00Z","title":"mangled",'
