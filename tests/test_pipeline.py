@@ -364,10 +364,9 @@ class TestPrefetch:
             yield from range(100)
             raise KeyError("after them")
 
-        got = []
+        got: list[int] = []
         with pytest.raises(KeyError, match="after them"):
-            for item in prefetch(items(), threading.Event()):
-                got.append(item)
+            got.extend(prefetch(items(), threading.Event()))
         assert got == list(range(100))
         assert list(prefetch([], threading.Event())) == []
 
