@@ -171,6 +171,5 @@ def open_sink(
 def open_index(runtime: Runtime, name: str) -> SearchIndex:
     """What is in Elasticsearch behind `name`."""
     from harvesters.firebase.elastic import SearchIndex
-    from harvesters.search.client import SearchClient
 
-    return SearchIndex(SearchClient.from_settings(runtime.retry), name)
+    return SearchIndex(runtime.search(), name)

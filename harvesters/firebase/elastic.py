@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from harvesters.document import Document, Outcome
 from harvesters.errors import SinkUnavailable
 from harvesters.firebase.events import Removal
 from harvesters.retry import Transient
+from harvesters.search import templates
 from harvesters.search.client import SearchClient
 from harvesters.sinks.base import Sink
 
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 PREFIX = "buddyup"
 """What the names in the template files begin with."""
 
-_TEMPLATES = Path(__file__).resolve().parent.parent.parent / "index_templates"
 _KEEP = "2m"
 _BATCH = 1000
 
@@ -37,8 +36,8 @@ def ensure_template(client: SearchClient, name: str) -> None:
         return
     for kind in ("events", "profiles", "classes"):
         if name.endswith(kind):
-            text = (_TEMPLATES / f"{PREFIX}{kind}.json").read_text().replace(f"{PREFIX}{kind}", name)
-            client.request("PUT", f"/_index_template/{name}", orjson.loads(text))
+            text = orjson.dumps(templates.find(f"{PREFIX}{kind}").body).decode().replace(f"{PREFIX}{kind}", name)
+            templates.put(client, templates.Template(name, orjson.loads(text)))
             log.info("put the index template %s", name)
 
 
