@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _STEADY = 60.0  # seconds after which a stream that ends was a good one
 _BATCH = 500
+_RECENT = 20_000
 
 
 @dataclass
@@ -28,7 +31,8 @@ class FollowedEvents(Events):
     """The events below `path` until told to stop: added, edited and deleted ones."""
 
     reconnects: int = 0
-    _hasty: int = field(default=0)
+    _hasty: int = 0
+    _recent: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
 
     def pages(self, window: Window) -> Iterator[Page]:
         """Never ends by itself."""
@@ -53,6 +57,19 @@ class FollowedEvents(Events):
     def report(self) -> dict[str, Any]:
         """How often it had to be connected again, too."""
         return {**super().report(), "reconnects": self.reconnects}
+
+    def page(self, rows: list[Row]) -> Page:
+        """As without a stream; but a stream begins with what was read before it, so what was just seen is left out."""
+        fresh = []
+        for row in rows:
+            digest = _digest(row)
+            if self._recent.get(row["key"]) != digest:
+                fresh.append(row)
+            self._recent[row["key"]] = digest
+            self._recent.move_to_end(row["key"])
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+        return replace(super().page(rows), rows=fresh)
 
     def _query(self) -> dict[str, str]:
         bounds = {name: orjson.dumps(bound).decode() for name, bound in self.start().items()}
@@ -96,6 +113,14 @@ class FollowedEvents(Events):
         except TooBig:
             return {"key": key, "value": None, "problem": "the event is larger than the database sends in one answer"}
         return self.mapper.row(key, value) if value is not None else _removed(key)
+
+
+def _digest(row: Row) -> bytes:
+    try:
+        content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        content = repr(row).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(content, digest_size=8).digest()
 
 
 def _removed(key: str) -> Row:
