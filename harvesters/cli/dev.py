@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -118,3 +119,60 @@ def _fault(text: str) -> Fault:
     if kind in ("reset", "truncate", "cut"):
         return Fault(kind, times=times, after=after)
     raise click.BadParameter(f"{kind!r} is neither reset, truncate, cut nor a status", param_hint="--fault")
+
+
+@simulate.command("firebase")
+@click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="0 takes a free one.")
+@click.option("--secret", default="legacy-database-secret", show_default=True, help="The legacy database secret.")
+@click.option(
+    "--credentials",
+    type=click.Path(path_type=Path),
+    help="Write a service-account file here, whose tokens open the database too.",
+)
+@click.option("--events", type=int, default=5000, show_default=True, help="BuddyUp events of the last 60 days.")
+@click.option("--per-minute", type=int, default=60, show_default=True, help="Events that keep coming; 0 for none.")
+@click.option(
+    "--max-response",
+    type=click.IntRange(min=100),
+    default=256 * 1024 * 1024,
+    show_default=True,
+    help="Bytes beyond which an answer is refused.",
+)
+@click.option("--latency", type=float, default=0.0, show_default=True, help="Seconds before each answer.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the made-up data.")
+def simulate_firebase(
+    port: int,
+    secret: str,
+    credentials: Path | None,
+    events: int,
+    per_minute: int,
+    max_response: int,
+    latency: float,
+    seed: int,
+) -> None:
+    """A Firebase Realtime Database with made-up BuddyUp events, users and classes.
+
+    \b
+    Example:
+      harvest.py dev simulate firebase --port 9000 --per-minute 120
+    """
+    import json
+
+    from harvesters.simulators import buddyup
+    from harvesters.simulators.buddyup_growth import grow
+    from harvesters.simulators.firebase import FirebaseSimulator
+
+    simulator = FirebaseSimulator(port, secret=secret, max_response=max_response, latency=latency)
+    now = datetime.now(UTC)
+    for path, children in buddyup.database(events, now - timedelta(days=60), now, seed).items():
+        simulator.load(path, children)
+    if credentials is not None:
+        credentials.write_text(json.dumps(simulator.service_account(), indent=2))
+        click.echo(f"FIREBASE_CREDENTIALS={credentials}")
+    if per_minute:
+        grow(simulator, per_minute, seed + 1)
+    click.echo(f"FIREBASE_ENDPOINT={simulator.url} FIREBASE_KEY={secret}")
+    try:
+        simulator.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)

@@ -146,7 +146,12 @@ def bar(label: str) -> Iterator[Callable[[float, str], None]]:
         yield lambda fraction, text: None
         return
     with click.progressbar(
-        length=1000, label=label, file=sys.stderr, item_show_func=lambda item: item, show_eta=False
+        length=1000,
+        label=label,
+        file=sys.stderr,
+        item_show_func=lambda item: item,
+        show_eta=False,
+        update_min_steps=0,  # the text moves where the bar does not
     ) as shown:
         yield lambda fraction, text: shown.update(max(0, int(fraction * 1000) - shown.pos), text)
 

@@ -83,7 +83,9 @@ class SqsSource:
             aws.call(
                 self.retry,
                 self._where,
-                lambda entries=entries: self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries),
+                lambda entries=entries: self._client.change_message_visibility_batch(
+                    QueueUrl=self.url, Entries=entries
+                ),
             )
 
     def delete(self, messages: Sequence[Message]) -> int:
