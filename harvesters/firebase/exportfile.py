@@ -19,6 +19,7 @@ from harvesters.errors import BadInput, ConfigError, ReaderGone, SinkUnavailable
 from harvesters.firebase.exportformat import Format
 from harvesters.firebase.keys import Path
 from harvesters.firebase.walk import Entry
+from harvesters.sinks.jsonl import write_all
 
 
 class ExportWriter(Protocol):
@@ -65,11 +66,12 @@ class ExportFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)  # an export holds whatever the database holds
-            self._file = os.fdopen(handle, "r+b", buffering=1 << 20)
+            self._file = os.fdopen(handle, "r+b")
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._restart:
                 self._file.truncate(0)
             found = self._format.resume(self._file)
+            os.lseek(handle, self._file.tell(), os.SEEK_SET)  # from here on it is written to unbuffered
         except BlockingIOError:
             raise TryLater(f"{self.path}: another export writes to this file") from None
         except ValueError as error:
@@ -102,8 +104,7 @@ class ExportFile:
     def _append(self, data: bytes) -> None:
         assert self._file is not None
         try:
-            self._file.write(data)
-            self._file.flush()
+            write_all(self._file.fileno(), data)
         except OSError as error:
             raise self._failed(error) from error
 
