@@ -19,6 +19,7 @@ from harvesters.cli.firebase import (
     open_sink,
     output_option,
     page_size_option,
+    rest_the_collector,
     sentiment_option,
     source_options,
 )
@@ -53,6 +54,7 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
     from harvesters.firebase.load import DumpHarvest
     from harvesters.firebase.run import FirebaseRun
 
+    rest_the_collector()
     with running() as runtime, bar("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
@@ -115,6 +117,7 @@ def events(
 
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
+    rest_the_collector()
     with running() as runtime, bar("harvesting") as show:
         client = open_client(runtime, endpoint, key, credentials)
         indices = open_indices()
