@@ -124,12 +124,16 @@ def settings_path(record: Record | None, directory: Path) -> Path:
     """Where the settings are, or would go.
 
     Raises:
-        ConfigError: a file that somebody else wrote is there.
+        ConfigError: a file that somebody else wrote is there, or it cannot be told whose it is.
     """
     path = directory.absolute() / ENV_FILE
     if record is not None and record.env_file and Path(record.env_file).exists():
         path = Path(record.env_file)
-    if path.exists() and not path.read_text(errors="replace").startswith(_MARK):
+    try:
+        foreign = path.exists() and not path.read_text(errors="replace").startswith(_MARK)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    if foreign:
         raise ConfigError(f"{path} is there already and was not written by dev up: move it away first")
     return path
 
