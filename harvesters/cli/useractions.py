@@ -8,6 +8,7 @@ import click
 
 from harvesters import settings
 from harvesters.cli.runtime import Moment, progress_bar, running, setting_option
+from harvesters.collector import uncollected
 
 _ZONE = "OPENCAST_TIMEZONE"
 
@@ -75,10 +76,11 @@ def useractions(
       harvest.py useractions --batch-size 100 --interval 1 --output -
       harvest.py useractions -s 20260213000000 -e 20260214000000 --no-update-last-ts -o day.jsonl.gz
     """
-    from harvesters.live import Span, WindowError
-    from harvesters.opencast.client import OpencastClient
-    from harvesters.opencast.episodes import EpisodeLookup
-    from harvesters.opencast.useractions import UserActions
+    with uncollected():
+        from harvesters.live import Span, WindowError
+        from harvesters.opencast.client import OpencastClient
+        from harvesters.opencast.episodes import EpisodeLookup
+        from harvesters.opencast.useractions import UserActions
 
     with running() as runtime, progress_bar() as on_plan:
         sink = runtime.sink(output, queue_name)
@@ -92,7 +94,8 @@ def useractions(
             settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001),
         )
         lookup = EpisodeLookup(client, runtime.cache, settings.number("EPISODE_CACHE_EXPIRE"))
-        harvest = UserActions(client, lookup, runtime.cache, settings.timezone(_ZONE), batch_size, wait)
+        stepwise = update_last_ts and sink.durable
+        harvest = UserActions(client, lookup, runtime.cache, settings.timezone(_ZONE), batch_size, wait, stepwise)
         span = Span(
             start,
             end,

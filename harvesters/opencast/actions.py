@@ -119,6 +119,7 @@ def _playing(value: Any) -> tuple[bool, bool]:
 def mpid_of(row: Any) -> str | None:
     """The media package that the action is about; None when it is about none that can be read."""
     try:
-        return text(as_dict(row).get("mediapackageId"))
-    except ValueError:
+        mpid = text(as_dict(row).get("mediapackageId"))
+        return mpid if mpid is not None and mpid.encode() else None
+    except ValueError:  # half of a surrogate pair is one too
         return None

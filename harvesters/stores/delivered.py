@@ -77,6 +77,7 @@ class DeliveredLog:
             self.add([self._pending.popleft() for _ in range(min(1000, len(self._pending)))])
 
     def _place(self, id: str) -> tuple[str, str]:
+        id = id.encode("ascii", "backslashreplace").decode()  # one that no UTF-8 can say must not end the run
         return f"{self._prefix}{id[:-2]}", id[-2:]
 
     @cached_property
