@@ -21,6 +21,8 @@ log = logging.getLogger("harvesters")
 # Name: (module, attribute, short help). A test holds this table against the commands themselves.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "useractions": ("harvesters.cli.useractions", "useractions", "Harvest Opencast user actions."),
+    "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
+    "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
     "completion": ("harvesters.cli.completion", "completion", "Print the shell completion script."),
 }

@@ -50,7 +50,7 @@ class SqsSink:
 
     durable = True
 
-    def __init__(self, queue: str, retry: RetryPolicy, in_flight: int = 8) -> None:
+    def __init__(self, queue: str, retry: RetryPolicy, in_flight: int = 16) -> None:
         self.queue = queue
         self.retry = retry
         self.in_flight = in_flight
@@ -61,6 +61,11 @@ class SqsSink:
     def name(self) -> str:
         """``sqs://queue``."""
         return f"sqs://{self.queue}"
+
+    @property
+    def url(self) -> str:
+        """The queue's URL; it is created if missing."""
+        return self._queue().url
 
     @property
     def fifo(self) -> bool:

@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from harvesters.stores.cache import Cache
 
@@ -20,8 +21,7 @@ DAY = 86_400.0
 _PENDING = 50_000  # marks that wait for the end of a run are bounded; older ones are forgotten, which costs a repeat
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """One source row: its id, and a digest of all that it says."""
 
     id: str
