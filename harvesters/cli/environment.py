@@ -258,5 +258,7 @@ def _next_steps(record: Record) -> None:
     names = {server.name for server in record.servers}
     click.echo(f"Settings are in {record.env_file}.")
     if "opencast" in names:
-        click.echo("Try: harvest.py --env-file .env.dev useractions --interval 60 --output -")
+        click.echo(
+            f"Try: harvest.py --env-file {os.path.relpath(record.env_file)} useractions --interval 60 --output -"
+        )
     click.echo("`harvest.py dev status` shows what is up, `harvest.py dev down` ends it.")

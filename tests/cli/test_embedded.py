@@ -16,9 +16,11 @@ import pytest
 import requests
 
 from harvesters.dev.process import Process
-from harvesters.standins.elasticsearch import Elasticsearch
+from harvesters.standins.base import StandInMissing
+from harvesters.standins.elasticsearch import JARS
 from harvesters.standins.moto import Moto
 from harvesters.standins.redis import Redis
+from tests.servers import give_up
 
 ROOT = Path(__file__).parent.parent.parent
 HARVEST = (sys.executable, str(ROOT / "harvest.py"))
@@ -58,17 +60,24 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         process.stop()
 
 
-def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto) -> None:
+@pytest.fixture(scope="session")
+def elasticsearch_jars() -> None:
+    """Elasticsearch can be started without fetching anything."""
+    try:
+        JARS.install()
+    except StandInMissing as missing:
+        give_up(missing)
+
+
+def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto, elasticsearch_jars: None) -> None:
     started = shell.up()
     assert started.returncode == 0, started.stderr
     before = shell.status()
-    expected = {"redis", "moto", "opencast"} | ({"elasticsearch"} if Elasticsearch.installed() else set())
-    assert set(before) == expected
+    assert set(before) == {"redis", "moto", "opencast", "elasticsearch"}
     assert {entry["state"] for entry in before.values()} == {"running"}
     assert all("//127.0.0.1:" in entry["url"] for entry in before.values())
     assert shell.env_file.stat().st_mode & 0o777 == 0o600
-    if "elasticsearch" in before:
-        assert requests.get(before["elasticsearch"]["url"], timeout=5).json()["version"]["number"].startswith("8.")
+    assert requests.get(before["elasticsearch"]["url"], timeout=5).json()["version"]["number"].startswith("8.")
 
     again = shell.up()
     assert again.returncode == 0
@@ -89,6 +98,18 @@ def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto) -> N
     assert list(shell.record.parent.parent.iterdir()) == []
     assert shell.run("dev", "status").stdout == "Nothing is up.\n"
     assert shell.run("dev", "down").stdout == "Nothing is up.\n"
+
+
+def test_init_loads_the_index_templates_and_explains_kopf(shell: Shell, elasticsearch_jars: None) -> None:
+    real = {"ES_HOST": "https://production.example.org", "ES_API_KEY": "b2YtdGhlLXJlYWwtb25l"}
+    for _ in range(2):  # it can be run again
+        result = shell.run("dev", "init", "--embedded", "--services", "elasticsearch", **real)
+        assert result.returncode == 0, result.stderr
+        assert "kopf is gone" in result.stdout
+    url = shell.status()["elasticsearch"]["url"]
+    found = requests.get(f"{url}/_index_template", timeout=5).json()["index_templates"]
+    patterns = {pattern for entry in found for pattern in entry["index_template"]["index_patterns"]}
+    assert {"useractions-*", "episodes", "meetings-*", "sessions-*"} <= patterns
 
 
 def test_only_what_has_ended_is_started_again(shell: Shell, redis_server: Redis) -> None:
@@ -143,21 +164,35 @@ def test_one_that_fails_takes_along_what_was_started_with_it_and_nothing_else(
     assert shell.status() == before
 
 
-def test_it_ends_what_a_killed_up_had_begun(shell: Shell, redis_server: Redis, tmp_path: Path) -> None:
-    silent = tmp_path / "silent"
-    silent.mkdir()
-    (silent / "env").write_text("#!/bin/sh\nexec sleep 600\n")  # starts, and never answers
-    (silent / "env").chmod(0o755)
-    command = [*HARVEST, "--env-file", os.devnull, "dev", "up", "--embedded", "--services", "opencast"]
-    environment = {**shell.environment, "PATH": f"{silent}{os.pathsep}{os.environ['PATH']}"}
-    with subprocess.Popen(command, cwd=shell.directory, env=environment) as starting:
-        while not _recorded(shell):
-            assert starting.poll() is None
+def test_down_ends_what_a_killed_up_had_begun(shell: Shell, tmp_path: Path) -> None:
+    with _starting(shell, tmp_path) as starting:
+        (begun,) = _recorded(shell)
         starting.send_signal(signal.SIGKILL)
-    (orphan,) = _recorded(shell)
-    assert orphan.alive
+    assert begun.alive
     assert shell.run("dev", "down").returncode == 0
-    assert not orphan.alive
+    assert not begun.alive
+
+
+def test_ctrl_c_ends_what_was_begun(shell: Shell, tmp_path: Path) -> None:
+    with _starting(shell, tmp_path) as starting:
+        (begun,) = _recorded(shell)
+        starting.send_signal(signal.SIGINT)
+    assert starting.returncode == 75
+    assert not begun.alive
+    assert not shell.record.exists()
+    assert not shell.env_file.exists()
+
+
+def _starting(shell: Shell, folder: Path) -> subprocess.Popen[bytes]:
+    """An `up` that waits for a server which has started and never answers."""
+    (folder / "env").write_text("#!/bin/sh\nexec sleep 600\n")  # what the simulator is started with
+    (folder / "env").chmod(0o755)
+    command = [*HARVEST, "--env-file", os.devnull, "dev", "up", "--embedded", "--services", "opencast"]
+    environment = {**shell.environment, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    starting = subprocess.Popen(command, cwd=shell.directory, env=environment)
+    while not _recorded(shell):
+        assert starting.poll() is None
+    return starting
 
 
 def test_what_is_not_here_is_left_out_unless_it_was_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from harvesters.dev.kibana import FOLDER, import_saved_objects
 from harvesters.errors import ProtocolError, Unavailable
 from harvesters.retry import RetryPolicy
 from harvesters.simulators.base import Request, Response, Simulator
+from harvesters.standins.opencast import ROOT
 from tests.clocks import FakeClock
 
 FILES = sorted(FOLDER.glob("*.ndjson"))
@@ -129,11 +131,38 @@ def test_every_visualization_asks_its_data_view_by_reference() -> None:
         assert [agg["id"] for agg in state["aggs"]] == sorted({agg["id"] for agg in state["aggs"]}), name
 
 
+def test_every_field_that_a_visualization_asks_is_mapped_so_that_it_can_be() -> None:
+    mapped = {
+        pattern: dict(_fields(template["template"]["mappings"]["properties"]))
+        for path in (ROOT / "index_templates").glob("*.json")
+        for template in [json.loads(path.read_text())]
+        for pattern in template["index_patterns"]
+    }
+    wanted = {"date_histogram": {"date"}, "terms": {"keyword", "boolean"}, "cardinality": {"keyword"}}
+    for (kind, name), entry in OBJECTS.items():
+        if kind == "index-pattern":
+            for pattern in entry["attributes"]["title"].split(","):
+                assert mapped[pattern][entry["attributes"]["timeFieldName"]] == "date", name
+        if kind == "visualization":
+            view = OBJECTS["index-pattern", entry["references"][0]["id"]]["attributes"]["title"]
+            for agg in json.loads(entry["attributes"]["visState"])["aggs"]:
+                if agg["type"] != "count":
+                    assert mapped[view.split(",")[0]][agg["params"]["field"]] in wanted[agg["type"]], (name, agg)
+
+
 def test_no_object_is_from_a_kibana_newer_than_ours(parsed: dict[str, Any]) -> None:
     ours = _version(parsed["services"]["kibana"]["image"])
     for entry in OBJECTS.values():
         assert _version(entry["typeMigrationVersion"]) <= ours
         assert _version(entry["coreMigrationVersion"]) <= ours
+
+
+def _fields(properties: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, mapping in properties.items():
+        if "properties" in mapping:
+            yield from _fields(mapping["properties"], f"{before}{name}.")
+        else:
+            yield f"{before}{name}", mapping["type"]
 
 
 def _cells(grid: dict[str, int]) -> list[tuple[int, int]]:
