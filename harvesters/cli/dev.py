@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from harvesters.simulators.base import Fault
 
 _COMMANDS = {
+    "init": ("harvesters.cli.environment", "init", "Start everything, load templates and dashboards."),
+    "up": ("harvesters.cli.environment", "up", "Start the local servers."),
+    "down": ("harvesters.cli.environment", "down", "Stop the local servers."),
+    "status": ("harvesters.cli.environment", "status", "Show which local servers are up."),
+    "install_kopf": ("harvesters.cli.kopf", "install_kopf", "What became of kopf, and its successor."),
     "demo": ("harvesters.cli.demo", "demo", "Watch the main job at work on embedded servers."),
 }
 
@@ -29,6 +34,7 @@ def simulate() -> None:
 
 @simulate.command("opencast")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; another for containers.")
 @click.option(
     "--dialect",
     type=click.Choice(["dce", "stock"]),
@@ -61,6 +67,7 @@ def simulate() -> None:
 )
 def simulate_opencast(
     port: int,
+    host: str,
     dialect: str,
     version: int,
     timezone: str,
@@ -91,6 +98,7 @@ def simulate_opencast(
         password=password,
         latency=latency,
         order=order,  # type: ignore[arg-type]
+        host=host,
     )
     simulator.faults.extend(planned)
     now = datetime.now(UTC)
