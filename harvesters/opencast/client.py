@@ -31,6 +31,10 @@ _PLUGIN = (
 )
 
 
+class NotThere(ProtocolError):
+    """The node has no such endpoint (404)."""
+
+
 @dataclass(frozen=True)
 class ActionPage:
     """One answer of the useraction endpoint.
@@ -130,7 +134,7 @@ class OpencastClient:
         if status == 404:
             path = response.request.path_url.split("?")[0]
             advice = _PLUGIN if path.endswith(ACTIONS) else "Check that this is the right node of Opencast."
-            raise ProtocolError(f"{self.base_url}{path} is not there (404). {advice}")
+            raise NotThere(f"{self.base_url}{path} is not there (404). {advice}")
         if status != 200:
             raise ProtocolError(f"{self.base_url} answered {status} to {response.request.path_url}")
         if "html" in response.headers.get("Content-Type", "").lower():

@@ -66,12 +66,15 @@ class EpisodeLookup:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(self, mpid: str) -> dict[str, Any]:
-        # includeDeleted is DCE's own, ignored elsewhere: it shows an episode between its live stream and its recording.
-        answer = self.client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
-        for result in search_results(answer):
-            if _package_id(result) == mpid:
-                return to_episode(result)
-        return {}
+        result = find_result(self.client, mpid)
+        return to_episode(result) if result is not None else {}
+
+
+def find_result(client: OpencastClient, mpid: str) -> dict[str, Any] | None:
+    """What the search says of one media package; None when it knows no such episode."""
+    # includeDeleted is DCE's own, ignored elsewhere: it shows an episode between its live stream and its recording.
+    answer = client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
+    return next((result for result in search_results(answer) if mpid in _package_ids(result)), None)
 
 
 def search_results(answer: Any) -> list[dict[str, Any]]:
@@ -88,16 +91,16 @@ def to_episode(result: dict[str, Any]) -> dict[str, Any]:
     titles and series that look like numbers; ``dc`` has them as they were.
     """
     package = as_dict(result.get("mediapackage"))
-    series = _first(result, "isPartOf") or _name(package.get("series")) or _name(result.get("dcIsPartOf"))
+    series = _first(result, "isPartOf") or plain_text(package.get("series")) or plain_text(result.get("dcIsPartOf"))
     episode = {
-        "title": _first(result, "title") or _name(package.get("title")) or _name(result.get("dcTitle")),
+        "title": _first(result, "title") or plain_text(package.get("title")) or plain_text(result.get("dcTitle")),
         "duration": _duration(result, package),
         "start": _start(package.get("start")) or _start(_first(result, "created")) or _start(result.get("dcCreated")),
-        "course": _name(package.get("seriestitle")),
+        "course": plain_text(package.get("seriestitle")),
         "series": series,
         **series_parts(series),
-        "type": _first(result, "type") or _name(result.get("dcType")),
-        "description": _first(result, "description") or _name(result.get("dcDescription")),
+        "type": _first(result, "type") or plain_text(result.get("dcType")),
+        "description": _first(result, "description") or plain_text(result.get("dcDescription")),
     }
     return {name: value for name, value in episode.items() if value is not None}
 
@@ -108,16 +111,18 @@ def series_parts(series: str | None) -> dict[str, str]:
     return dict(zip(("year", "term", "crn"), match.groups(), strict=True)) if match is not None else {}
 
 
-def _package_id(result: dict[str, Any]) -> str | None:
-    return _name(as_dict(result.get("mediapackage")).get("id")) or _name(result.get("id"))
+def _package_ids(result: dict[str, Any]) -> set[str | None]:
+    """The ids that may be the media package's: one that looks like a number is exact in ``dc`` only (Opencast 16)."""
+    return {_first(result, "identifier"), plain_text(as_dict(result.get("mediapackage")).get("id")), plain_text(result.get("id"))}
 
 
 def _first(result: dict[str, Any], name: str) -> str | None:
     values = as_list(as_dict(result.get("dc")).get(name))
-    return _name(values[0]) if values else None
+    return plain_text(values[0]) if values else None
 
 
-def _name(value: Any) -> str | None:
+def plain_text(value: Any) -> str | None:
+    """The text that an element had, also if it came as a float for a whole number; None when there is none."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     try:
