@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,11 +27,43 @@ log = logging.getLogger(__name__)
 
 # A row this far outside of what was asked for was not looked for there: no clock or daylight saving explains it.
 _SLACK = timedelta(hours=2)
-_ENOUGH = 8  # rows in order before it is believed that they come in order
+_SECOND = timedelta(seconds=1)
 
 
 class _IgnoresWindow(Exception):
     """The server shows rows from outside of what ``start`` and ``end`` asked for."""
+
+
+@dataclass
+class _Arrival:
+    """Whether rows come in order of time, and how many of them lie before the second of the latest."""
+
+    ordered: bool = True
+    count: int = 0
+    latest: datetime | None = None
+    _fractions: bool = False
+    _counted: int = 0
+    _recent: deque[datetime | None] = field(default_factory=deque)
+
+    def add(self, moment: datetime | None) -> None:
+        """A row came; one that does not say when it happened takes its place between its neighbours."""
+        self.count += 1
+        self._recent.append(moment)
+        if moment is not None:
+            self.ordered = self.ordered and (self.latest is None or moment >= self.latest)
+            self.latest = moment if self.latest is None else max(self.latest, moment)
+            self._fractions = self._fractions or moment.microsecond > 0
+
+    def cut(self, latest: datetime) -> datetime:
+        """The last whole second before which rows can be counted: of the latest one there may be more to come."""
+        return floor_second(latest) - (timedelta() if self._fractions else _SECOND)
+
+    def until(self, cut: datetime) -> int:
+        """How many rows came up to and with `cut`, which must not go back from call to call."""
+        while self._recent and ((first := self._recent[0]) is None or first <= cut):
+            self._recent.popleft()
+            self._counted += 1
+        return self._counted
 
 
 @dataclass
@@ -40,6 +74,7 @@ class UserActions:
         zone: the server's (``OPENCAST_TIMEZONE``).
         batch_size: actions a request.
         wait: seconds between two requests.
+        stepwise: whether the run may commit in its middle, which costs a small request for each page but the last.
     """
 
     client: OpencastClient
@@ -48,6 +83,7 @@ class UserActions:
     zone: ZoneInfo
     batch_size: int = 1000
     wait: float = 0.0
+    stepwise: bool = True
     kind: str = actions.KIND
 
     @property
@@ -101,25 +137,31 @@ class UserActions:
 
     def _by_start_and_end(self, reader: QueryReader, window: Window) -> Iterator[Page]:
         asked = Window(window.start - _SLACK, window.end + _SLACK)
-        latest: datetime | None = None
-        ordered, count = True, 0
+        arrival = _Arrival()
         for rows, total in reader.pages(start_end(window, self.zone), PlainTally()):
             kept = []
             for row in rows:
                 moment = self._moment(row)
-                if moment is None:
-                    kept.append(row)
-                    continue
-                if moment not in asked:
+                if moment is not None and moment not in asked:
                     raise _IgnoresWindow
-                if moment in window:
+                if moment is None or moment in window:
                     kept.append(row)
-                ordered = ordered and (latest is None or moment >= latest)
-                latest = moment if latest is None else max(latest, moment)
-                count += 1
-            # Rows of the same second may be on the next page, so the second itself is not done.
-            safe = floor_second(latest) if ordered and latest is not None and count >= _ENOUGH else None
-            yield Page(kept, safe, total or 0)
+                arrival.add(moment)
+            yield Page(kept, self._safe(window, arrival, total or 0), total or 0)
+
+    def _safe(self, window: Window, arrival: _Arrival, total: int) -> datetime | None:
+        """The second of the latest row, if there is no row before it that has not come yet.
+
+        Rows that came in order so far need not go on so: a table read in order of ids shows those of one node (ids
+        are handed out in blocks) and then goes back in time. So the server is asked how many rows there are.
+        """
+        if not self.stepwise or not arrival.ordered or arrival.latest is None or arrival.count >= total:
+            return None  # after the last page the whole window is safe anyway
+        cut = arrival.cut(arrival.latest)
+        if cut <= window.start:
+            return None
+        stated = self.client.actions(**start_end(Window(window.start, cut), self.zone), limit=1, offset=0).total
+        return floor_second(arrival.latest) if stated == arrival.until(cut) else None
 
     def _by_day(self, reader: QueryReader, window: Window) -> Iterator[Page]:
         for day, part in window.days(self.zone):
@@ -132,8 +174,10 @@ class UserActions:
         if not seconds:
             for rows, _ in reader.pages(params, DayTally()):
                 yield Page(self._within(rows, part))
-        for second in seconds:
-            for rows, _ in reader.everything(params, lambda second=second: self._wait_for(second)):  # type: ignore[misc]
+        while seconds:
+            nearest = min(seconds, key=lambda second: second.wait(self.client.now()))
+            seconds.remove(nearest)
+            for rows, _ in reader.everything(params, partial(self._wait_for, nearest)):
                 yield Page(self._within(rows, part))
 
     def _within(self, rows: list[Any], part: Window) -> list[Any]:

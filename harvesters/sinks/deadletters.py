@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import orjson
-
 from harvesters.clock import Clock
 from harvesters.document import Document
 from harvesters.errors import ConfigError, SinkUnavailable, TooManyDead
@@ -118,9 +116,8 @@ class SqsDeadLetters:
 
         documents = {}
         for letter in letters:
-            document = Document(
-                letter.id, letter.kind, self.retry.clock.now(), orjson.loads(encode(letter, self.retry.clock))
-            )
+            document = Document(letter.id, letter.kind, self.retry.clock.now(), {})
+            document.encoded = encode(letter, self.retry.clock)  # it may hold what no document's body can
             documents[document] = letter
         sink = SqsSink(self.queue, self.retry)
         try:
@@ -144,7 +141,10 @@ def encode(letter: DeadLetter, clock: Clock) -> bytes:
         "row": letter.row,
     }
     # Python's own writer escapes everything beyond ASCII, and so takes rows that orjson refuses.
-    return json.dumps(fields, default=repr).encode()
+    try:
+        return json.dumps(fields, default=repr, allow_nan=False).encode()
+    except (ValueError, TypeError):
+        return json.dumps({**fields, "row": repr(letter.row)}).encode()
 
 
 def open_dead_letters(target: str, state_dir: Path, retry: RetryPolicy) -> DeadLetters:

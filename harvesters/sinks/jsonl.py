@@ -51,7 +51,6 @@ class JsonLinesFile:
         if self.path.suffix == ".gz":
             data = gzip.compress(data, compresslevel=6, mtime=0)  # each batch a member of its own
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        created = not self.path.exists()
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, self.mode)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -63,8 +62,8 @@ class JsonLinesFile:
             self._note.unlink(missing_ok=True)
         finally:
             os.close(handle)
-        if created:
-            sync_directory(self.path.parent)
+        # A note that came back after a power cut would have what was acknowledged cut off.
+        sync_directory(self.path.parent)
 
     def mend(self) -> None:
         """Remove the torn end that a killed run may have left."""

@@ -1,0 +1,78 @@
+"""What a harvest is held against: its parts alone, written as plainly as anybody would. One in a process.
+
+``fetch`` reads the pages and decodes them; ``send`` sends bodies with ``send_message_batch``, eight in flight;
+``single`` sends them one message at a time. Imports and clients are made before the time starts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+def fetch(url: str, start: str, end: str, batch_size: int = 1000) -> dict[str, Any]:
+    """Seconds to read all pages, one at a time."""
+    import requests
+    from requests.auth import HTTPDigestAuth
+
+    session = requests.Session()
+    session.auth = HTTPDigestAuth("user", "password")
+    rows, total = 0, 1
+    started = time.perf_counter()
+    while rows < total:
+        params: dict[str, str | int] = {"start": start, "end": end, "limit": batch_size, "offset": rows}
+        answer = session.get(f"{url}/usertracking/actions.json", params=params)
+        actions = orjson.loads(answer.content)["actions"]
+        rows, total = rows + len(actions.get("action", ())), actions["total"]
+    return {"seconds": time.perf_counter() - started, "rows": rows}
+
+
+def send(queue: str, bodies: str, in_flight: int = 8) -> dict[str, Any]:
+    """Seconds to send the lines of a file, ten a request."""
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client("sqs", config=Config(max_pool_connections=in_flight))
+    url = client.get_queue_url(QueueName=queue)["QueueUrl"]
+    lines = Path(bodies).read_text().splitlines()
+
+    def deliver(first: int) -> None:
+        entries: list[Any] = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(lines[first : first + 10])]
+        if client.send_message_batch(QueueUrl=url, Entries=entries).get("Failed"):
+            raise RuntimeError("the stub refused a message")
+
+    with ThreadPoolExecutor(in_flight) as pool:
+        started = time.perf_counter()
+        list(pool.map(deliver, range(0, len(lines), 10)))
+        return {"seconds": time.perf_counter() - started, "messages": len(lines)}
+
+
+def single(queue: str, bodies: str, messages: int) -> dict[str, Any]:
+    """Seconds to send the first lines of a file, a message a request."""
+    import boto3
+
+    client = boto3.client("sqs")
+    url = client.get_queue_url(QueueName=queue)["QueueUrl"]
+    with Path(bodies).open() as file:
+        lines = [line.rstrip("\n") for line in islice(file, messages)]
+    started = time.perf_counter()
+    for line in lines:
+        client.send_message(QueueUrl=url, MessageBody=line)
+    return {"seconds": time.perf_counter() - started, "messages": len(lines)}
+
+
+def main() -> None:
+    """Run one and print what it measured."""
+    cases: dict[str, Callable[..., dict[str, Any]]] = {"fetch": fetch, "send": send, "single": single}
+    print(orjson.dumps(cases[sys.argv[1]](**orjson.loads(sys.argv[2]))).decode())
+
+
+if __name__ == "__main__":
+    main()
