@@ -14,6 +14,7 @@ import click
 from harvesters import settings
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import Runtime, running, setting_option
+from harvesters.errors import Interrupted
 
 if TYPE_CHECKING:
     from harvesters.export.selection import Selection
@@ -98,8 +99,8 @@ def attendance(live: bool, chunk_interval: int, source_index_pattern: str, **com
     """
     from harvesters.export.attendance import Attendance
 
-    with _indices(common) as (selection, reader, _):
-        _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common)
+    with _indices(common) as (selection, reader, runtime):
+        _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common, runtime)
 
 
 @export.command(short_help="Which options of the player each person used.")
@@ -114,8 +115,8 @@ def viewing_options(source_index_pattern: str, **common: Any) -> None:
     """
     from harvesters.export.viewing_options import ViewingOptions
 
-    with _indices(common) as (selection, reader, _):
-        _write(ViewingOptions(selection, reader(source_index_pattern)), common)
+    with _indices(common) as (selection, reader, runtime):
+        _write(ViewingOptions(selection, reader(source_index_pattern)), common, runtime)
 
 
 @export.command(short_help="Who takes the courses that have episodes.")
@@ -135,7 +136,7 @@ def rollcall(**common: Any) -> None:
     base = settings.base_url(settings.require("BANNER_ENDPOINT_BASE"), "BANNER_ENDPOINT_BASE")
     with _indices(common) as (selection, _, runtime):
         timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
-        _write(Rollcall(selection, BannerClient(base, runtime.retry, timeout)), common)
+        _write(Rollcall(selection, BannerClient(base, runtime.retry, timeout)), common, runtime)
 
 
 @contextmanager
@@ -145,7 +146,7 @@ def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str]
     from harvesters.search.reader import IndexReader
 
     with running() as runtime:
-        client = runtime.elasticsearch(common["es_host"])
+        client = runtime.search(common["es_host"])
 
         def reader(index: str) -> IndexReader:
             return IndexReader(client, index)
@@ -153,10 +154,17 @@ def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str]
         yield Selection(reader(common["episodes_index"]), common["term"], common["year"]), reader, runtime
 
 
-def _write(made: Export, common: dict[str, Any]) -> None:
+def _write(made: Export, common: dict[str, Any], runtime: Runtime) -> None:
     from harvesters.export.output import opened, write_csv, write_json_lines
 
     write = write_json_lines if common["as_json"] else write_csv
     with opened(common["output"]) as stream:
-        count = write(made.rows(), made.columns, stream)
+        count = write(_until_stopped(made.rows(), runtime), made.columns, stream)
     log.info("%d rows exported", count)
+
+
+def _until_stopped(rows: Iterator[dict[str, Any]], runtime: Runtime) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if runtime.stop.is_set():
+            raise Interrupted("told to stop: the export is not complete; run the same command again")
+        yield row

@@ -21,6 +21,13 @@ log = logging.getLogger("harvesters")
 # Name: (module, attribute, short help). A test holds this table against the commands themselves.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "useractions": ("harvesters.cli.useractions", "useractions", "Harvest Opencast user actions."),
+    "load_episodes": (
+        "harvesters.cli.load_episodes",
+        "load_episodes",
+        "Index the episodes that user actions are about.",
+    ),
+    "export": ("harvesters.cli.export", "export", "Tables of attendance, viewing options and course rolls."),
+    "query": ("harvesters.cli.query", "query", "Ask a saved query, or one from standard input."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
     "completion": ("harvesters.cli.completion", "completion", "Print the shell completion script."),
 }

@@ -48,6 +48,7 @@ def query(
       echo '{"query": {"term": {"huid": "10564389"}}}' | harvest.py query -
     """
     from harvesters.export.output import opened, write_csv, write_json, write_table
+    from harvesters.search.client import Refused
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
     from harvesters.search.tables import columns_of, to_rows
@@ -62,9 +63,11 @@ def query(
         try:
             found = parse_query(sys.stdin.buffer.read(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
-            answer = IndexReader(runtime.elasticsearch(es_host), found.index).search(found.body)
+            answer = IndexReader(runtime.search(es_host), found.index).search(found.body)
         except QueryError as error:
             raise click.UsageError(str(error)) from error
+        except Refused as error:
+            raise click.UsageError(f"Elasticsearch does not understand the query: {error.reason}") from error
         rows = to_rows(answer)
         with opened(output) as stream:
             write(rows, columns_of(rows), stream)

@@ -41,7 +41,7 @@ def write_json(rows: Iterable[Row], columns: Sequence[str], stream: TextIO) -> i
     """One array, with an object a line; returns how many."""
     count = 0
     stream.write("[")
-    for count, row in enumerate(rows, 1):  # noqa: B007
+    for count, row in enumerate(rows, 1):
         stream.write(f"{',' if count > 1 else ''}\n{_json(row, columns)}")
     stream.write("\n]\n")
     return count

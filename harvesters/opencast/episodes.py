@@ -113,7 +113,11 @@ def series_parts(series: str | None) -> dict[str, str]:
 
 def _package_ids(result: dict[str, Any]) -> set[str | None]:
     """The ids that may be the media package's: one that looks like a number is exact in ``dc`` only (Opencast 16)."""
-    return {_first(result, "identifier"), plain_text(as_dict(result.get("mediapackage")).get("id")), plain_text(result.get("id"))}
+    return {
+        _first(result, "identifier"),
+        plain_text(as_dict(result.get("mediapackage")).get("id")),
+        plain_text(result.get("id")),
+    }
 
 
 def _first(result: dict[str, Any], name: str) -> str | None:

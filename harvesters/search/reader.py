@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from elasticsearch import Elasticsearch
+from urllib.parse import quote
 
 from harvesters.errors import ConfigError
+from harvesters.search.client import SearchClient
 
 _BUCKETS = 10_000  # a page; a cluster allows 65,536 in all (search.max_buckets)
 _DOCUMENTS = 1_000
@@ -27,13 +27,14 @@ class IndexReader:
         index: name, alias or pattern, several with commas between.
     """
 
-    client: Elasticsearch
+    client: SearchClient
     index: str
     _fields: dict[str, str] = field(default_factory=dict)
 
     def exists(self) -> bool:
-        """Whether the pattern matches any index."""
-        return bool(self.client.indices.resolve_index(name=self.index)["indices"])
+        """Whether there is such an index, alias or data stream."""
+        found = self.client.request("GET", f"/_resolve/index/{self._path}", accept=(404,))
+        return found.found and any(found.body.get(name) for name in ("indices", "aliases", "data_streams"))
 
     def exact(self, name: str) -> str:
         """The field to filter, sort and aggregate `name` by: itself, or its ``.keyword`` without our templates.
@@ -46,8 +47,13 @@ class IndexReader:
         return self._fields[name]
 
     def search(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """One search."""
-        return dict(self.client.search(index=self.index, body=dict(body)).body)
+        """One search.
+
+        Raises:
+            ConfigError: there is no such index (a pattern that matches none is an empty answer).
+            Refused: the cluster does not understand the search.
+        """
+        return dict(self._post("_search", body))
 
     def buckets(
         self, sources: Mapping[str, Query], query: Query, aggs: Query | None = None, size: int = _BUCKETS
@@ -89,14 +95,27 @@ class IndexReader:
 
     def _resolve(self, name: str) -> str:
         keyword = f"{name}.keyword"
-        known = self.client.field_caps(index=self.index, fields=[name, keyword]).body["fields"]
+        known = self._post("_field_caps", {"fields": [name, keyword]})["fields"]
         types = known.get(name, {})
         if all(one["aggregatable"] for one in types.values()):
             return name
         if keyword in known and not any(one["aggregatable"] for one in types.values()):
             return keyword
         raise ConfigError(
-            f"the field {name} is {' and '.join(sorted(types))} in the indices of {self.index!r}, and cannot be counted "
-            "by: load the index templates (harvest.py setup load_index_templates) and run harvest.py setup migrate, or "
-            "name indices that were made with them."
+            f"the field {name} is {' and '.join(sorted(types))} in {self.index!r}, so it cannot be counted by: load "
+            "the index templates (harvest.py setup load_index_templates) and run harvest.py setup migrate, or name "
+            "indices that were made with them."
         )
+
+    def _post(self, what: str, body: Mapping[str, Any]) -> Any:
+        found = self.client.request("POST", f"/{self._path}/{what}", body, accept=(404,))
+        if not found.found:
+            raise ConfigError(
+                f"{self.client.name} has no index {self.index!r}: fill it first (load_episodes, index), or name "
+                "another."
+            )
+        return found.body
+
+    @property
+    def _path(self) -> str:
+        return quote(self.index, safe="*,-+._:")

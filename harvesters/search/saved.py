@@ -1,4 +1,4 @@
-"""Queries that are kept as JSON files: ``{"description": …, "index": …, "body": …}``, the body as Elasticsearch has it."""
+"""Queries kept as JSON files: ``{"description": …, "index": …, "body": …}``, the body as Elasticsearch has it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def find_query(name: str, directory: Path = DIRECTORY) -> SavedQuery:
         return parse_query((directory / f"{wanted}.json").read_bytes(), wanted)
     near = difflib.get_close_matches(wanted, names, 1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise QueryError(f"there is no query {name!r}.{hint} There are: {', '.join(names)}; - reads one from standard input")
+    raise QueryError(
+        f"there is no query {name!r}.{hint} There are: {', '.join(names)}; - reads one from standard input"
+    )
 
 
 def parse_query(text: bytes, name: str) -> SavedQuery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from harvesters.opencast.client import OpencastClient
 from harvesters.opencast.episode_index import EpisodeIndex, to_body
 from harvesters.opencast.episodes import find_result, search_results
 from harvesters.opencast.workflows import WorkflowLookup
+from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast import Episode, MediaElement, OpencastSimulator, Operation, Workflow
 from harvesters.timespan import Window
 from tests.clocks import NOW, FakeClock, patient
@@ -113,7 +115,10 @@ class TestBody:
 def episode(number: int, **fields: Any) -> Episode:
     slides = tuple(
         MediaElement(
-            f"s{place}", "presentation/segment+preview", f"https://cdn/{place}.jpg", ref=f"t;time=T00:0{place}:00:0F1000"
+            f"s{place}",
+            "presentation/segment+preview",
+            f"https://cdn/{place}.jpg",
+            ref=f"t;time=T00:0{place}:00:0F1000",
         )
         for place in (3, 1, 2)
     )
@@ -213,28 +218,25 @@ class TestBatches:
             harvest.close()
 
     def test_several_look_ups_are_in_flight(self) -> None:
-        class Counting(OpencastSimulator):
-            flying = most = 0
+        class Meeting(OpencastSimulator):
+            """Lets the first two searches go on only when both are there."""
 
-            def handle(self, request: Any) -> Any:
+            waiting = 2
+            barrier = threading.Barrier(2)
+
+            def handle(self, request: Request) -> Response:
                 with self._lock:
-                    self.flying += 1
-                    self.most = max(self.most, self.flying)
-                try:
-                    return super().handle(request)
-                finally:
-                    gate.wait(0.02)
-                    with self._lock:
-                        self.flying -= 1
+                    self.waiting -= 1
+                    meet = self.waiting >= 0
+                if meet:
+                    self.barrier.wait(timeout=30)
+                return super().handle(request)
 
-        import threading
-
-        gate = threading.Event()  # never set: each answer takes its time
-        with Counting(user="admin", password="opencast") as simulator:
-            harvest = index(simulator, [str(number) for number in range(40)])
+        with Meeting(user="admin", password="opencast") as simulator:
+            harvest = index(simulator, ["1", "2"])
             list(harvest.pages(Window(NOW, NOW)))
             harvest.close()
-            assert 2 <= simulator.most <= 8
+            assert not simulator.barrier.broken
 
 
 def test_only_the_episode_that_was_asked_for_is_found() -> None:
