@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from harvesters import __version__
 from harvesters.collector import uncollected
 from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, Unavailable
 from harvesters.retry import RetryPolicy, Transient
@@ -63,6 +64,7 @@ def client(service: str, connections: int = 10) -> Any:
             read_timeout=30,
             max_pool_connections=connections,
             parameter_validation=False,
+            user_agent=f"harvest/{__version__}",  # its own is put together twice a request
         )
         try:
             return boto3.client(service, config=config)  # type: ignore[call-overload]

@@ -13,7 +13,7 @@ from typing import Any
 
 from harvesters.document import Document
 from harvesters.opencast.client import OpencastClient
-from harvesters.opencast.episodes import find_result, plain_text, to_episode
+from harvesters.opencast.episodes import find_result, plain, to_episode
 from harvesters.opencast.jettison import as_dict, as_list
 from harvesters.opencast.workflows import WorkflowLookup, stream_times, to_workflow
 from harvesters.pipeline import Page
@@ -43,13 +43,13 @@ def _pictures(attachments: list[dict[str, Any]]) -> dict[str, Any]:
     """The stills, and the slides in the order in which they were shown."""
     pictures: dict[str, Any] = {}
     for name, flavor in _STILLS.items():
-        urls = (plain_text(one.get("url")) for one in attachments if one.get("type") == flavor)
+        urls = (plain(one.get("url")) for one in attachments if one.get("type") == flavor)
         if url := next((url for url in urls if url), None):
             pictures[name] = url
     slides = []
     for one in attachments:
-        found = _SLIDE_TIME.search(plain_text(one.get("ref")) or "") if one.get("type") == _SLIDE else None
-        if found is not None and (url := plain_text(one.get("url"))):
+        found = _SLIDE_TIME.search(plain(one.get("ref")) or "") if one.get("type") == _SLIDE else None
+        if found is not None and (url := plain(one.get("url"))):
             slides.append({"img": url, "time": found[1]})
     pictures["slides"] = sorted(slides, key=lambda slide: _seconds(slide["time"]))
     return pictures

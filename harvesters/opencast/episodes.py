@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from typing import Any
 
 import orjson
 
-from harvesters.opencast.client import OpencastClient
+from harvesters.opencast.client import BadRequest, OpencastClient
 from harvesters.opencast.jettison import as_dict, as_list, integer, text
 from harvesters.stores.cache import Cache
+
+log = logging.getLogger(__name__)
 
 SEARCH = "/search/episode.json"
 _DCE_SERIES = re.compile(r"(\d{4})(\d{2})(\d{5})")
@@ -73,8 +76,13 @@ class EpisodeLookup:
 def find_result(client: OpencastClient, mpid: str) -> dict[str, Any] | None:
     """What the search says of one media package; None when it knows no such episode."""
     # includeDeleted is DCE's own, ignored elsewhere: it shows an episode between its live stream and its recording.
-    answer = client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
-    return next((result for result in search_results(answer) if mpid in _package_ids(result)), None)
+    try:
+        answer = client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
+    except BadRequest as error:
+        log.warning("the episode %.60r cannot be looked up: %s", mpid, error)  # one odd id must not stop a run
+        return None
+    found = search_results(answer)
+    return next((result for result in found if mpid in (_package_id(result), _first(result, "identifier"))), None)
 
 
 def search_results(answer: Any) -> list[dict[str, Any]]:
@@ -91,16 +99,17 @@ def to_episode(result: dict[str, Any]) -> dict[str, Any]:
     titles and series that look like numbers; ``dc`` has them as they were.
     """
     package = as_dict(result.get("mediapackage"))
-    series = _first(result, "isPartOf") or plain_text(package.get("series")) or plain_text(result.get("dcIsPartOf"))
+    rounded = "dc" in result
+    series = _first(result, "isPartOf") or plain(package.get("series"), rounded) or plain(result.get("dcIsPartOf"))
     episode = {
-        "title": _first(result, "title") or plain_text(package.get("title")) or plain_text(result.get("dcTitle")),
+        "title": _first(result, "title") or plain(package.get("title"), rounded) or plain(result.get("dcTitle")),
         "duration": _duration(result, package),
         "start": _start(package.get("start")) or _start(_first(result, "created")) or _start(result.get("dcCreated")),
-        "course": plain_text(package.get("seriestitle")),
+        "course": plain(package.get("seriestitle"), rounded),
         "series": series,
         **series_parts(series),
-        "type": _first(result, "type") or plain_text(result.get("dcType")),
-        "description": _first(result, "description") or plain_text(result.get("dcDescription")),
+        "type": _first(result, "type") or plain(result.get("dcType")),
+        "description": _first(result, "description") or plain(result.get("dcDescription")),
     }
     return {name: value for name, value in episode.items() if value is not None}
 
@@ -111,23 +120,18 @@ def series_parts(series: str | None) -> dict[str, str]:
     return dict(zip(("year", "term", "crn"), match.groups(), strict=True)) if match is not None else {}
 
 
-def _package_ids(result: dict[str, Any]) -> set[str | None]:
-    """The ids that may be the media package's: one that looks like a number is exact in ``dc`` only (Opencast 16)."""
-    return {
-        _first(result, "identifier"),
-        plain_text(as_dict(result.get("mediapackage")).get("id")),
-        plain_text(result.get("id")),
-    }
+def _package_id(result: dict[str, Any]) -> str | None:
+    return plain(as_dict(result.get("mediapackage")).get("id"), "dc" in result) or plain(result.get("id"))
 
 
 def _first(result: dict[str, Any], name: str) -> str | None:
     values = as_list(as_dict(result.get("dc")).get(name))
-    return plain_text(values[0]) if values else None
+    return plain(values[0]) if values else None
 
 
-def plain_text(value: Any) -> str | None:
-    """The text that an element had, also if it came as a float for a whole number; None when there is none."""
-    if isinstance(value, float) and value.is_integer():
+def plain(value: Any, rounded: bool = False) -> str | None:
+    """A text that may look like a number; `rounded` when every number has been made a float on its way."""
+    if rounded and isinstance(value, float) and value.is_integer():
         return str(int(value))
     try:
         return text(value)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from harvesters.errors import ProtocolError
 from harvesters.opencast.client import NotThere, OpencastClient
-from harvesters.opencast.episodes import plain_text
+from harvesters.opencast.episodes import plain
 from harvesters.opencast.jettison import as_dict, as_list, integer
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,8 +58,8 @@ def to_workflow(raw: dict[str, Any]) -> Workflow:
     package = as_dict(raw.get("mediapackage")).get("id")
     return Workflow(
         id=_number(raw.get("id")) or _number(raw.get("identifier")) or 0,
-        state=(plain_text(raw.get("state")) or "").upper(),
-        mpid=plain_text(raw.get("mediaPackageId")) or plain_text(package) or plain_text(raw.get("event_identifier")),
+        state=(plain(raw.get("state")) or "").upper(),
+        mpid=plain(raw.get("mediaPackageId")) or plain(package) or plain(raw.get("event_identifier")),
         created=_moment(raw.get("dateCreated")),
         operations=tuple(_operation(one) for one in as_list(operations) if isinstance(one, dict)),
     )
@@ -176,8 +176,8 @@ def _age(workflow: Workflow) -> tuple[timedelta, int]:
 def _operation(raw: dict[str, Any]) -> Operation:
     name = raw.get("operation") or raw.get("template") or raw.get("id")
     return Operation(
-        name=plain_text(name) or "",
-        state=(plain_text(raw.get("state")) or "").upper(),
+        name=plain(name) or "",
+        state=(plain(raw.get("state")) or "").upper(),
         started=_moment(raw.get("started")) or _moment(raw.get("start")),
         completed=_moment(raw.get("completed")) or _moment(raw.get("completion")),
     )
@@ -196,7 +196,7 @@ def _moment(value: Any) -> datetime | None:
     try:
         if milliseconds is not None:
             return _EPOCH + timedelta(milliseconds=milliseconds)
-        moment = datetime.fromisoformat(plain_text(value) or "")
+        moment = datetime.fromisoformat(plain(value) or "")
     except (ValueError, OverflowError):
         return None
     return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

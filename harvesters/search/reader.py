@@ -53,7 +53,8 @@ class IndexReader:
             ConfigError: there is no such index (a pattern that matches none is an empty answer).
             Refused: the cluster does not understand the search.
         """
-        return dict(self._post("_search", body))
+        # By default an answer leaves out, with status 200, the shards that failed.
+        return dict(self._post("_search", body, {"allow_partial_search_results": "false"}))
 
     def buckets(
         self, sources: Mapping[str, Query], query: Query, aggs: Query | None = None, size: int = _BUCKETS
@@ -107,8 +108,8 @@ class IndexReader:
             "indices that were made with them."
         )
 
-    def _post(self, what: str, body: Mapping[str, Any]) -> Any:
-        found = self.client.request("POST", f"/{self._path}/{what}", body, accept=(404,))
+    def _post(self, what: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Any:
+        found = self.client.request("POST", f"/{self._path}/{what}", body, params=params, accept=(404,))
         if not found.found:
             raise ConfigError(
                 f"{self.client.name} has no index {self.index!r}: fill it first (load_episodes, index), or name "

@@ -19,9 +19,7 @@ from tests.indices import EPISODES, USERACTIONS, Cluster, cluster_for_a_test
 
 SHIPPED = [saved.name for saved in saved_queries()]
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"
-EDGE = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36 Edg/1"
-)
+EDGE = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36 Edg/126.0"
 
 
 def action(hour: int, huid: str, mpid: str = "mp-1", **fields: Any) -> dict[str, Any]:
@@ -113,7 +111,8 @@ class TestFormats:
     @pytest.mark.parametrize(("style", "empty"), [("table", ""), ("csv", ""), ("json", "[]")])
     def test_nothing_found(self, query: Command, style: str, empty: str) -> None:
         result = query("action_types", "--index", "no-such-index-*", "--format", style)
-        assert (result.code, result.out.strip()) == (0, empty) if style != "json" else json.loads(result.out) == []
+        assert result.code == 0
+        assert "".join(result.out.split()) == empty
 
     def test_an_unknown_format_is_2(self, query: Command) -> None:
         assert query("devices", "--format", "xml").code == 2
