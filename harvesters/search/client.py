@@ -6,6 +6,7 @@ Only what the core of Elasticsearch has is asked for; modules such as ILM are pr
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,6 +94,8 @@ class SearchClient:
         """elasticsearch-py's client, which retries nothing."""
         from elasticsearch import Elasticsearch
 
+        # It keeps a list of dead nodes and warns of each; there is one, and the retry policy says what happens to it.
+        logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
         more: dict[str, Any] = {}
         if self.api_key:
             more["api_key"] = self.api_key
