@@ -9,29 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
+from harvesters.search import templates
 from tests.nodes import Node
 
-# As the index templates map what the tests here need; everything else is guessed.
-USERACTIONS = {
-    "properties": {
-        "timestamp": {"type": "date"},
-        "mpid": {"type": "keyword"},
-        "huid": {"type": "keyword"},
-        "is_live": {"type": "boolean"},
-        "action": {"properties": {"type": {"type": "keyword"}, "inpoint": {"type": "integer"}}},
-        "useragent": {"type": "keyword"},
-        "geoip": {"properties": {"country_name": {"type": "keyword"}}},
-        "episode": {"properties": {"series": {"type": "keyword"}}},
-    }
-}
-EPISODES = {
-    "properties": {
-        **{name: {"type": "keyword"} for name in ("mpid", "title", "series", "year", "term", "crn")},
-        **{name: {"type": "long"} for name in ("duration", "live_duration")},
-        **{name: {"type": "date"} for name in ("start", "live_start", "live_end", "available")},
-        "live_stream": {"type": "boolean"},
-    }
-}
+USERACTIONS = templates.find("useractions").mappings
+EPISODES = templates.find("episodes").mappings
 
 
 class Cluster(Node):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,12 +12,17 @@ from typing import Any
 
 import orjson
 
-DIRECTORY = Path(__file__).parents[2] / "queries"
 USERACTIONS = "useractions-*"
 
 
 class QueryError(ValueError):
     """There is no such query, or what was given is none; the message says what to do."""
+
+
+def directory() -> Path:
+    """Where the files are: beside ``harvest.py``, or where the package was installed to."""
+    beside = Path(__file__).resolve().parents[2] / "queries"
+    return beside if beside.is_dir() else Path(sys.prefix) / "share" / "harvest" / "queries"
 
 
 @dataclass(frozen=True)
@@ -37,26 +43,26 @@ class SavedQuery:
         return replace(self, body={**self.body, "query": {"bool": {"filter": filters}}})
 
 
-def saved_queries(directory: Path = DIRECTORY) -> Iterator[SavedQuery]:
+def saved_queries() -> Iterator[SavedQuery]:
     """All of them, by name."""
-    for path in sorted(directory.glob("*.json")):
+    for path in sorted(directory().glob("*.json")):
         yield parse_query(path.read_bytes(), path.stem)
 
 
-def find_query(name: str, directory: Path = DIRECTORY) -> SavedQuery:
+def find_query(name: str) -> SavedQuery:
     """The query called `name`, hyphens or underscores alike.
 
     Raises:
         QueryError: there is none.
     """
-    names = [path.stem for path in sorted(directory.glob("*.json"))]
+    paths = {path.stem: path for path in sorted(directory().glob("*.json"))}
     wanted = name.replace("-", "_")
-    if wanted in names:
-        return parse_query((directory / f"{wanted}.json").read_bytes(), wanted)
-    near = difflib.get_close_matches(wanted, names, 1)
+    if wanted in paths:
+        return parse_query(paths[wanted].read_bytes(), wanted)
+    near = difflib.get_close_matches(wanted, paths, 1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise QueryError(
-        f"there is no query {name!r}.{hint} There are: {', '.join(names)}; - reads one from standard input"
+        f"there is no query {name!r}.{hint} There are: {', '.join(paths)}; - reads one from standard input"
     )
 
 

@@ -13,7 +13,7 @@ from harvesters.cli.load_episodes import yesterday
 from harvesters.simulators.base import Response
 from harvesters.simulators.opencast import Episode, OpencastSimulator, Operation, Workflow
 from tests.cli.conftest import PASSWORD, USER, Command
-from tests.indices import Cluster
+from tests.indices import EPISODES, Cluster
 
 START = datetime(2026, 2, 13, 9, tzinfo=UTC)
 
@@ -69,6 +69,7 @@ class TestWhatIsIndexed:
         self, load: Load, cluster: Cluster, opencast: OpencastSimulator
     ) -> None:
         act(cluster, "mp-1", "mp-2", "mp-2", "mp-3", "mp-4")
+        cluster.create("episodes", EPISODES)
         result = load()
         assert result.code == 0
         common = {
