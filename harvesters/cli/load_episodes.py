@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def _index_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse what Elasticsearch would refuse for each document in turn."""
+    if value != value.lower() or not re.fullmatch(r"[^-_+.][^\s\\/*?\"<>|,#:]{0,254}", value):
+        raise click.BadParameter(f"{value!r} is no name of an index, such as episodes")
+    return value
+
+
 @click.command(short_help="Index the episodes that user actions are about.")
 @setting_option("-A", "--admin-host", setting="MATTERHORN_ADMIN_HOST")
 @setting_option("-E", "--engage-host", setting="MATTERHORN_ENGAGE_HOST")
@@ -32,7 +40,12 @@ log = logging.getLogger(__name__)
 )
 @setting_option("-e", "--es-host", setting="ES_HOST")
 @click.option(
-    "-t", "--target-index", default="episodes", show_default=True, help="Index that the episodes are written to."
+    "-t",
+    "--target-index",
+    default="episodes",
+    show_default=True,
+    callback=_index_name,
+    help="Index that the episodes are written to.",
 )
 @click.option(
     "-s",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +271,20 @@ class TestOutput:
         assert [(found.name, found.read_text()) for found in tmp_path.iterdir() if found.is_file()] == [
             ("rollcall.csv", "before")
         ]
+
+    def test_sigterm_ends_it_with_75_and_no_half_file(
+        self, export: Export, tmp_path: Path, banner: Banner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = banner.handle
+
+        def handle(request: Request) -> Response:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return answer(request)
+
+        monkeypatch.setattr(banner, "handle", handle)
+        path = tmp_path / "rollcall.csv"
+        assert export("rollcall", "--term", "01", "--year", "2026", "-o", str(path)).code == 75
+        assert not [found for found in tmp_path.iterdir() if found.is_file()]
 
     def test_a_file_that_cannot_be_written_is_78(self, export: Export, tmp_path: Path) -> None:
         for path in (tmp_path / "missing" / "file", tmp_path):

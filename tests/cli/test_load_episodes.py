@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from harvesters.cli.load_episodes import yesterday
-from harvesters.simulators.base import Response
+from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast import Episode, OpencastSimulator, Operation, Workflow
 from tests.cli.conftest import PASSWORD, USER, Command
 from tests.indices import EPISODES, Cluster
@@ -167,6 +169,10 @@ class TestOptions:
         assert load(option, cluster.name("others")).code == 0
         assert set(cluster.documents("others")) == {"mp-1"}
 
+    @pytest.mark.parametrize("name", ["Episodes", "_episodes", "a b", "epi*", "a,b", "a/b", ""])
+    def test_a_target_that_is_no_index_name_is_2(self, harvest: Command, name: str) -> None:
+        assert harvest("load_episodes", "-t", name).code == 2
+
     @pytest.mark.parametrize("option", ["-s", "--source-index-pattern"])
     def test_source_index_pattern(self, load: Load, cluster: Cluster, option: str) -> None:
         act(cluster, "mp-1", day="2026.02.11")
@@ -281,6 +287,25 @@ class TestFailures:
     def test_an_opencast_that_does_not_answer_is_69(self, load: Load, cluster: Cluster) -> None:
         act(cluster, "mp-1")
         assert load("-E", "127.0.0.1:1", env={"HARVEST_RETRY_BUDGET": "0"}).code == 69
+
+    def test_sigterm_ends_it_with_75_and_the_next_run_goes_on(
+        self, load: Load, cluster: Cluster, opencast: OpencastSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        act(cluster, "mp-1", "mp-2", *(f"unknown-{number}" for number in range(100)))
+        answer = opencast.handle
+
+        def handle(request: Request) -> Response:
+            if request.param("id") == "mp-2":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return answer(request)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(opencast, "handle", handle)
+            result = load("--wait", "3600")
+        assert result.code == 75
+        assert result.report["outcome"] == "ended with 75"
+        assert load().code == 0
+        assert set(cluster.documents("episodes")) == {"mp-1", "mp-2"}
 
     def test_hiccups_are_ridden_out(self, load: Load, cluster: Cluster, opencast: OpencastSimulator) -> None:
         act(cluster, "mp-1", "mp-2")
