@@ -56,6 +56,7 @@ class ElasticSink:
         index_name: the index of a document; by its kind and UTC date unless told otherwise.
         threads: requests under way at once; `send` returns when all are answered, so nothing piles up.
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
+        prepare: what is done to each document first, such as adding ``geoip``.
     """
 
     durable = True
@@ -67,12 +68,14 @@ class ElasticSink:
         threads: int = 4,
         fresh_pattern: str = "",
         max_bytes: int = MAX_REQUEST_BYTES,
+        prepare: Callable[[Document], None] | None = None,
     ) -> None:
         self.client = client
         self.index_name = index_name
         self.threads = threads
         self.fresh_pattern = fresh_pattern
         self.max_bytes = max_bytes
+        self.prepare = prepare
         self._seen_kinds: set[str] = set()
 
     @property
@@ -101,6 +104,9 @@ class ElasticSink:
             SinkUnavailable: it went on refusing, or not answering, for longer than the retry budget.
             CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
         """
+        if self.prepare is not None:
+            for document in documents:
+                self.prepare(document)
         good, outcomes = encodable(documents)
         if not good:
             return outcomes
