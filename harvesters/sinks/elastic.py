@@ -57,6 +57,7 @@ class ElasticSink:
         threads: requests under way at once; `send` returns when all are answered, so nothing piles up.
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
         prepare: what is done to each document first, such as adding ``geoip``.
+        templated: whether the indices should have a template of the documents' kind; one warning if there is none.
     """
 
     durable = True
@@ -69,6 +70,7 @@ class ElasticSink:
         fresh_pattern: str = "",
         max_bytes: int = MAX_REQUEST_BYTES,
         prepare: Callable[[Document], None] | None = None,
+        templated: bool = True,
     ) -> None:
         self.client = client
         self.index_name = index_name
@@ -76,6 +78,7 @@ class ElasticSink:
         self.fresh_pattern = fresh_pattern
         self.max_bytes = max_bytes
         self.prepare = prepare
+        self.templated = templated
         self._seen_kinds: set[str] = set()
 
     @property
@@ -110,7 +113,8 @@ class ElasticSink:
         good, outcomes = encodable(documents)
         if not good:
             return outcomes
-        self._look_for_templates({document.kind for document in good})
+        if self.templated:
+            self._look_for_templates({document.kind for document in good})
         for part in self._pool.map(self._send_part, self._parts(self._entries(good))):
             outcomes.extend(part)
         return outcomes
