@@ -103,7 +103,7 @@ def attendance(live: bool, chunk_interval: int, source_index_pattern: str, **com
         _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common, runtime)
 
 
-@export.command(short_help="Which options of the player each person used.")
+@export.command("viewing_options", short_help="Which options of the player each person used.")
 @_useractions
 @_common
 def viewing_options(source_index_pattern: str, **common: Any) -> None:

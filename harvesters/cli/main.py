@@ -50,12 +50,13 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
+        wanted = cmd_name.replace("_", "-")
         for name, (module, attribute, _) in self.table.items():
-            if name.replace("_", "-") == cmd_name.replace("_", "-"):
+            if name.replace("_", "-") == wanted:
                 with uncollected():
                     command: click.Command = getattr(importlib.import_module(module), attribute)
                 return command
-        return super().get_command(ctx, cmd_name)
+        return next((found for name, found in self.commands.items() if name.replace("_", "-") == wanted), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the table's commands without importing them."""

@@ -170,6 +170,9 @@ class TestViewingOptions:
     def test_hyphens_work_as_well(self, export: Export) -> None:
         assert len(rows(export("viewing-options", "--term", "02"))) == 1
 
+    def test_it_is_listed_as_it_is_called(self, harvest: Command) -> None:
+        assert "  viewing_options" in harvest("export", "--help").out
+
 
 class Banner(Simulator):
     """Knows the people of one course."""
