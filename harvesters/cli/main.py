@@ -19,6 +19,7 @@ log = logging.getLogger("harvesters")
 # Name: (module, attribute, short help). A test holds this table against the commands themselves.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "useractions": ("harvesters.cli.useractions", "useractions", "Harvest Opencast user actions."),
+    "zoom": ("harvesters.cli.zoom", "zoom", "Harvest Zoom meetings and participant sessions."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
     "completion": ("harvesters.cli.completion", "completion", "Print the shell completion script."),
 }
