@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+_LEAST = 0.0005  # seconds; a shorter wait may round to none
 _LEARNED_FOR = 86_400
 _DAYS_KEPT = 2 * 86_400
 
@@ -98,13 +99,13 @@ class MemorySlots:
         with self._lock:
             now = self.clock.monotonic()
             if (paused := self._paused.get(asked.name, now) - now) > 0:
-                return paused
+                return max(paused, _LEAST)
             if asked.day and asked.day_limit is not None and self.spent(asked.day) >= asked.day_limit:
                 raise DaySpent(asked.day)
             booked = {key: at for key, at in self._booked.get(asked.name, {}).items() if at > now - asked.period}
             self._booked[asked.name] = booked
             if len(booked) >= asked.limit:
-                return max(sorted(booked.values())[len(booked) - asked.limit] + asked.period - now, 1e-6)
+                return max(sorted(booked.values())[len(booked) - asked.limit] + asked.period - now, _LEAST)
             booked[call] = now + asked.slack
             if asked.day:
                 self._days[asked.day] = self.spent(asked.day) + 1

@@ -89,7 +89,7 @@ class Budgets:
                     return Ticket(category, asked, call, self.clock.monotonic())
                 # Calls that are under way are booked as late as they may arrive: look again when that is known.
                 early = wait - asked.slack
-                self._wait(wait, f"{category} calls are limited", sleep=early if early > 0 else wait)
+                self._wait(wait, f"{category} calls are limited", sleep=early if early > 0.001 else wait)
 
     def answered(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
         """A good answer: note how late the call can have been, and what the headers say of limits."""
