@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from harvesters import __version__
+from harvesters.collector import uncollected
 from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, Unavailable
 from harvesters.retry import RetryPolicy, Transient
 
@@ -51,21 +53,23 @@ def client(service: str, connections: int = 10) -> Any:
     Raises:
         ConfigError: boto3 lacks a region, a profile or the like; the message says which.
     """
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    with uncollected():
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
-    config = Config(
-        retries={"total_max_attempts": 1},
-        connect_timeout=10,
-        read_timeout=30,
-        max_pool_connections=connections,
-        parameter_validation=False,
-    )
-    try:
-        return boto3.client(service, config=config)  # type: ignore[call-overload]
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"AWS is not configured: {error} (set AWS_DEFAULT_REGION and the like)") from error
+        config = Config(
+            retries={"total_max_attempts": 1},
+            connect_timeout=10,
+            read_timeout=30,
+            max_pool_connections=connections,
+            parameter_validation=False,
+            user_agent=f"harvest/{__version__}",  # its own is put together twice a request
+        )
+        try:
+            return boto3.client(service, config=config)  # type: ignore[call-overload]
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(f"AWS is not configured: {error} (set AWS_DEFAULT_REGION and the like)") from error
 
 
 def call(retry: RetryPolicy, what: str, send: Callable[[], T], unavailable: type[Unavailable] = Unavailable) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import queue
 import sys
 import threading
@@ -24,13 +25,23 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _TALKATIVE = ("botocore", "boto3", "urllib3", "s3transfer", "elastic_transport", "elasticsearch", "requests")
 
 
+_COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
+
+
 class TextFormatter(logging.Formatter):
-    """``2026-02-13T09:30:00Z INFO message``, secrets masked."""
+    """``2026-02-13T09:30:00Z INFO message``, secrets masked; the level in colour where that is wanted."""
+
+    def __init__(self, colours: bool = False) -> None:
+        super().__init__()
+        self.colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
         """One line a record, and the traceback where there is one."""
         when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return redact(f"{when} {record.levelname} {_message(self, record)}")
+        level = record.levelname
+        if self.colours and level in _COLOURS:
+            level = f"{_COLOURS[level]}{level}\x1b[0m"
+        return redact(f"{when} {level} {_message(self, record)}")
 
 
 class JsonFormatter(logging.Formatter):
@@ -113,8 +124,10 @@ class LogglyHandler(logging.Handler):
 
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Log to standard error (or `stream`) at `level`, as ``text`` or ``json``; replaces an earlier configuration."""
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    stream = stream if stream is not None else sys.stderr
+    handler = logging.StreamHandler(stream)
+    colours = stream.isatty() and not os.environ.get("NO_COLOR")
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(colours))
     root = logging.getLogger()
     for old in [*root.handlers]:
         root.removeHandler(old)

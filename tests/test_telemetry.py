@@ -152,8 +152,10 @@ class Loggly(Simulator):
         super().__init__()
         self.go_on = threading.Event()
         self.go_on.set()
+        self.arrived = threading.Event()
 
     def handle(self, request: Request) -> Response:
+        self.arrived.set()
         self.go_on.wait(30)
         return Response.json({"response": "ok"})
 
@@ -184,8 +186,10 @@ class TestLoggly:
         logging.getLogger("urllib3").setLevel(logging.DEBUG)  # as if somebody had turned it on
         handler = ship_to_loggly(loggly.url, "the-token", "")
         log.info("once")
+        assert loggly.arrived.wait(10)  # shipping that has made records of its own by now
+        log.info("twice")
         handler.close()
-        assert [line["message"] for line in loggly.lines()] == ["once"]
+        assert [line["message"] for line in loggly.lines()] == ["once", "twice"]
 
     def test_secrets_are_masked_there_too(self, loggly: Loggly) -> None:
         one_line("text", "INFO")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from harvesters import __version__, settings, telemetry
+from harvesters.collector import uncollected
 from harvesters.errors import Exit, HarvestError, Interrupted, ReaderGone
 
 log = logging.getLogger("harvesters")
@@ -20,6 +22,8 @@ log = logging.getLogger("harvesters")
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "useractions": ("harvesters.cli.useractions", "useractions", "Harvest Opencast user actions."),
     "zoom": ("harvesters.cli.zoom", "zoom", "Harvest Zoom meetings and participant sessions."),
+    "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
+    "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
     "completion": ("harvesters.cli.completion", "completion", "Print the shell completion script."),
 }
@@ -42,7 +46,8 @@ class LazyGroup(click.Group):
         """Import the command."""
         for name, (module, attribute, _) in self.table.items():
             if name.replace("_", "-") == cmd_name.replace("_", "-"):
-                command: click.Command = getattr(importlib.import_module(module), attribute)
+                with uncollected():
+                    command: click.Command = getattr(importlib.import_module(module), attribute)
                 return command
         return super().get_command(ctx, cmd_name)
 
@@ -106,6 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
         logging.shutdown()
         sys.stderr.flush()
         os._exit(code)
+    gc.disable()  # the interpreter would look for garbage twice while it ends
     sys.exit(code)
 
 

@@ -24,8 +24,10 @@ from harvesters.retry import RetryPolicy
 from harvesters.timespan import parse_moment
 
 if TYPE_CHECKING:
+    from harvesters.document import Document
     from harvesters.live import LiveHarvest, Plan
     from harvesters.pipeline import Counts
+    from harvesters.search.client import SearchClient
     from harvesters.sinks.base import Sink
     from harvesters.sinks.deadletters import DeadLetters
     from harvesters.stores.blob import Blob
@@ -95,12 +97,34 @@ class Runtime:
 
         return open_dead_letters(settings.get("HARVEST_DEAD_LETTERS"), settings.state_dir(), self.retry)
 
-    def sink(self, output: str | None, queue: str | None) -> Sink:
-        """The sink of ``--output``: ``sqs``, ``-`` for standard output, or a file.
+    def search(self, host: str | None = None, connections: int = 8) -> SearchClient:
+        """The cluster of ``ES_HOST``, or of `host`."""
+        from harvesters.search.client import SearchClient
+
+        return SearchClient.from_settings(self.retry, host, connections)
+
+    def sink(
+        self,
+        output: str | None,
+        queue: str | None,
+        index_name: Callable[[Document], str] | None = None,
+        fresh_pattern: str = "",
+        es_host: str | None = None,
+    ) -> Sink:
+        """The sink of ``--output``: ``sqs``, ``es`` for Elasticsearch, ``-`` for standard output, or a file.
+
+        Args:
+            index_name: with ``es``, the index of a document; ``{kind}-YYYY.MM.DD`` (UTC) without it.
+            fresh_pattern: with ``es``, the indices whose absence means that nothing was delivered yet.
+            es_host: with ``es``, instead of ``ES_HOST``.
 
         Raises:
             ConfigError: it is ``sqs`` and no queue is named.
         """
+        if output == "es":
+            from harvesters.sinks.elastic import ElasticSink, by_day
+
+            return ElasticSink(self.search(es_host), index_name or by_day, fresh_pattern=fresh_pattern)
         from harvesters.sinks.jsonl import FileSink, StdoutSink
 
         if output in (None, "", "sqs"):

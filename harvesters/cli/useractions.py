@@ -8,6 +8,7 @@ import click
 
 from harvesters import settings
 from harvesters.cli.runtime import Moment, progress_bar, running, setting_option
+from harvesters.collector import uncollected
 
 _ZONE = "OPENCAST_TIMEZONE"
 
@@ -29,9 +30,9 @@ _ZONE = "OPENCAST_TIMEZONE"
 @click.option(
     "-o",
     "--output",
-    metavar="sqs|-|FILE",
-    help='Where to send output: sqs (the default), "-" for JSON lines on standard output, or a file that JSON lines '
-    "are appended to (compressed when it ends in .gz).",
+    metavar="sqs|es|-|FILE",
+    help='Where to send output: sqs (the default), es for Elasticsearch (ES_HOST), "-" for JSON lines on standard '
+    "output, or a file that JSON lines are appended to (compressed when it ends in .gz).",
 )
 @setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
 @click.option(
@@ -64,7 +65,7 @@ def useractions(
     disable_start_end_span_check: bool,
     update_last_ts: bool,
 ) -> None:
-    """Harvest Opencast user actions, with their episodes, into an SQS queue, a file or standard output.
+    """Harvest Opencast user actions, with their episodes, into an SQS queue, Elasticsearch, a file or standard output.
 
     Covers the time since the checkpoint, or a range given by --start and --end. The checkpoint moves when everything
     is delivered, so the same command, started again, goes on where the last run ended.
@@ -75,13 +76,14 @@ def useractions(
       harvest.py useractions --batch-size 100 --interval 1 --output -
       harvest.py useractions -s 20260213000000 -e 20260214000000 --no-update-last-ts -o day.jsonl.gz
     """
-    from harvesters.live import Span, WindowError
-    from harvesters.opencast.client import OpencastClient
-    from harvesters.opencast.episodes import EpisodeLookup
-    from harvesters.opencast.useractions import UserActions
+    with uncollected():
+        from harvesters.live import Span, WindowError
+        from harvesters.opencast.client import OpencastClient
+        from harvesters.opencast.episodes import EpisodeLookup
+        from harvesters.opencast.useractions import UserActions
 
     with running() as runtime, progress_bar() as on_plan:
-        sink = runtime.sink(output, queue_name)
+        sink = runtime.sink(output, queue_name, fresh_pattern="useractions-*")
         host = settings.require("MATTERHORN_ENGAGE_HOST", engage_host, "-H/--engage_host")
         client = OpencastClient(
             settings.base_url(host, "MATTERHORN_ENGAGE_HOST"),
@@ -92,7 +94,8 @@ def useractions(
             settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001),
         )
         lookup = EpisodeLookup(client, runtime.cache, settings.number("EPISODE_CACHE_EXPIRE"))
-        harvest = UserActions(client, lookup, runtime.cache, settings.timezone(_ZONE), batch_size, wait)
+        stepwise = update_last_ts and sink.durable
+        harvest = UserActions(client, lookup, runtime.cache, settings.timezone(_ZONE), batch_size, wait, stepwise)
         span = Span(
             start,
             end,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from harvesters.document import Document
@@ -50,15 +52,18 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
     mpid = text(row.get("mediapackageId"))
     kind = text(row.get("type"))
     playing, live = _playing(row.get("isPlaying"))
-    session = _session(row)
+    found = row.get("sessionId")  # an object since Opencast 2, flat fields before
+    session = found if isinstance(found, dict) else row
+    session_id = _shown(session.get("sessionId"))
     body: dict[str, Any] = {
         "action_id": action_id,
         "timestamp": moment.isoformat(),
         "mpid": mpid,
-        "session_id": session["session_id"],
-        "huid": session["huid"],
-        "useragent": session["useragent"],
-        **_addresses(session["ip"]),
+        "session_id": session_id,
+        # The one session of a server that logs none is everybody's: whoever made it first is not who it was.
+        "huid": _shown(session.get("userId")) if session_id is not None else None,
+        "useragent": _shown(session.get("userAgent")),
+        **_addresses(_shown(session.get("userIp"))),
         "is_live": live,
         "action": {
             "type": kind,
@@ -79,25 +84,13 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
     )
 
 
-def _session(row: Any) -> dict[str, str | None]:
-    """Who it was: an object since Opencast 2, flat fields before. One shared ``-omitted-`` session is nobody's."""
-    found = row.get("sessionId")
-    source = found if isinstance(found, dict) else row
-    session_id = _shown(source.get("sessionId"))
-    return {
-        "session_id": session_id,
-        "huid": _shown(source.get("userId")) if session_id is not None else None,
-        "useragent": _shown(source.get("userAgent")),
-        "ip": _shown(source.get("userIp")),
-    }
-
-
 def _shown(value: Any) -> str | None:
     shown = text(value)
     return None if shown == _OMITTED else shown
 
 
-def _addresses(header: str | None) -> dict[str, str | None]:
+@lru_cache(maxsize=4096)  # a viewer makes an action every half minute
+def _addresses(header: str | None) -> Mapping[str, str | None]:
     """``X-Forwarded-For`` as Opencast stores it: the client first, then the proxies that it came through."""
     addresses = [part.strip() for part in (header or "").split(",")]
     named: dict[str, str | None] = {"ip": addresses[0] or None}
@@ -119,6 +112,7 @@ def _playing(value: Any) -> tuple[bool, bool]:
 def mpid_of(row: Any) -> str | None:
     """The media package that the action is about; None when it is about none that can be read."""
     try:
-        return text(as_dict(row).get("mediapackageId"))
-    except ValueError:
+        mpid = text(as_dict(row).get("mediapackageId"))
+        return mpid if mpid is not None and mpid.encode() else None
+    except ValueError:  # half of a surrogate pair is one too
         return None

@@ -99,14 +99,18 @@ class DayTally:
             self._core.add(id)
 
     def complete(self, page: ActionPage) -> bool:
-        """True when the known rows that a request between `sent` and `received` could show reach the page's total."""
+        """True when the known rows that the request for `page` certainly showed reach its total.
+
+        It was read by the server at some second between `sent` and `received`; rows that only some of these show are
+        not counted, for each of them could stand for one that is missing.
+        """
         if page.total is None:
             return True
-        since, until = _of_minute(page.sent), _of_minute(page.received)
-        if (page.received - page.sent).total_seconds() >= 1 or until < since:
-            since, until = 0.0, _MINUTE
-        shown = sum(second >= since for second in self._first.values())
-        shown += sum(second <= until for second in self._last.values())
+        earliest, latest = _of_minute(page.sent), _of_minute(page.received)
+        if latest < earliest or (page.received - page.sent).total_seconds() >= _MINUTE:
+            return len(self._core) >= page.total
+        shown = sum(second >= latest for second in self._first.values())
+        shown += sum(second <= earliest for second in self._last.values())
         return len(self._core) + shown >= page.total
 
     def __len__(self) -> int:

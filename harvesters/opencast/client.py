@@ -31,6 +31,10 @@ _PLUGIN = (
 )
 
 
+class BadRequest(ProtocolError):
+    """The server refuses what was asked for (400)."""
+
+
 @dataclass(frozen=True)
 class ActionPage:
     """One answer of the useraction endpoint.
@@ -92,7 +96,7 @@ class OpencastClient:
 
         return self._http.request("GET", self.base_url + ACTIONS, judge, params=params)
 
-    def snapshot(self, **params: Any) -> tuple[int | None, Iterator[Any]]:
+    def snapshot(self, **params: Any) -> tuple[int | None, SpooledRows]:
         """As `actions`, but an answer of any size: spooled to disk, then read row by row. Total, and the rows.
 
         A page of many is one statement on the server, so no row can move while it is read.
@@ -112,7 +116,7 @@ class OpencastClient:
         except BaseException:
             file.close()
             raise
-        return total, _spooled_rows(file)
+        return total, SpooledRows(file)
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON at `path`; errors as for `actions`."""
@@ -132,7 +136,8 @@ class OpencastClient:
             advice = _PLUGIN if path.endswith(ACTIONS) else "Check that this is the right node of Opencast."
             raise ProtocolError(f"{self.base_url}{path} is not there (404). {advice}")
         if status != 200:
-            raise ProtocolError(f"{self.base_url} answered {status} to {response.request.path_url}")
+            refused = BadRequest if status == 400 else ProtocolError
+            raise refused(f"{self.base_url} answered {status} to {response.request.path_url}")
         if "html" in response.headers.get("Content-Type", "").lower():
             raise CredentialsRefused(
                 f"{self.base_url} answered with a web page where JSON was expected, most likely a login page: "
@@ -190,13 +195,27 @@ def _spooled_total(file: IO[bytes]) -> int | None:
     return total
 
 
-def _spooled_rows(file: IO[bytes]) -> Iterator[Any]:
-    import ijson
+class SpooledRows(Iterator[Any]):
+    """The rows of a spooled answer, once; close it if they are not read to the end."""
 
-    with closing(file):
-        file.seek(0)
-        events = ijson.parse(file, use_float=True)
-        start = next((event for prefix, event, _ in events if prefix == "actions.action"), "")
-        file.seek(0)
-        path = "actions.action.item" if start == "start_array" else "actions.action"
-        yield from ijson.items(file, path, use_float=True)
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._rows = self._read()
+
+    def __next__(self) -> Any:
+        return next(self._rows)
+
+    def close(self) -> None:
+        """Drop the file."""
+        self._file.close()
+
+    def _read(self) -> Iterator[Any]:
+        import ijson
+
+        with closing(self._file) as file:
+            file.seek(0)
+            events = ijson.parse(file, use_float=True)
+            start = next((event for prefix, event, _ in events if prefix == "actions.action"), "")
+            file.seek(0)
+            path = "actions.action.item" if start == "start_array" else "actions.action"
+            yield from ijson.items(file, path, use_float=True)

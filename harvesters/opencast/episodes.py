@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from typing import Any
 
 import orjson
 
-from harvesters.opencast.client import OpencastClient
+from harvesters.opencast.client import BadRequest, OpencastClient
 from harvesters.opencast.jettison import as_dict, as_list, integer, text
 from harvesters.stores.cache import Cache
+
+log = logging.getLogger(__name__)
 
 SEARCH = "/search/episode.json"
 _DCE_SERIES = re.compile(r"(\d{4})(\d{2})(\d{5})")
@@ -67,9 +70,13 @@ class EpisodeLookup:
 
     def _fetch(self, mpid: str) -> dict[str, Any]:
         # includeDeleted is DCE's own, ignored elsewhere: it shows an episode between its live stream and its recording.
-        answer = self.client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
+        try:
+            answer = self.client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
+        except BadRequest as error:
+            log.warning("the episode %.60r cannot be looked up: %s", mpid, error)  # one odd id must not stop a run
+            return {}
         for result in search_results(answer):
-            if _package_id(result) == mpid:
+            if mpid in (_package_id(result), _first(result, "identifier")):
                 return to_episode(result)
         return {}
 
@@ -88,12 +95,13 @@ def to_episode(result: dict[str, Any]) -> dict[str, Any]:
     titles and series that look like numbers; ``dc`` has them as they were.
     """
     package = as_dict(result.get("mediapackage"))
-    series = _first(result, "isPartOf") or _name(package.get("series")) or _name(result.get("dcIsPartOf"))
+    rounded = "dc" in result
+    series = _first(result, "isPartOf") or _name(package.get("series"), rounded) or _name(result.get("dcIsPartOf"))
     episode = {
-        "title": _first(result, "title") or _name(package.get("title")) or _name(result.get("dcTitle")),
+        "title": _first(result, "title") or _name(package.get("title"), rounded) or _name(result.get("dcTitle")),
         "duration": _duration(result, package),
         "start": _start(package.get("start")) or _start(_first(result, "created")) or _start(result.get("dcCreated")),
-        "course": _name(package.get("seriestitle")),
+        "course": _name(package.get("seriestitle"), rounded),
         "series": series,
         **series_parts(series),
         "type": _first(result, "type") or _name(result.get("dcType")),
@@ -109,7 +117,7 @@ def series_parts(series: str | None) -> dict[str, str]:
 
 
 def _package_id(result: dict[str, Any]) -> str | None:
-    return _name(as_dict(result.get("mediapackage")).get("id")) or _name(result.get("id"))
+    return _name(as_dict(result.get("mediapackage")).get("id"), "dc" in result) or _name(result.get("id"))
 
 
 def _first(result: dict[str, Any], name: str) -> str | None:
@@ -117,8 +125,9 @@ def _first(result: dict[str, Any], name: str) -> str | None:
     return _name(values[0]) if values else None
 
 
-def _name(value: Any) -> str | None:
-    if isinstance(value, float) and value.is_integer():
+def _name(value: Any, rounded: bool = False) -> str | None:
+    """A text that may look like a number; `rounded` when every number has been made a float on its way."""
+    if rounded and isinstance(value, float) and value.is_integer():
         return str(int(value))
     try:
         return text(value)

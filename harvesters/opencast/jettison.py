@@ -56,7 +56,10 @@ def integer(value: Any) -> int | None:
         return value
     if value is None or value == "":
         return None
-    number = float(value) if isinstance(value, float | str) else float("nan")
+    try:
+        number = float(value) if isinstance(value, float | str) else float("nan")
+    except ValueError:
+        number = float("nan")
     if not number.is_integer():
         raise ValueError(f"{_shown(value)} is no whole number")
     return int(value) if isinstance(value, str) and value.lstrip("+-").isdigit() else int(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -99,13 +100,15 @@ class QueryReader:
             stated, rows = self.client.snapshot(**params, limit=limit, offset=0)
             if stated is None or stated <= limit:
                 break
+            rows.close()
             total = stated  # it outgrew the limit in between
         batch: list[Any] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) >= self.batch_size:
-                yield Rows(self._new(batch), stated)
-                batch = []
+        with closing(rows):
+            for row in rows:
+                batch.append(row)
+                if len(batch) >= self.batch_size:
+                    yield Rows(self._new(batch), stated)
+                    batch = []
         yield Rows(self._new(batch), stated)
 
     def _one_pass(self, params: dict[str, str], tally: Tally) -> Iterator[ActionPage]:

@@ -74,6 +74,7 @@ class UserActions:
         zone: the server's (``OPENCAST_TIMEZONE``).
         batch_size: actions a request.
         wait: seconds between two requests.
+        stepwise: whether the run may commit in its middle, which costs a small request for each page but the last.
     """
 
     client: OpencastClient
@@ -82,6 +83,7 @@ class UserActions:
     zone: ZoneInfo
     batch_size: int = 1000
     wait: float = 0.0
+    stepwise: bool = True
     kind: str = actions.KIND
 
     @property
@@ -153,7 +155,7 @@ class UserActions:
         Rows that came in order so far need not go on so: a table read in order of ids shows those of one node (ids
         are handed out in blocks) and then goes back in time. So the server is asked how many rows there are.
         """
-        if not arrival.ordered or arrival.latest is None or arrival.count >= total:
+        if not self.stepwise or not arrival.ordered or arrival.latest is None or arrival.count >= total:
             return None  # after the last page the whole window is safe anyway
         cut = arrival.cut(arrival.latest)
         if cut <= window.start:

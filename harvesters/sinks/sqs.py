@@ -50,7 +50,7 @@ class SqsSink:
 
     durable = True
 
-    def __init__(self, queue: str, retry: RetryPolicy, in_flight: int = 8) -> None:
+    def __init__(self, queue: str, retry: RetryPolicy, in_flight: int = 16) -> None:
         self.queue = queue
         self.retry = retry
         self.in_flight = in_flight

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cachetools import TLRUCache
 
+from harvesters.collector import uncollected
 from harvesters.errors import ConfigError
 from harvesters.privacy import redact
 
@@ -108,12 +109,11 @@ class RedisCache:
 
     @cached_property
     def _redis(self) -> redis.Redis:
-        import redis
-
         try:
-            return redis.Redis.from_url(self.url, socket_connect_timeout=2, socket_timeout=5)
+            client: redis.Redis = _library().Redis.from_url(self.url, socket_connect_timeout=2, socket_timeout=5)
         except ValueError as error:
             raise ConfigError(f"REDIS_URL cannot be read: {redact(str(error))}") from error
+        return client
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The values of those `keys` that are there: one MGET."""
@@ -187,11 +187,9 @@ class FallbackCache:
     def _either(self, use: Callable[[Cache], T]) -> T:
         if self._cache is self._memory:
             return use(self._memory)
-        import redis
-
         try:
             return use(self._cache)
-        except (redis.RedisError, OSError) as error:
+        except (_library().RedisError, OSError) as error:
             if self._cache is not self._memory:  # several threads may fail at once
                 self._cache = self._memory
                 log.warning(
@@ -206,6 +204,14 @@ class FallbackCache:
 def open_cache(url: str) -> FallbackCache:
     """The cache at `url`; connects when first used."""
     return FallbackCache(RedisCache(url))
+
+
+@cache
+def _library() -> Any:
+    with uncollected():
+        import redis
+
+    return redis
 
 
 def _milliseconds(ttl: float) -> int:

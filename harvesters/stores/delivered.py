@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from harvesters.stores.cache import Cache
 
@@ -20,8 +21,7 @@ DAY = 86_400.0
 _PENDING = 50_000  # marks that wait for the end of a run are bounded; older ones are forgotten, which costs a repeat
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """One source row: its id, and a digest of all that it says."""
 
     id: str
@@ -77,6 +77,7 @@ class DeliveredLog:
             self.add([self._pending.popleft() for _ in range(min(1000, len(self._pending)))])
 
     def _place(self, id: str) -> tuple[str, str]:
+        id = id.encode("ascii", "backslashreplace").decode()  # one that no UTF-8 can say must not end the run
         return f"{self._prefix}{id[:-2]}", id[-2:]
 
     @cached_property

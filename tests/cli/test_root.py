@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +158,15 @@ def test_errors_are_records_of_the_json_log(harvest: Command) -> None:
     assert result.code == 78
     record = json.loads(result.err.splitlines()[-1])
     assert (record["level"], record["exit_code"]) == ("ERROR", 78)
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_levels_are_coloured_on_a_terminal_unless_no_color_is_set(no_color: str, coloured: bool) -> None:
+    terminal, side = pty.openpty()
+    command = [sys.executable, "-m", "harvesters", "--env-file", os.devnull, "useractions", "-o", "-"]
+    subprocess.run(command, env={**os.environ, "NO_COLOR": no_color}, stderr=side, check=False, cwd=ROOT)
+    os.close(side)
+    shown = os.read(terminal, 4096).decode()
+    os.close(terminal)
+    assert "ERROR" in shown
+    assert ("\x1b[31mERROR\x1b[0m" in shown) is coloured

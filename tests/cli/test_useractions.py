@@ -338,6 +338,14 @@ class TestSource:
         assert "503" in result.err
         assert not checkpoint.exists()
 
+    def test_an_episode_that_the_search_refuses_is_a_missing_one(
+        self, harvest: Command, opencast: OpencastSimulator
+    ) -> None:
+        opencast.fail("status", path="/search/", response=Response(400))
+        result = harvest("useractions", "-i", "10", "-o", "-")
+        assert result.code == 0
+        assert [document["episode"] for document in result.documents] == [{}] * 10
+
     def test_plugin_off_is_76_and_says_which(self, harvest: Command, opencast: OpencastSimulator) -> None:
         opencast.plugin = False
         result = harvest("useractions", "-o", "-")

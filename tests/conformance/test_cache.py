@@ -116,6 +116,12 @@ class TestContract:
         DeliveredLog(bench.cache, "https://engage", lambda: ("q", False)).add([Mark.of("1", b"row")])
         assert DeliveredLog(bench.cache, source, lambda: (identity, fresh)).known(["1"]) == {}
 
+    def test_any_id_can_be_remembered(self, bench: Bench) -> None:
+        log = DeliveredLog(bench.cache, "s", lambda: ("q", False))
+        odd = ["half a pair \ud83d", "größe", "a b\n", "\x00", "x" * 5000]
+        log.add([Mark.of(id, b"row") for id in odd])
+        assert set(log.known([*odd, "half a pair \ud83e"])) == set(odd)
+
     def test_what_is_held_back_is_known_only_afterwards(self, bench: Bench) -> None:
         log = DeliveredLog(bench.cache, "s", lambda: ("q", False))
         log.add_later(Mark.of(str(number), b"row") for number in range(2500))

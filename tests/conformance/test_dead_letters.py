@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,12 @@ class Bench:
 
 
 @pytest.fixture(params=["directory", "s3", "sqs"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     targets = {"directory": "", "s3": "s3://dead-bucket/some/prefix", "sqs": "sqs://dead-queue"}
     if request.param != "directory":
         request.getfixturevalue("aws")
     readers = {"directory": lambda: in_directory(tmp_path / "dead-letters"), "s3": in_bucket, "sqs": in_queue}
-    yield Bench(open_dead_letters(targets[request.param], tmp_path, patient()), readers[request.param])
+    return Bench(open_dead_letters(targets[request.param], tmp_path, patient()), readers[request.param])
 
 
 def in_directory(directory: Path) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ def test_the_setting_names_the_place(tmp_path: Path, target: str, kind: type, na
 
 @pytest.mark.parametrize("target", ["s3://", "sqs://", "sqs://queue/more", "https://example.org/dead", "ftp://x"])
 def test_any_other_names_the_setting(tmp_path: Path, target: str) -> None:
-    with pytest.raises(ConfigError, match="^HARVEST_DEAD_LETTERS="):
+    with pytest.raises(ConfigError, match=r"^HARVEST_DEAD_LETTERS="):
         open_dead_letters(target, tmp_path, patient())
 
 

@@ -1,4 +1,4 @@
-"""The contract of `Sink`, over SQS, files (plain and gzip) and standard output."""
+"""The contract of `Sink`, over SQS, Elasticsearch, files (plain and gzip) and standard output."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from harvesters.sinks.base import Sink
 from harvesters.sinks.jsonl import FileSink, StdoutSink
 from harvesters.sinks.sqs import SqsSink
 from tests.clocks import patient
+from tests.nodes import node_for_a_test
 from tests.samples import document, documents, unencodable
 
 
@@ -31,12 +32,15 @@ class Bench:
     durable: bool = True
 
 
-@pytest.fixture(params=["sqs", "elasticmq", "file", "gzip", "stdout"])
+@pytest.fixture(params=["sqs", "elasticmq", "elasticsearch", "file", "gzip", "stdout"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param in ("sqs", "elasticmq"):
         request.getfixturevalue("aws" if request.param == "sqs" else "elasticmq_url")
         queue = "harvest-test" if request.param == "sqs" else f"sink-{abs(hash(request.node.nodeid))}"
         yield Bench(lambda: SqsSink(queue, patient()), lambda: [message["Body"] for message in received(queue)])
+    elif request.param == "elasticsearch":
+        with node_for_a_test(request) as node:
+            yield Bench(node.sink, node.bodies)
     elif request.param == "stdout":
         with Pipe() as pipe:
             yield Bench(lambda: StdoutSink(pipe.stream), pipe.lines, durable=False)

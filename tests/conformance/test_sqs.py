@@ -1,9 +1,12 @@
 """What only an SQS queue does: limits, failed entries, FIFO, and queues that come and go."""
 
+# ruff: noqa: N803 - the names of boto3's arguments
+
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import boto3
@@ -87,7 +90,7 @@ class TestBatches:
         assert [each for group in groups for each in group] == made
         assert all(1 <= len(group) <= 10 for group in groups)
         assert all(sum(len(each.encoded) for each in group) <= MAX_REQUEST_BYTES for group in groups)
-        for group, following in zip(groups, groups[1:], strict=False):
+        for group, following in pairwise(groups):
             size = sum(len(each.encoded) for each in [*group, following[0]])
             assert len(group) == 10 or size > MAX_REQUEST_BYTES, "a request with room for more"
 

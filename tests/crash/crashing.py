@@ -57,8 +57,8 @@ class Driver:
                 stream.close()
         self._process.wait(30)
 
-    def run(self, args: list[str], env: dict[str, str], kill_at: int = 0) -> Attempt:
-        """One run of harvest.py, killed at its point number `kill_at`."""
+    def run(self, args: list[str], env: dict[str, str], kill_at: int | str = 0) -> Attempt:
+        """One run of harvest.py, killed at its point number `kill_at`, or at the first point of that name."""
         job = {"args": args, "env": env, "kill_at": kill_at, "log": str(self._log), "points": str(self._points)}
         asked, answers = _open(self._process.stdin), _open(self._process.stdout)
         asked.write(json.dumps(job) + "\n")

@@ -7,8 +7,8 @@ through which a harvest does I/O (requests, botocore, redis-py, and what of `os`
 each step, which is after the one before, and in the middle of a write; at the chosen point the process sends itself
 SIGKILL. The harvester knows nothing of this.
 
-A job: ``args`` of harvest.py, ``env``, ``kill_at`` (the number of the point; 0: never), ``log`` (where standard output
-and error go) and ``points`` (where the names of the points go, one a line).
+A job: ``args`` of harvest.py, ``env``, ``kill_at`` (the number of the point, or the name of the first one of that name;
+0: never), ``log`` (where standard output and error go) and ``points`` (where the names of the points go, one a line).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _os_write = os.write
 class Points:
     """Counts the points that a run passes, and kills it at one."""
 
-    def __init__(self, kill_at: int, path: str) -> None:
+    def __init__(self, kill_at: int | str, path: str) -> None:
         self._kill_at = kill_at
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._count = 0
@@ -55,7 +55,7 @@ class Points:
         with self._lock:
             self._count += 1
             _os_write(self._file, f"{name}\n".encode())
-            if self._count == self._kill_at:
+            if self._kill_at in (self._count, name):
                 os.kill(os.getpid(), signal.SIGKILL)
                 signal.pause()  # the signal may take a moment to end the other threads; this one goes no further
 

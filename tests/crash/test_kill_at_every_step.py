@@ -66,9 +66,9 @@ class Setup:
 
 SETUPS = [
     Setup("dce", "created", "sqs", "s3", 3, _FETCH | _MARKS | _QUEUE | _S3),
-    Setup("dce", "created", "out.jsonl", "file", 4, _FETCH | _MARKS | _FILES | _appends("out.jsonl")),
-    Setup("dce", "shuffled", "out.jsonl.gz", "file", 4, _FETCH | _MARKS | _FILES | _appends("out.jsonl.gz")),
-    Setup("stock", "shuffled", "out.jsonl", "s3", 2, _FETCH | _MARKS | _S3 | _appends("out.jsonl")),
+    Setup("dce", "created", "out.jsonl", "file", 3, _FETCH | _MARKS | _FILES | _appends("out.jsonl")),
+    Setup("dce", "shuffled", "out.jsonl.gz", "file", 2, _FETCH | _MARKS | _FILES | _appends("out.jsonl.gz")),
+    Setup("stock", "created", "out.jsonl", "s3", 2, _FETCH | _MARKS | _S3 | _appends("out.jsonl")),
 ]
 
 
@@ -142,22 +142,29 @@ def test_a_run_killed_at_any_step_and_started_again_loses_nothing(
 ) -> None:
     killed_at: Counter[str] = Counter()
     with Opencast(dialect=setup.dialect, order=setup.order).fill(setup.pages) as opencast:
-        for number in itertools.count(1):
+
+        def killed(number: int, kill_at: int | str) -> bool:
             redis_server.flush()
             opencast.deal_anew()
             world = World(setup, opencast, redis_url, tmp_path, number)
-            first = driver.run(world.args, world.env, kill_at=number)
+            first = driver.run(world.args, world.env, kill_at)
             if first.code != KILLED:
                 _ended_well(first, "nothing")
                 world.check(0, "a run that nothing disturbed")
-                break
+                return False
             what = f"a kill at point {number}, {first.points[-1]}"
             killed_at[first.points[-1]] += 1
             _ended_well(driver.run(world.args, world.env), what)
             world.check(1, what)
-    assert setup.steps <= set(killed_at)
+            return True
+
+        number = next(number for number in itertools.count(1) if not killed(number, number))
+        # Threads take their steps in any order, so counting may have passed one by.
+        for step in sorted(setup.steps - killed_at.keys()):
+            number += 1
+            assert killed(number, step), f"no run came by {step}"
     commits = killed_at[f"s3 PUT {KEY}"] + killed_at[f"replace {KEY}"]
-    assert commits >= (setup.pages if (setup.dialect, setup.order) == ("dce", "created") else 1)
+    assert commits > 1 if (setup.dialect, setup.order) == ("dce", "created") else commits > 0
 
 
 def test_run_after_run_killed_a_little_later_each_gets_there_in_the_end(

@@ -60,7 +60,9 @@ def test_a_meeting_belongs_to_the_day_it_ended_in(start: Start, options: dict, e
 
 @ROUTES
 def test_a_meeting_of_thirty_hours_is_found_from_its_end(start: Start, options: dict) -> None:
-    bench = start(meeting("long==", MIDNIGHT + timedelta(minutes=1), minutes=30 * 60), honours_end_time=False, **options)
+    bench = start(
+        meeting("long==", MIDNIGHT + timedelta(minutes=1), minutes=30 * 60), honours_end_time=False, **options
+    )
     bench.harvest()
     assert bench.body("long==")["duration"] == 30 * 3600
 

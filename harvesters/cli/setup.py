@@ -1,0 +1,135 @@
+"""``harvest.py setup``: what Elasticsearch needs before and beside the harvests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harvesters.cli.main import LazyGroup
+from harvesters.cli.runtime import running, setting_option
+from harvesters.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harvesters.search.client import SearchClient
+
+MIGRATE = ("harvesters.cli.migrate", "migrate", "Bring older indices into today's form.")
+
+
+class Days(click.ParamType):  # type: ignore[type-arg]
+    """A number of days, as ``400d`` or ``400``."""
+
+    name = "days"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it, or fail as a usage error."""
+        found = re.fullmatch(r"([0-9]{1,6})d?", str(value).strip())
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r} is no number of days, such as 400d", param, ctx)
+        return int(found[1])
+
+
+@click.group(cls=LazyGroup, table={"migrate": MIGRATE}, short_help="Prepare Elasticsearch.")
+def setup() -> None:
+    """Prepare Elasticsearch: index templates, migrations of older indices, retention."""
+
+
+@setup.command("load_index_templates")
+@setting_option("-e", "--es-host", setting="ES_HOST")
+@click.option("--dry-run", is_flag=True, help="Show what would change, value by value, and change nothing.")
+@click.option(
+    "--retention",
+    type=Days(),
+    metavar="DAYS",
+    help="Where the cluster has ILM: have it delete dated indices this long after they were made, such as 400d.",
+)
+@click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of templates, instead of index_templates.",
+)
+def load_index_templates(es_host: str | None, dry_run: bool, retention: int | None, directory: Path | None) -> None:
+    """Load the index templates, and say what changed.
+
+    May be run again at any time. A template that is older than the cluster's is left out, and the command ends with 78.
+
+    \b
+    Examples:
+      harvest.py setup load_index_templates --dry-run
+      harvest.py setup load_index_templates --retention 400d
+    """
+    from harvesters.search import templates
+
+    found = templates.read(directory)
+    with running() as runtime:
+        client = runtime.search(es_host)
+        try:
+            if templates.has_ilm(client):
+                found = [each.under(templates.POLICY) if each.dated else each for each in found]
+                if not dry_run:
+                    click.echo(templates.put_policy(client, retention))
+            else:
+                click.echo(f"{client.name} has no ILM: remove old indices with setup prune --older-than 400d")
+            older = [name for name in (_load(client, each, dry_run) for each in found) if name]
+        finally:
+            client.close()
+    if older:
+        raise ConfigError(
+            f"left out, for {client.name} has newer versions: {', '.join(older)}. Update harvest.py here, or delete "
+            "the cluster's template if it is not wanted."
+        )
+
+
+def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
+    """Load one template; returns its name when the cluster's is newer."""
+    from harvesters.search import templates
+    from harvesters.search.templates import Verdict
+
+    found = templates.compare(client, template)
+    if found.verdict is Verdict.OLDER:
+        click.echo(f"{template.name}: left out, version {template.version} is older than the cluster's {found.theirs}")
+        return str(template.name)
+    versions = f"version {template.version}"
+    if found.verdict is Verdict.CHANGED and found.theirs != template.version:
+        versions += f", was {found.theirs or 'without one'}"
+    would = "would be " if dry_run and found.verdict is not Verdict.SAME else ""
+    click.echo(f"{template.name}: {would}{found.verdict} ({versions})")
+    for line in found.diff if dry_run or found.verdict is Verdict.CHANGED else ():
+        click.echo(f"  {line}")
+    if not dry_run and found.verdict is not Verdict.SAME:
+        templates.put(client, template)
+    return ""
+
+
+@setup.command("prune")
+@setting_option("-e", "--es-host", setting="ES_HOST")
+@click.option(
+    "--older-than", type=Days(), required=True, metavar="DAYS", help="Whole UTC days that are kept before today."
+)
+@click.option("--dry-run", is_flag=True, help="Name the indices, and remove none.")
+def prune(es_host: str | None, older_than: int, dry_run: bool) -> None:
+    """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
+
+    Never one without a date, nor one that is not ours.
+
+    \b
+    Example:
+      harvest.py setup prune --older-than 400d --dry-run
+    """
+    from harvesters.search import retention, templates
+
+    with running() as runtime:
+        client = runtime.search(es_host)
+        try:
+            indices = retention.dated_indices(client, templates.read())
+            old = retention.older_than(indices, older_than, runtime.clock.now())
+            for index in old:
+                behind = f" (behind {index.logical})" if index.logical != index.name else ""
+                if not dry_run:
+                    retention.remove(client, index)
+                click.echo(f"{'would remove' if dry_run else 'removed'} {index.name}{behind}")
+            click.echo(f"{len(old)} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
+        finally:
+            client.close()

@@ -1,0 +1,206 @@
+"""The loop from a queue into a sink, in threads that hand messages on:
+
+    receivers ──> waiting ──> one that maps and indexes ──> deleters
+        └── each message is Held, and kept invisible by the keeper, until it is deleted ──┘
+
+A message is deleted when the sink has acknowledged its document, or when it is in the dead letters; whatever ends the
+run earlier, the queue shows it again. Nothing is received while too much is in hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from harvesters.clock import Clock
+from harvesters.document import Document
+from harvesters.indexing.held import Held
+from harvesters.indexing.messages import KIND, NoDocument, parsed, to_document
+from harvesters.indexing.source import Message, SqsSource
+from harvesters.sinks.base import Sink
+from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+_MOST_BYTES = 64 * 1024 * 1024
+_LINGER = 0.1  # seconds that a small batch waits for more
+_POLL_DRAIN, _POLL_FOLLOW = 1, 5  # seconds of long polling: what the end of a run may have to wait for
+_REPORT_EVERY = 60.0
+
+
+@dataclass
+class Counts:
+    """What a run did."""
+
+    received: int = 0
+    indexed: int = 0
+    dead: int = 0
+    deleted: int = 0
+    redelivered: int = 0
+
+
+@dataclass
+class Indexer:
+    """One run over one queue.
+
+    Args:
+        zone: of timestamps without an offset.
+        follow: go on until `stop` is set; otherwise until nothing is visible and nothing is in hand.
+        receivers: threads that receive, and as many that delete.
+        stop: set to receive no more, finish what is in hand, and return.
+    """
+
+    source: SqsSource
+    sink: Sink
+    dead_letters: DeadLetters
+    budget: ErrorBudget
+    zone: tzinfo
+    clock: Clock
+    stop: threading.Event
+    follow: bool = False
+    receivers: int = 4
+    counts: Counts = field(default_factory=Counts)
+    _held: Held = field(init=False)
+    _waiting: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
+    _done: threading.Event = field(default_factory=threading.Event)
+    _failures: list[BaseException] = field(default_factory=list)
+    _expected: int = 0
+
+    def __post_init__(self) -> None:
+        self._held = Held(3 * BATCH + 10 * self.receivers, _MOST_BYTES)
+
+    def run(self) -> None:
+        """Index until drained, or told to stop.
+
+        Raises:
+            HarvestError: as its subclasses say; messages in hand come back when their visibility timeout ends.
+        """
+        self.source.open()
+        self._expected = self.source.visible()
+        receiving = [self._thread(self._receive, f"receive-{number}") for number in range(self.receivers)]
+        keeper = self._thread(self._keep, "keep")
+        deleters = ThreadPoolExecutor(self.receivers, "delete")
+        try:
+            self._work(receiving, deleters)
+        finally:
+            self._done.set()
+            deleters.shutdown(wait=not self._failures, cancel_futures=bool(self._failures))
+            keeper.join(1)
+        self._raise_failure()
+
+    def _work(self, receiving: Sequence[threading.Thread], deleters: ThreadPoolExecutor) -> None:
+        """Index batches until the receivers have ended and left nothing."""
+        reported = self.clock.monotonic()
+        while not self._failures:
+            batch = self._next_batch()
+            if batch:
+                self._index(batch, deleters)
+            elif not any(thread.is_alive() for thread in receiving) and self._waiting.empty():
+                return
+            if self.follow and self.clock.monotonic() - reported >= _REPORT_EVERY:
+                reported = self.clock.monotonic()
+                log.info("indexed %d messages so far, %d dead", self.counts.indexed, self.counts.dead)
+
+    def _next_batch(self) -> list[Message]:
+        batch: list[Message] = []
+        size, timeout = 0, 0.2
+        while len(batch) < BATCH and size < _MOST_BYTES // 8:
+            try:
+                message = self._waiting.get(timeout=timeout)
+            except queue.Empty:
+                break
+            batch.append(message)
+            size += len(message.body)
+            timeout = _LINGER
+        return batch
+
+    def _index(self, batch: Sequence[Message], deleters: ThreadPoolExecutor) -> None:
+        messages: dict[Document, Message] = {}
+        letters: list[DeadLetter] = []
+        finished: list[Message] = []
+        for message in batch:
+            try:
+                messages[to_document(message.body, self.zone)] = message
+            except NoDocument as error:
+                letters.append(DeadLetter(KIND, message.id, str(error), parsed(message.body)))
+                finished.append(message)
+        for outcome in self.sink.send(list(messages)):
+            message = messages[outcome.document]
+            finished.append(message)
+            if outcome.delivered:
+                self.counts.indexed += 1
+            else:
+                letters.append(DeadLetter(KIND, outcome.document.id, outcome.reason, parsed(message.body)))
+        if letters:
+            self.dead_letters.write(letters)
+            self.budget.spend(letters)
+            self.counts.dead += len(letters)
+            log.warning("%d messages went to the dead letters in %s", len(letters), self.dead_letters.name)
+        futures = [deleters.submit(self._delete, finished[at : at + 10]) for at in range(0, len(finished), 10)]
+        for future in futures:
+            future.add_done_callback(self._note_failure)
+        self._check_budget(futures)
+
+    def _check_budget(self, deletes: Sequence[Future[None]]) -> None:
+        rows = max(self.counts.received, self._expected)
+        if self.budget.exceeded(rows):
+            for future in deletes:  # what is in the dead letters is not to come back
+                future.result()
+            self.stop.set()
+            self.budget.check(rows, self.dead_letters.name)
+
+    def _delete(self, messages: Sequence[Message]) -> None:
+        lost = self.source.delete(messages)
+        self._held.drop(messages)
+        self.counts.redelivered += lost
+        self.counts.deleted += len(messages) - lost
+
+    def _receive(self) -> None:
+        wait = _POLL_FOLLOW if self.follow else _POLL_DRAIN
+        while not self.stop.is_set() and not self._done.is_set():
+            if not self._held.has_room(0.2):
+                continue
+            messages = self.source.receive(wait)
+            self._held.add(messages, self.clock.monotonic())
+            self.counts.received += len(messages)
+            for message in messages:
+                self._waiting.put(message)
+            if not messages and not self.follow and self._drained():
+                return
+
+    def _drained(self) -> bool:
+        # Messages may be there and not come: SQS asks a sample of its servers, and its count alone lags behind.
+        return not len(self._held) and self.source.visible() == 0
+
+    def _keep(self) -> None:
+        """Extend what has been in hand for half of the visibility timeout."""
+        while not self._done.wait(min(self.source.visibility / 6, 5.0)):
+            now = self.clock.monotonic()
+            due = self._held.renew(now - self.source.visibility / 2, now)
+            if due:
+                self.source.extend(due)
+
+    def _thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self._failures.append(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _note_failure(self, future: Future[None]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._failures.append(error)
+
+    def _raise_failure(self) -> None:
+        if self._failures:
+            raise self._failures[0]

@@ -1,0 +1,50 @@
+"""What an older user action says, in today's words. Used on messages from before an upgrade, and by migrations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_BOOLEANS = {"0": False, "1": True, "true": True, "false": False}
+
+
+def boolean(value: Any) -> Any:
+    """0/1, "0"/"1", "true"/"false" as a boolean; anything else as it is, for the mapping to judge."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    spelled = value.strip().lower() if isinstance(value, str) else f"{value:g}"
+    return _BOOLEANS.get(spelled, value)
+
+
+def with_crn(body: dict[str, Any]) -> dict[str, Any]:
+    """``episode.cdn`` called ``crn``; where both are there, ``crn`` counts."""
+    return _renamed(body, "cdn", "crn")
+
+
+def with_cdn(body: dict[str, Any]) -> dict[str, Any]:
+    """``episode.crn`` called ``cdn`` again."""
+    return _renamed(body, "crn", "cdn")
+
+
+def with_booleans(body: dict[str, Any]) -> dict[str, Any]:
+    """``is_live`` and ``action.is_playing`` as booleans."""
+    changed = dict(body)
+    if "is_live" in body:
+        changed["is_live"] = boolean(body["is_live"])
+    action = body.get("action")
+    if isinstance(action, dict) and "is_playing" in action:
+        changed["action"] = {**action, "is_playing": boolean(action["is_playing"])}
+    return changed
+
+
+def todays(body: dict[str, Any]) -> dict[str, Any]:
+    """All of it; a document of today comes back the same."""
+    return with_booleans(with_crn(body))
+
+
+def _renamed(body: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    episode = body.get("episode")
+    if not isinstance(episode, dict) or old not in episode:
+        return body
+    rest = {name: value for name, value in episode.items() if name != old}
+    rest.setdefault(new, episode[old])
+    return {**body, "episode": rest}

@@ -1,0 +1,82 @@
+"""A corner of the test run's Elasticsearch for one test: names of its own, and nothing left behind."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+import orjson
+import pytest
+
+from harvesters.document import Document
+from harvesters.retry import RetryPolicy
+from harvesters.search.client import SearchClient
+from harvesters.sinks.elastic import ElasticSink
+from tests.clocks import patient
+
+
+@dataclass
+class Node:
+    """The node at `url`; names that begin with `prefix` are this test's."""
+
+    url: str
+    prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:10]}-")
+
+    def client(self, retry: RetryPolicy | None = None, **options: Any) -> SearchClient:
+        return SearchClient(self.url, retry if retry is not None else patient(), **options)
+
+    def sink(self, retry: RetryPolicy | None = None, **options: Any) -> ElasticSink:
+        """A sink into indices ``{prefix}{kind}-YYYY.MM.DD``."""
+        options.setdefault("fresh_pattern", f"{self.prefix}*")
+        return ElasticSink(self.client(retry), self.index_name, **options)
+
+    def index_name(self, document: Document) -> str:
+        return f"{self.prefix}{document.kind}-{document.timestamp.astimezone(UTC):%Y.%m.%d}"
+
+    def ask(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """What the node answers, as JSON."""
+        client = self.client()
+        try:
+            return client.request(method, path, body, **options).body
+        finally:
+            client.close()
+
+    def hits(self, pattern: str = "*") -> list[dict[str, Any]]:
+        """Every document (ten thousand at most) in the test's indices that match, as search hits."""
+        path = f"/{self.prefix}{pattern}"
+        self.ask("POST", f"{path}/_refresh", params={"ignore_unavailable": "true"})
+        found: list[dict[str, Any]] = self.ask("POST", f"{path}/_search", {"size": 10_000, "sort": ["_doc"]})["hits"][
+            "hits"
+        ]
+        return found
+
+    def count(self, pattern: str = "*") -> int:
+        path = f"/{self.prefix}{pattern}"
+        self.ask("POST", f"{path}/_refresh")
+        return int(self.ask("GET", f"{path}/_count")["count"])
+
+    def bodies(self) -> list[bytes]:
+        """The documents as JSON."""
+        return [orjson.dumps(hit["_source"]) for hit in self.hits()]
+
+    def clean(self) -> None:
+        """Remove this test's indices and templates."""
+        path = f"/_resolve/index/{self.prefix}*"
+        names = [index["name"] for index in self.ask("GET", path, params={"expand_wildcards": "all"})["indices"]]
+        for name in names:
+            self.ask("DELETE", f"/{name}", accept=(404,))
+        self.ask("DELETE", f"/_index_template/{self.prefix}*", accept=(404,))
+
+
+@contextmanager
+def node_for_a_test(request: pytest.FixtureRequest) -> Iterator[Node]:
+    """The shared node, or a skip with the reason."""
+    node = Node(request.getfixturevalue("elasticsearch_url"))
+    try:
+        yield node
+    finally:
+        node.clean()
