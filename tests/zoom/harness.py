@@ -12,6 +12,7 @@ from typing import Any
 from harvesters.cli.runtime import Runtime
 from harvesters.cli.zoomrun import ZoomRun
 from harvesters.document import Document, Outcome
+from harvesters.rate import MemorySlots, Slots
 from harvesters.retry import RetryPolicy
 from harvesters.simulators.zoom import ZoomSimulator
 from harvesters.simulators.zoom_data import Account, Meeting, Participant, User
@@ -19,7 +20,6 @@ from harvesters.timespan import Window, day_window
 from harvesters.zoom.auth import OAuth
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.limits import Budgets
-from harvesters.rate import MemorySlots, Slots
 from tests.clocks import FakeClock
 
 DAY = date(2026, 11, 2)
