@@ -14,6 +14,7 @@ from harvesters.cli.runtime import Runtime, progress_bar, running, setting_optio
 from harvesters.timespan import Window, day_window, parse_moment, zone
 
 if TYPE_CHECKING:
+    from harvesters.sinks.base import Sink
     from harvesters.zoom.auth import Auth
     from harvesters.zoom.client import ZoomClient
 
@@ -108,7 +109,11 @@ def zoom(
         from harvesters.cli.zoomrun import ZoomRun
 
         command = [day or "yesterday", start or "", end or "", str(where)]
-        run = ZoomRun(runtime, client, account, lambda: runtime.sink(target, queue_name), on_plan, command=command)
+
+        def sink() -> Sink:
+            return runtime.sink(target, queue_name, fresh_pattern="meetings-*", es_host=es_host)
+
+        run = ZoomRun(runtime, client, account, sink, on_plan, command)
         if wanted is None:
             run.live()
         else:

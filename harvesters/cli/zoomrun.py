@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -145,8 +147,17 @@ class ZoomRun:
     def _zoom(self, state: RunState, notebook: Notebook, resumes: bool) -> ZoomHarvest:
         harvest: ZoomHarvest
         routes = Routes(self.client, notebook, lambda: harvest.pool)
-        harvest = ZoomHarvest(self.client, routes, state, self._source, resumes=resumes)
+        harvest = ZoomHarvest(self.client, routes, state, self._source, self._geoip, resumes)
         return harvest
+
+    @cached_property
+    def _geoip(self) -> Callable[[str], dict[str, Any] | None]:
+        path = settings.get("GEOLITE_PATH")
+        if not path:
+            return lambda address: None
+        from harvesters.geoip import GeoIP
+
+        return GeoIP(Path(path).expanduser()).look_up
 
     @property
     def _source(self) -> str:
