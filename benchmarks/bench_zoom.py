@@ -71,7 +71,7 @@ def main() -> None:
         seconds = time.monotonic() - started
         here.send("done")
         seen = here.recv()
-    documents = _documents(state, seen["held"])
+        documents = _documents(state, seen["held"])
     print(json.dumps(_result(options, place["limit"], seen, documents, codes, seconds), indent=2))
     server.terminate()
 

@@ -93,11 +93,9 @@ class Budgets:
 
     def answered(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
         """A good answer: note how late the call can have been, and what the headers say of limits."""
-        took = self.clock.monotonic() - ticket.sent
         with self._lock:
-            quickest = self._quickest[ticket.category] = min(took, self._quickest.get(ticket.category, took))
             self._refused.pop(ticket.category, None)
-        self.slots.arrived(ticket.asked, ticket.call, took - quickest)
+        self._arrived(ticket)
         self._learn(headers)
         with self._lock:
             if ticket.category not in self._limits:
@@ -112,6 +110,7 @@ class Budgets:
     def refused(self, ticket: Ticket, headers: Mapping[str, str], text: str) -> None:
         """Zoom answered 429: let nothing of that class in until it says, or until the day is over."""
         self.refusals += 1
+        self._arrived(ticket)
         after = parse_retry_after(headers.get("Retry-After"), self.clock.now())
         kind = headers.get("X-RateLimit-Type", "").lower()
         if "daily" in kind or (not kind and "daily" in text.lower()):
@@ -134,6 +133,13 @@ class Budgets:
         """Heavy and resource-intensive calls made today, as far as we know, and how many may be made."""
         with self._lock:
             return self.slots.spent(self._day()), self._day_limit()
+
+    def _arrived(self, ticket: Ticket) -> None:
+        """What a call took longer than the quickest one of its class is how late it may have arrived."""
+        took = self.clock.monotonic() - ticket.sent
+        with self._lock:
+            quickest = self._quickest[ticket.category] = min(took, self._quickest.get(ticket.category, took))
+        self.slots.arrived(ticket.asked, ticket.call, took - quickest)
 
     def _let_in(self, category: str) -> None:
         with self._lock:

@@ -124,7 +124,7 @@ class Notebook:
 
     def encode(self) -> dict[str, Any]:
         """For JSON."""
-        parts = {name: part.encode() for name, part in list(self.parts.items())}
+        parts = {name: part.encode() for name, part in list(self.parts.items()) if part.at}
         return {"route": self.route, "at": iso(self.now()), "parts": parts}
 
     def load(self, data: dict[str, Any]) -> None:
