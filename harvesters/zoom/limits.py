@@ -25,6 +25,7 @@ PERIOD = {LIGHT: 1.0, MEDIUM: 1.0, HEAVY: 1.0, INTENSIVE: 60.0}
 DAILY = "Daily"
 PRO = {LIGHT: 30, MEDIUM: 20, HEAVY: 10, INTENSIVE: 10, DAILY: 30_000}
 BUSINESS = {LIGHT: 80, MEDIUM: 60, HEAVY: 40, INTENSIVE: 20, DAILY: 60_000}
+_MARGIN = 0.001  # seconds by which two clocks may measure a period differently
 _PER_DAY = (HEAVY, INTENSIVE)  # these share the day's budget, which starts anew at 00:00 GMT
 
 
@@ -34,7 +35,7 @@ class RateLimited(TryLater):
 
 @dataclass(frozen=True)
 class Ticket:
-    """The right to send one call, let in at `sent` (monotonic seconds)."""
+    """The right to send one call, let in at `sent` (monotonic seconds) at the earliest."""
 
     category: str
     asked: Allowance
@@ -79,6 +80,7 @@ class Budgets:
                     self.clock.sleep(0.02)  # the first call of the class is under way and will say what is allowed
                     continue
                 call = uuid.uuid4().hex
+                asked_at = self.clock.monotonic()
                 try:
                     wait = self.slots.claim(asked, call)
                 except DaySpent:
@@ -86,7 +88,7 @@ class Budgets:
                     continue
                 if wait <= 0:
                     self._let_in(category)
-                    return Ticket(category, asked, call, self.clock.monotonic())
+                    return Ticket(category, asked, call, asked_at)
                 # Calls that are under way are booked as late as they may arrive: look again when that is known.
                 early = wait - asked.slack
                 self._wait(wait, f"{category} calls are limited", sleep=early if early > 0.001 else wait)
@@ -139,7 +141,8 @@ class Budgets:
         took = self.clock.monotonic() - ticket.sent
         with self._lock:
             quickest = self._quickest[ticket.category] = min(took, self._quickest.get(ticket.category, took))
-        self.slots.arrived(ticket.asked, ticket.call, took - quickest)
+        # Beyond a tenth of the period it is the answer that took long, more likely than the way there.
+        self.slots.arrived(ticket.asked, ticket.call, min(took - quickest, PERIOD[ticket.category] / 10, 2.0))
 
     def _let_in(self, category: str) -> None:
         with self._lock:
@@ -150,13 +153,15 @@ class Budgets:
     def _allowance(self, category: str) -> Allowance | None:
         """What may be asked for; None while the first call of the class is under way."""
         with self._lock:
-            limit = self._limits.get(category, 1)
+            limit = self._limits.get(category, PRO[category])
             if category in self._probes:
                 return None
             period = PERIOD[category]
             day = self._day() if category in _PER_DAY else ""
-            slack = min(period / 10, 2.0)
-            return Allowance(self._name(category), limit, period, slack, day, self._day_limit() if day else None)
+            slack = min(period / 2, 10.0)
+            return Allowance(
+                self._name(category), limit, period + _MARGIN, slack, day, self._day_limit() if day else None
+            )
 
     @property
     def _limits(self) -> dict[str, int]:

@@ -139,8 +139,8 @@ def test_a_rejoin_is_a_second_session() -> None:
 
 def test_rows_of_one_key_and_one_join_time_are_all_kept_whatever_their_order() -> None:
     waiting, room = {**ROW, "status": "in_waiting_room"}, {**ROW, "bo_mtg_id": "YnJl"}
-    one = {id: row for id, row in sessions.with_ids("u", [ROW, waiting, room, dict(ROW)])}
-    other = {id: row for id, row in sessions.with_ids("u", [room, waiting, ROW])}
+    one = dict(sessions.with_ids("u", [ROW, waiting, room, dict(ROW)]))
+    other = dict(sessions.with_ids("u", [room, waiting, ROW]))
     assert one == other
     assert len(one) == 3
     assert one[sessions.session_id("u", ROW)] == ROW
@@ -153,7 +153,7 @@ def test_every_different_row_has_its_own_id_whatever_the_order(rows: list[dict[s
     made = list(sessions.with_ids("u", rows))
     assert len({id for id, _ in made}) == len(made) == len({tuple(sorted(row.items())) for row in rows})
     again = list(sessions.with_ids("u", rows[::-1]))
-    assert {id: row for id, row in made} == {id: row for id, row in again}
+    assert dict(made) == dict(again)
 
 
 @pytest.mark.parametrize(

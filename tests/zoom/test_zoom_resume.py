@@ -264,9 +264,7 @@ class TestLive:
         bench.live()
         assert bench.meetings == {"m==": 2}
 
-    def test_a_run_that_had_to_stop_goes_on_with_the_meetings_it_has_not(
-        self, start: Start, clock: FakeClock
-    ) -> None:
+    def test_a_run_that_had_to_stop_goes_on_with_the_meetings_it_has_not(self, start: Start, clock: FakeClock) -> None:
         meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(30)]
         bench = start(*meetings)
         limited(bench, after=15)
