@@ -58,8 +58,7 @@ def test_a_token_is_kept_until_shortly_before_its_end(start: Start) -> None:
     bench.workers = 1
     bench.harvest()
     assert 3 <= bench.simulator.tokens.issued <= 6
-    refused = [one for one in bench.simulator.limits.refused]
-    assert not refused
+    assert not bench.simulator.limits.refused
 
 
 @pytest.mark.parametrize("code", [4711, 4700, 104, 201])
@@ -96,7 +95,7 @@ def test_classic_apps_work(start: Start, scopes: tuple[str, ...], route: str) ->
 
 def test_no_dashboard_and_no_scopes_for_reports_names_them(start: Start) -> None:
     scopes = [scope for scope in GRANULAR if scope.startswith("dashboard") or scope == "report:read:list_users:admin"]
-    with pytest.raises(CredentialsRefused, match="enabled Dashboard feature.*report:read:user:admin"):
+    with pytest.raises(CredentialsRefused, match=r"enabled Dashboard feature.*report:read:user:admin"):
         start(meeting("m=="), plan="pro", scopes=scopes).harvest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -199,8 +198,8 @@ def test_a_server_that_says_its_limits_refuses_nothing(start: Start) -> None:
 
 
 @pytest.fixture
-def redis_slots(redis_url: str) -> Iterator[RedisSlots]:
-    yield RedisSlots(redis_url)
+def redis_slots(redis_url: str) -> RedisSlots:
+    return RedisSlots(redis_url)
 
 
 def test_a_second_process_knows_what_the_first_learned(redis_slots: RedisSlots, clock: FakeClock) -> None:
