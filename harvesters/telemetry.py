@@ -84,9 +84,8 @@ class LogglyHandler(logging.Handler):
         super().__init__()
         names = ",".join(tag for tag in ("harvest", *tags.replace(" ", "").split(",")) if tag)
         self._url = f"{url.rstrip('/')}/bulk/{token}/tag/{names}/"
-        self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
-        self._thread = threading.Thread(target=self._ship, name="loggly", daemon=True)
-        self._thread.start()
+        self._start()
+        os.register_at_fork(after_in_child=self._start)  # threads do not come along into a fork
         self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -104,6 +103,11 @@ class LogglyHandler(logging.Handler):
             self._lines.put(None, timeout=_LAST_WORDS)
         self._thread.join(max(0.0, until - time.monotonic()))
         super().close()
+
+    def _start(self) -> None:
+        self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
+        self._thread = threading.Thread(target=self._ship, name="loggly", daemon=True)
+        self._thread.start()
 
     def _ship(self) -> None:
         import requests

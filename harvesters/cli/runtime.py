@@ -25,6 +25,7 @@ from harvesters.timespan import parse_moment
 
 if TYPE_CHECKING:
     from harvesters.document import Document
+    from harvesters.geoip import GeoIP
     from harvesters.live import LiveHarvest, Plan
     from harvesters.pipeline import Counts
     from harvesters.search.client import SearchClient
@@ -97,6 +98,16 @@ class Runtime:
 
         return open_dead_letters(settings.get("HARVEST_DEAD_LETTERS"), settings.state_dir(), self.retry)
 
+    @cached_property
+    def geoip(self) -> GeoIP | None:
+        """Where addresses are (``GEOLITE_PATH``); None without the setting."""
+        path = settings.get("GEOLITE_PATH")
+        if not path:
+            return None
+        from harvesters.geoip import GeoIP
+
+        return GeoIP(Path(path).expanduser())
+
     def search(self, host: str | None = None, connections: int = 8) -> SearchClient:
         """The cluster of ``ES_HOST``, or of `host`."""
         from harvesters.search.client import SearchClient
@@ -124,7 +135,9 @@ class Runtime:
         if output == "es":
             from harvesters.sinks.elastic import ElasticSink, by_day
 
-            return ElasticSink(self.search(es_host), index_name or by_day, fresh_pattern=fresh_pattern)
+            prepare = self.geoip.add_to if self.geoip is not None else None
+            client = self.search(es_host)
+            return ElasticSink(client, index_name or by_day, fresh_pattern=fresh_pattern, prepare=prepare)
         from harvesters.sinks.jsonl import FileSink, StdoutSink
 
         if output in (None, "", "sqs"):

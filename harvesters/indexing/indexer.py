@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -29,20 +29,21 @@ log = logging.getLogger(__name__)
 
 BATCH = 1000
 _MOST_BYTES = 64 * 1024 * 1024
-_LINGER = 0.1  # seconds that a small batch waits for more
+_LINGER = 0.25  # seconds that a small batch waits for more
 _POLL_DRAIN, _POLL_FOLLOW = 1, 5  # seconds of long polling: what the end of a run may have to wait for
 _REPORT_EVERY = 60.0
+_REST = "The rest is still in the queue; raise the budget, or mend what sends such messages, and run again."
 
 
 @dataclass
 class Counts:
-    """What a run did."""
+    """What a run did; `again` counts messages that were done too late to delete, and so come once more."""
 
     received: int = 0
     indexed: int = 0
     dead: int = 0
     deleted: int = 0
-    redelivered: int = 0
+    again: int = 0
 
 
 @dataclass
@@ -71,6 +72,7 @@ class Indexer:
     _done: threading.Event = field(default_factory=threading.Event)
     _failures: list[BaseException] = field(default_factory=list)
     _expected: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._held = Held(3 * BATCH + 10 * self.receivers, _MOST_BYTES)
@@ -109,15 +111,14 @@ class Indexer:
 
     def _next_batch(self) -> list[Message]:
         batch: list[Message] = []
-        size, timeout = 0, 0.2
+        size, until = 0, self.clock.monotonic() + _LINGER
         while len(batch) < BATCH and size < _MOST_BYTES // 8:
             try:
-                message = self._waiting.get(timeout=timeout)
+                message = self._waiting.get(timeout=max(0.0, until - self.clock.monotonic()))
             except queue.Empty:
                 break
             batch.append(message)
             size += len(message.body)
-            timeout = _LINGER
         return batch
 
     def _index(self, batch: Sequence[Message], deleters: ThreadPoolExecutor) -> None:
@@ -143,23 +144,20 @@ class Indexer:
             self.counts.dead += len(letters)
             log.warning("%d messages went to the dead letters in %s", len(letters), self.dead_letters.name)
         futures = [deleters.submit(self._delete, finished[at : at + 10]) for at in range(0, len(finished), 10)]
-        for future in futures:
-            future.add_done_callback(self._note_failure)
-        self._check_budget(futures)
-
-    def _check_budget(self, deletes: Sequence[Future[None]]) -> None:
-        rows = max(self.counts.received, self._expected)
-        if self.budget.exceeded(rows):
-            for future in deletes:  # what is in the dead letters is not to come back
-                future.result()
-            self.stop.set()
-            self.budget.check(rows, self.dead_letters.name)
+        if letters:
+            wait(futures)  # what is in the dead letters is not to come back
+            self.budget.check(max(self.counts.received, self._expected), self.dead_letters.name, _REST)
 
     def _delete(self, messages: Sequence[Message]) -> None:
-        lost = self.source.delete(messages)
+        try:
+            lost = self.source.delete(messages)
+        except BaseException as error:
+            self._failures.append(error)
+            raise
         self._held.drop(messages)
-        self.counts.redelivered += lost
-        self.counts.deleted += len(messages) - lost
+        with self._lock:
+            self.counts.again += lost
+            self.counts.deleted += len(messages) - lost
 
     def _receive(self) -> None:
         wait = _POLL_FOLLOW if self.follow else _POLL_DRAIN
@@ -168,7 +166,8 @@ class Indexer:
                 continue
             messages = self.source.receive(wait)
             self._held.add(messages, self.clock.monotonic())
-            self.counts.received += len(messages)
+            with self._lock:
+                self.counts.received += len(messages)
             for message in messages:
                 self._waiting.put(message)
             if not messages and not self.follow and self._drained():
@@ -196,10 +195,6 @@ class Indexer:
         thread = threading.Thread(target=guarded, name=name, daemon=True)
         thread.start()
         return thread
-
-    def _note_failure(self, future: Future[None]) -> None:
-        if not future.cancelled() and (error := future.exception()) is not None:
-            self._failures.append(error)
 
     def _raise_failure(self) -> None:
         if self._failures:

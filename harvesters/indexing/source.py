@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harvesters import aws
@@ -80,11 +80,7 @@ class SqsSource:
                 {"Id": str(at), "ReceiptHandle": message.handle, "VisibilityTimeout": self.visibility}
                 for at, message in enumerate(group)
             ]
-            aws.call(
-                self.retry,
-                self._where,
-                lambda entries=entries: self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries),
-            )
+            aws.call(self.retry, self._where, partial(self._change_visibility, entries))
 
     def delete(self, messages: Sequence[Message]) -> int:
         """Delete messages; how many were not ours to delete any more, and so will be delivered once more."""
@@ -102,6 +98,9 @@ class SqsSource:
     @property
     def _where(self) -> str:
         return f"sqs://{self.name}"
+
+    def _change_visibility(self, entries: list[Any]) -> None:
+        self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     def _delete(self, group: Sequence[Message]) -> int:
         waiting = {str(at): message for at, message in enumerate(group)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -42,33 +42,38 @@ def last_day(template: Template, name: str) -> date | None:
     return None
 
 
+def indices_of(client: SearchClient, template: Template, closed: bool = True) -> Iterator[tuple[str, str]]:
+    """Indices of a template with what they are called by: their own name, or the alias that a migration left."""
+    path = f"/_resolve/index/{','.join(template.patterns)}"
+    answer = client.request(
+        "GET", path, params={"expand_wildcards": "open,closed" if closed else "open"}, accept=(404,)
+    )
+    if not answer.found:
+        return
+    for index in answer.body.get("indices", ()):
+        if "data_stream" not in index:
+            yield index["name"], index["name"]
+    for alias in answer.body.get("aliases", ()):
+        for name in _behind(alias):
+            yield name, alias["name"]
+
+
 def dated_indices(client: SearchClient, templates: Iterable[Template]) -> list[DatedIndex]:
     """Our dated indices, those behind a dated alias that a migration left included; never anybody else's."""
-    found: dict[str, DatedIndex] = {}
+    found = set()
     for template in templates:
-        if not template.dated:
-            continue
-        path = f"/_resolve/index/{','.join(template.patterns)}"
-        answer = client.request("GET", path, params={"expand_wildcards": "open,closed"}, accept=(404,))
-        for index in answer.body.get("indices", ()) if answer.found else ():
-            if "data_stream" not in index:
-                _add(found, template, index["name"], index["name"])
-        for alias in answer.body.get("aliases", ()) if answer.found else ():
-            for name in _behind(alias):
-                _add(found, template, name, alias["name"])
-    return sorted(found.values(), key=lambda index: (index.last, index.name))
+        if template.dated:
+            for name, logical in indices_of(client, template):
+                day = last_day(template, logical)
+                if day is not None:
+                    found.add(DatedIndex(name, logical, day))
+    return sorted(found, key=lambda index: (index.last, index.name))
 
 
 def _behind(alias: dict[str, Any]) -> list[str]:
     """The indices behind an alias that a migration made for exactly that alias."""
     indices: list[str] = alias["indices"] if isinstance(alias["indices"], list) else [alias["indices"]]
     return [name for name in indices if (made := MIGRATED.fullmatch(name)) and made[1] == alias["name"]]
-
-
-def _add(found: dict[str, DatedIndex], template: Template, name: str, logical: str) -> None:
-    day = last_day(template, logical)
-    if day is not None:
-        found[name] = DatedIndex(name, logical, day)
 
 
 def older_than(indices: Sequence[DatedIndex], days: int, now: datetime) -> list[DatedIndex]:

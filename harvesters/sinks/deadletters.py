@@ -19,6 +19,8 @@ from harvesters.timespan import iso
 
 log = logging.getLogger(__name__)
 
+_COMMITTED = "The checkpoint stays at the last committed batch; raise the budget, or mend the source, and run again."
+
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -181,14 +183,18 @@ class ErrorBudget:
         for letter in letters:
             self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1
 
-    def check(self, rows: int, where: str) -> None:
-        """Raise `TooManyDead` if more died than a run of `rows` rows may lose; `where` says where they are."""
+    def check(self, rows: int, where: str, then: str = _COMMITTED) -> None:
+        """Raise `TooManyDead` if more died than a run of `rows` rows may lose.
+
+        Args:
+            where: says where they are.
+            then: what became of the rest, and what to do.
+        """
         allowed = max(self.least, int(self.share * rows))
         if self.dead <= allowed:
             return
         worst = max(self.reasons, key=lambda reason: self.reasons[reason])
         raise TooManyDead(
             f"{self.dead} rows went to the dead letters, more than the {allowed} that HARVEST_ERROR_BUDGET allows. "
-            f"They are in {where} with their reasons (most often: {worst}). The checkpoint stays at the last "
-            "committed batch; raise the budget, or mend the source, and run again."
+            f"They are in {where} with their reasons (most often: {worst}). {then}"
         )

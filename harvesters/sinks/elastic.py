@@ -56,6 +56,8 @@ class ElasticSink:
         index_name: the index of a document; by its kind and UTC date unless told otherwise.
         threads: requests under way at once; `send` returns when all are answered, so nothing piles up.
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
+        prepare: what is done to each document first, such as adding ``geoip``.
+        templated: whether the indices should have a template of the documents' kind; one warning if there is none.
     """
 
     durable = True
@@ -67,12 +69,16 @@ class ElasticSink:
         threads: int = 4,
         fresh_pattern: str = "",
         max_bytes: int = MAX_REQUEST_BYTES,
+        prepare: Callable[[Document], None] | None = None,
+        templated: bool = True,
     ) -> None:
         self.client = client
         self.index_name = index_name
         self.threads = threads
         self.fresh_pattern = fresh_pattern
         self.max_bytes = max_bytes
+        self.prepare = prepare
+        self.templated = templated
         self._seen_kinds: set[str] = set()
 
     @property
@@ -101,10 +107,14 @@ class ElasticSink:
             SinkUnavailable: it went on refusing, or not answering, for longer than the retry budget.
             CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
         """
+        if self.prepare is not None:
+            for document in documents:
+                self.prepare(document)
         good, outcomes = encodable(documents)
         if not good:
             return outcomes
-        self._look_for_templates({document.kind for document in good})
+        if self.templated:
+            self._look_for_templates({document.kind for document in good})
         for part in self._pool.map(self._send_part, self._parts(self._entries(good))):
             outcomes.extend(part)
         return outcomes

@@ -63,6 +63,11 @@ class SqsSink:
         return f"sqs://{self.queue}"
 
     @property
+    def url(self) -> str:
+        """The queue's URL; it is created if missing."""
+        return self._queue().url
+
+    @property
     def fifo(self) -> bool:
         """True for a FIFO queue."""
         return self.queue.endswith(".fifo")

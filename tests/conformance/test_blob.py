@@ -1,4 +1,4 @@
-"""The contract of `Blob`, over files and S3."""
+"""The contract of `Blob`, over files, S3 and Elasticsearch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
 from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.stores.blob import Blob, Conflict, Version
+from harvesters.stores.elastic import ElasticBlob
 from harvesters.stores.file import FileBlob
 from harvesters.stores.s3 import S3Bucket
 from tests.clocks import FakeClock, patient
@@ -69,6 +70,8 @@ class TestContract:
 def delete(blob: Blob) -> None:
     if isinstance(blob, FileBlob):
         blob.path.unlink()
+    elif isinstance(blob, ElasticBlob):
+        blob.client.request("DELETE", f"/{blob.index}/_doc/{blob.id}")
     else:
         boto3.client("s3").delete_object(Bucket="harvest-test", Key="value")
 

@@ -1,0 +1,53 @@
+"""``harvest.py setup migrate``."""
+
+from __future__ import annotations
+
+import click
+
+from harvesters import settings
+from harvesters.cli.runtime import running, setting_option
+
+
+@click.command("migrate")
+@setting_option("-e", "--es-host", setting="ES_HOST")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option(
+    "--undo", type=int, metavar="NUMBER", help="Take back the migration of this number, where that is possible."
+)
+def migrate(es_host: str | None, dry_run: bool, undo: int | None) -> None:
+    """Bring indices that an older version made into today's form.
+
+    Each index is copied and swapped in one step; searches count every document once all the time. While it is copied
+    it takes no writes. A run that was killed goes on where it stopped.
+
+    \b
+    Examples:
+      harvest.py setup migrate --dry-run
+      harvest.py setup migrate
+      harvest.py setup migrate --undo 1
+    """
+    from harvesters.search import migrations
+    from harvesters.search.ledger import Ledger
+    from harvesters.search.migrate import Migrator
+
+    found = migrations.find(undo) if undo is not None else None
+    if undo is not None and found is None:
+        known = ", ".join(f"{each.number} ({each.name})" for each in migrations.MIGRATIONS)
+        raise click.UsageError(f"there is no migration {undo}; there are {known}")
+    if undo is not None and dry_run:
+        raise click.UsageError("--undo has no --dry-run")
+    with running() as runtime:
+        client = runtime.search(es_host)
+        ledger = Ledger(client, runtime.clock)
+        try:
+            if dry_run:
+                count = Migrator(client, ledger, click.echo).plan()
+                click.echo(f"{count} indices would be migrated" if count else "nothing to migrate")
+                return
+            ledger.prepare()
+            with ledger.lease(settings.number("HARVEST_LEASE_TTL", minimum=1)) as lease:
+                migrator = Migrator(client, ledger, click.echo, lease)
+                count = migrator.undo(found) if found is not None else migrator.run()
+            click.echo(f"{count} indices migrated" if count else "nothing to migrate")
+        finally:
+            client.close()

@@ -1,0 +1,75 @@
+"""Several processes at one work: started together, told to stop together."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+
+from harvesters.errors import Exit, HarvestError, Interrupted
+
+log = logging.getLogger(__name__)
+
+
+def run(count: int, work: Callable[[], None], stop: threading.Event) -> int:
+    """Run `work` in `count` processes until all have ended; the exit code of the whole.
+
+    They are forks, so what this process has imported they need not; it must not have threads or connections. When
+    `stop` is set, or one of them fails, the others get SIGTERM and finish what they have in hand.
+    """
+    fork = multiprocessing.get_context("fork")
+    parent = os.getpid()
+    processes = [
+        fork.Process(target=_worker, args=(work, parent), name=f"worker-{number + 1}") for number in range(count)
+    ]
+    for process in processes:
+        process.start()
+    told = False
+    while any(process.is_alive() for process in processes):
+        wait([process.sentinel for process in processes if process.is_alive()], timeout=0.2)
+        failed = any(process.exitcode for process in processes)
+        if (stop.is_set() or failed) and not told:
+            told = True
+            for process in processes:
+                if process.is_alive():
+                    process.terminate()
+    return _code(processes)
+
+
+def _worker(work: Callable[[], None], parent: int) -> None:
+    os.setpgrp()  # Ctrl-C is for the parent, which passes it on once
+    threading.Thread(target=_watch, args=(parent,), name="watch", daemon=True).start()
+    try:
+        work()
+    except HarvestError as error:
+        level = logging.WARNING if isinstance(error, Interrupted) else logging.ERROR
+        log.log(level, "%s", error, extra={"fields": {"exit_code": int(error.code)}})
+        logging.shutdown()
+        os._exit(error.code)  # requests under way in threads are not waited for
+    logging.shutdown()
+
+
+def _watch(parent: int) -> None:
+    """An orphan has nobody who would stop it."""
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _code(processes: list[ForkProcess]) -> int:
+    codes = {process.exitcode or 0 for process in processes}
+    for process in processes:
+        if process.exitcode is not None and process.exitcode < 0:
+            log.error(
+                "%s was killed by signal %d; its messages come back by themselves", process.name, -process.exitcode
+            )
+    if any(code < 0 for code in codes):
+        return Exit.UNAVAILABLE
+    named = [code for code in codes if code not in (Exit.DONE, Exit.TRY_LATER)]
+    return max(named) if named else max(codes)
