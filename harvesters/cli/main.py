@@ -97,8 +97,7 @@ def cli(log_level: str, log_format: str, env_file: Path | None) -> None:
 
     protect(settings.secrets())
     if token := settings.get("LOGGLY_TOKEN"):
-        handler = telemetry.ship_to_loggly(settings.get("LOGGLY_URL"), token, settings.get("LOGGLY_TAGS"))
-        click.get_current_context().call_on_close(handler.close)
+        telemetry.ship_to_loggly(settings.get("LOGGLY_URL"), token, settings.get("LOGGLY_TAGS"))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -106,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     code = run(arguments)
     sys.stdout.flush() if code != _READER_GONE else _drop_stdout()
     code = 0 if code == _READER_GONE else code
-    if code == Exit.TRY_LATER:
+    if code not in (Exit.DONE, Exit.USAGE):
         # A request may still be under way in a thread that the interpreter would wait for; its answer is not wanted.
         logging.shutdown()
         sys.stderr.flush()
@@ -137,6 +136,8 @@ def run(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         log.warning("interrupted")
         return Exit.TRY_LATER
+    finally:
+        telemetry.stop_shipping()  # after the last word of the run
 
 
 def _drop_stdout() -> None:

@@ -210,6 +210,7 @@ def running() -> Iterator[Runtime]:
     try:
         yield runtime
     finally:
+        runtime.stop.set()  # whatever still waits in a thread of this run need not
         for number, handler in before.items():
             signal.signal(number, handler)
 
