@@ -126,3 +126,89 @@ def _fault(text: str) -> Fault:
     if kind in ("reset", "truncate", "cut"):
         return Fault(kind, times=times, after=after)
     raise click.BadParameter(f"{kind!r} is neither reset, truncate, cut nor a status", param_hint="--fault")
+
+
+@simulate.command("zoom")
+@click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="0 takes a free one.")
+@click.option("--meetings", type=click.IntRange(min=1), default=200, show_default=True, help="Meetings a day.")
+@click.option("--sessions", type=int, default=4000, show_default=True, help="Participant sessions a day.")
+@click.option(
+    "--plan",
+    type=click.Choice(["pro", "business"]),
+    default="business",
+    show_default=True,
+    help="Decides the rate limits; only business has the Dashboard.",
+)
+@click.option("--classic-scopes", is_flag=True, help="The app has classic scopes instead of granular ones.")
+@click.option("--jwt", is_flag=True, help="Take tokens of a JWT app (key: key, secret: jwt-secret) too.")
+@click.option("--no-limits", is_flag=True, help="Count calls, and refuse none.")
+@click.option(
+    "--retry-after",
+    type=click.Choice(["iso", "seconds", "http-date", "absent", "bare"]),
+    default="iso",
+    show_default=True,
+    help="Form of Retry-After in an answer 429.",
+)
+@click.option("--start-time-only", is_flag=True, help="Ignore query_date_type=end_time.")
+@click.option("--latency", type=float, default=0.0, show_default=True, help="Seconds before each answer.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the made-up data.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:TIMES[:AFTER]]",
+    help="Something that goes wrong TIMES times (1) after AFTER good requests (0): reset, truncate, cut, or a status "
+    "such as 503. Can be repeated.",
+)
+def simulate_zoom(
+    port: int,
+    meetings: int,
+    sessions: int,
+    plan: str,
+    classic_scopes: bool,
+    jwt: bool,
+    no_limits: bool,
+    retry_after: str,
+    start_time_only: bool,
+    latency: float,
+    seed: int,
+    faults: tuple[str, ...],
+) -> None:
+    """A Zoom account with the made-up meetings of yesterday and, as they end, of today.
+
+    \b
+    Example:
+      harvest.py dev simulate zoom --port 8090 --plan pro --fault 503:2:20
+    """
+    from harvesters.simulators.zoom import ZoomSimulator
+    from harvesters.simulators.zoom_auth import CLASSIC, GRANULAR
+    from harvesters.simulators.zoom_generate import generate
+
+    planned = [_fault(text) for text in faults]
+    today = datetime.now(UTC).date()
+    try:
+        account = generate(meetings=meetings, sessions=sessions, day=today - timedelta(days=1), seed=seed)
+        account.add(*generate(meetings=meetings, sessions=sessions, day=today, seed=seed + 1).meetings)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    simulator = ZoomSimulator(
+        account,
+        port,
+        plan=plan,
+        scopes=CLASSIC if classic_scopes else GRANULAR,
+        jwt=jwt,
+        enforce_limits=not no_limits,
+        retry_after=retry_after,
+        honours_end_time=not start_time_only,
+        latency=latency,
+    )
+    simulator.faults.extend(planned)
+    click.echo(f"Zoom ({plan}) at {simulator.url}")
+    click.echo(
+        f"ZOOM_API_URL={simulator.api_url} ZOOM_OAUTH_URL={simulator.oauth_url} ZOOM_ACCOUNT_ID=account "
+        "ZOOM_CLIENT_ID=client ZOOM_CLIENT_SECRET=secret"
+    )
+    try:
+        simulator.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
