@@ -46,17 +46,30 @@ class HttpSource:
         self.session.mount("https://", adapter)
         self.session.mount("http://", adapter)
 
-    def request(self, method: str, url: str, judge: Callable[[requests.Response], T], **arguments: Any) -> T:
+    def request(
+        self,
+        method: str,
+        url: str,
+        judge: Callable[[requests.Response], T],
+        again: Callable[[], None] | None = None,
+        **arguments: Any,
+    ) -> T:
         """What `judge` makes of the answer.
 
-        `judge` raises `Transient` to have the request sent again, or a `HarvestError` to end the run. Redirects are
-        not followed: a login page is no answer.
+        `judge` raises `Transient` to have the request sent again, or a `HarvestError` to end the run. `again` is
+        called before each repetition. Redirects are not followed: a login page is no answer.
 
         Raises:
             Unavailable: no answer that `judge` accepts came within the retry budget.
         """
 
+        tries = 0
+
         def attempt() -> T:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and again is not None:
+                again()
             try:
                 with self.session.request(
                     method, url, timeout=(min(10.0, self.timeout), self.timeout), allow_redirects=False, **arguments

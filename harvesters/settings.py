@@ -171,6 +171,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ZOOM_KEY", _ZOOM, "Key of an old JWT app (Zoom ended these in 2023).", secret=True),
     Setting("ZOOM_SECRET", _ZOOM, "Secret of an old JWT app.", secret=True),
     Setting("ZOOM_API_URL", _ZOOM, "Base URL of the API; regions have their own.", default="https://api.zoom.us/v2"),
+    Setting("ZOOM_TIMEZONE", _ZOOM, "Time zone of what a day is for zoom --date.", default="UTC"),
+    Setting(
+        "ZOOM_LOOKBACK",
+        _ZOOM,
+        "Seconds before the checkpoint that zoom --live lists again, for meetings that appear late.",
+        default="86400",
+    ),
+    Setting(
+        "ZOOM_LAST_END_TS_KEY",
+        _ZOOM,
+        "Name of the checkpoint of zoom --live: the S3 object, or the file. Runs that could not finish are beside it.",
+        default="zoom-last-end-timestamp",
+    ),
     Setting("ZOOM_OAUTH_URL", _ZOOM, "Where tokens come from.", default="https://zoom.us/oauth/token"),
     Setting(
         "FIREBASE_ENDPOINT",

@@ -96,12 +96,18 @@ class JsonLinesFile:
 
 
 class FileSink:
-    """Appends to a JSON-lines file."""
+    """Appends to a JSON-lines file.
+
+    Raises:
+        ConfigError: the path is a directory, a pipe or a device.
+    """
 
     durable = True
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser()
+        if self.path.exists() and not self.path.is_file():
+            raise ConfigError(f"{self.path} is no regular file. Give --output a file, or - for standard output.")
         self._file = JsonLinesFile(self.path)
 
     @property
