@@ -66,11 +66,12 @@ class RetryPolicy:
                 self.clock.sleep(pause)
 
     def pause(self, tries: int, retry_after: float | None) -> float:
-        """Seconds to wait after attempt number `tries`."""
-        if retry_after is not None:
-            return retry_after + self.jitter() * min(1.0, self.first)
+        """Seconds to wait after attempt number `tries`; "at once" (0, or a date gone by) is not taken at its word."""
         ceiling = min(self.cap, self.first * 2.0 ** min(tries - 1, 30))
-        return ceiling * (0.5 + self.jitter() / 2)
+        backoff = ceiling * (0.5 + self.jitter() / 2)
+        if retry_after is None:
+            return backoff
+        return max(retry_after, backoff) if retry_after < self.first else retry_after + self.jitter() * self.first
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:

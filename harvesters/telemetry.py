@@ -143,10 +143,18 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
 
 
 def ship_to_loggly(url: str, token: str, tags: str) -> LogglyHandler:
-    """Send log events to Loggly too; close the handler at the end of the run."""
+    """Send log events to Loggly too, until `stop_shipping`."""
     handler = LogglyHandler(url, token, tags)
     logging.getLogger().addHandler(handler)
     return handler
+
+
+def stop_shipping() -> None:
+    """Send what is still in line to Loggly, and no more after that."""
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, LogglyHandler)]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -21,6 +21,15 @@ log = logging.getLogger("harvesters")
 # Name: (module, attribute, short help). A test holds this table against the commands themselves.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "useractions": ("harvesters.cli.useractions", "useractions", "Harvest Opencast user actions."),
+    "load_episodes": (
+        "harvesters.cli.load_episodes",
+        "load_episodes",
+        "Index the episodes that user actions are about.",
+    ),
+    "export": ("harvesters.cli.export", "export", "Tables of attendance, viewing options and course rolls."),
+    "query": ("harvesters.cli.query", "query", "Ask a saved query, or one from standard input."),
+    "zoom": ("harvesters.cli.zoom", "zoom", "Harvest Zoom meetings and participant sessions."),
+    "firebase": ("harvesters.cli.firebase", "firebase", "Export and harvest a Firebase Realtime Database."),
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
@@ -43,12 +52,13 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
+        wanted = cmd_name.replace("_", "-")
         for name, (module, attribute, _) in self.table.items():
-            if name.replace("_", "-") == cmd_name.replace("_", "-"):
+            if name.replace("_", "-") == wanted:
                 with uncollected():
                     command: click.Command = getattr(importlib.import_module(module), attribute)
                 return command
-        return super().get_command(ctx, cmd_name)
+        return next((found for name, found in self.commands.items() if name.replace("_", "-") == wanted), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the table's commands without importing them."""
@@ -96,8 +106,7 @@ def cli(log_level: str, log_format: str, env_file: Path | None) -> None:
 
     protect(settings.secrets())
     if token := settings.get("LOGGLY_TOKEN"):
-        handler = telemetry.ship_to_loggly(settings.get("LOGGLY_URL"), token, settings.get("LOGGLY_TAGS"))
-        click.get_current_context().call_on_close(handler.close)
+        telemetry.ship_to_loggly(settings.get("LOGGLY_URL"), token, settings.get("LOGGLY_TAGS"))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -105,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     code = run(arguments)
     sys.stdout.flush() if code != _READER_GONE else _drop_stdout()
     code = 0 if code == _READER_GONE else code
-    if code == Exit.TRY_LATER:
+    if code not in (Exit.DONE, Exit.USAGE):
         # A request may still be under way in a thread that the interpreter would wait for; its answer is not wanted.
         logging.shutdown()
         sys.stderr.flush()
@@ -136,6 +145,8 @@ def run(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         log.warning("interrupted")
         return Exit.TRY_LATER
+    finally:
+        telemetry.stop_shipping()  # after the last word of the run
 
 
 def _drop_stdout() -> None:

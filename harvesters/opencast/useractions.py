@@ -53,6 +53,8 @@ class _Arrival:
             self.ordered = self.ordered and (self.latest is None or moment >= self.latest)
             self.latest = moment if self.latest is None else max(self.latest, moment)
             self._fractions = self._fractions or moment.microsecond > 0
+        if not self.ordered:
+            self._recent.clear()  # nobody asks any more, and it would grow with the window
 
     def cut(self, latest: datetime) -> datetime:
         """The last whole second before which rows can be counted: of the latest one there may be more to come."""
@@ -146,7 +148,8 @@ class UserActions:
                     raise _IgnoresWindow
                 if moment is None or moment in window:
                     kept.append(row)
-                arrival.add(moment)
+                if self.stepwise and arrival.ordered:
+                    arrival.add(moment)
             yield Page(kept, self._safe(window, arrival, total or 0), total or 0)
 
     def _safe(self, window: Window, arrival: _Arrival, total: int) -> datetime | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -49,7 +50,7 @@ class Cache(Protocol):
 
 
 class MemoryCache:
-    """In this process, bounded in number of keys: what was used longest ago goes first.
+    """In this process, bounded to `size` values, each field of a hash being one: what was used longest ago goes first.
 
     Safe to share: a page is mapped in one thread while the one before is marked as delivered in another.
     """
@@ -60,7 +61,10 @@ class MemoryCache:
         def expiry(_key: str, value: tuple[float, Any], now: float) -> float:
             return now + value[0]
 
-        self._values: TLRUCache[str, tuple[float, Any]] = TLRUCache(size, ttu=expiry, timer=timer)
+        def count(value: tuple[float, Any]) -> int:
+            return max(1, len(value[1])) if isinstance(value[1], dict) else 1
+
+        self._values: TLRUCache[str, tuple[float, Any]] = TLRUCache(size, ttu=expiry, timer=timer, getsizeof=count)
         self._lock = Lock()
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
@@ -90,7 +94,8 @@ class MemoryCache:
         with self._lock:
             for key, fields in hashes.items():
                 entry = self._values.get(key)
-                self._values[key] = (ttl, {**(entry[1] if entry is not None else {}), **fields})
+                with suppress(ValueError):  # a hash of more than all there is room for
+                    self._values[key] = (ttl, {**(entry[1] if entry is not None else {}), **fields})
 
 
 class RedisCache:

@@ -92,6 +92,12 @@ class TestOutput:
         assert str(tmp_path) in result.err
         assert not checkpoint.exists()
 
+    @pytest.mark.parametrize("extra", [(), ("--no-update-last-ts",)])
+    def test_a_device_is_no_file(self, harvest: Command, opencast: OpencastSimulator, extra: tuple[str, ...]) -> None:
+        result = harvest("useractions", "-i", "10", "-o", "/dev/null", *extra)
+        assert result.code == 78
+        assert "no regular file" in result.err
+
 
 class TestWindow:
     @pytest.mark.parametrize("spelling", ["%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%SZ"])

@@ -132,11 +132,12 @@ class TestFiles:
     def test_a_killed_writer_leaves_the_old_version(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         blob = FileBlob(tmp_path / "value")
         tag = blob.write(b"one", None)
-        monkeypatch.setattr("os.replace", _killed)
+        monkeypatch.setattr("pathlib.Path.replace", _killed)
         with pytest.raises(KeyboardInterrupt):
             blob.write(b"two", tag)
         monkeypatch.undo()
         assert read(blob) == Version(b"one", tag)
+        assert blob.write(b"three", tag)
         assert sorted(path.name for path in tmp_path.iterdir()) == [".value.lock", "value"]
 
     def test_a_place_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:

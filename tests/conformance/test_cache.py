@@ -136,6 +136,15 @@ class TestMemory:
         cache.put({str(number): b"1" for number in range(1000)}, 60)
         assert len(cache.get(map(str, range(1000)))) == 100
 
+    def test_fields_of_hashes_count_too(self) -> None:
+        cache = MemoryCache(size=100)
+        for hash in range(50):
+            cache.put_fields({str(hash): {str(field): b"1" for field in range(10)}}, 60)
+        fields = [str(field) for field in range(20)]
+        assert len(cache.get_fields({str(hash): fields for hash in range(50)})) == 100
+        cache.put_fields({"49": {str(field): b"1" for field in range(101)}}, 60)
+        assert len(cache.get_fields({"49": map(str, range(101))})) <= 100
+
     def test_it_may_be_used_by_several_threads(self) -> None:
         cache = MemoryCache(size=50)
         errors: list[Exception] = []
