@@ -89,14 +89,18 @@ class HttpSource:
 
 def read_json(response: requests.Response) -> Any:
     """The body as JSON; one that is cut off is worth another try."""
-    body = response.content
+    return parse_json(response.content)
+
+
+def parse_json(body: bytes | bytearray) -> Any:
+    """A body that was read already, as JSON; `Transient` when it is none."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         return _lenient_json(body, error)
 
 
-def _lenient_json(body: bytes, error: orjson.JSONDecodeError) -> Any:
+def _lenient_json(body: bytes | bytearray, error: orjson.JSONDecodeError) -> Any:
     # Python's own reader takes what orjson does not (half a surrogate pair, NaN): one such row must not hide the page.
     import json
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -14,7 +14,9 @@ import pytest
 
 from harvesters.document import Document
 from harvesters.retry import RetryPolicy
+from harvesters.search import templates
 from harvesters.search.client import SearchClient
+from harvesters.search.templates import Template
 from harvesters.sinks.elastic import ElasticSink
 from tests.clocks import patient
 
@@ -63,9 +65,33 @@ class Node:
         """The documents as JSON."""
         return [orjson.dumps(hit["_source"]) for hit in self.hits()]
 
+    def template(self, name: str) -> Template:
+        """Our template of that name, for indices of this test."""
+        ours = templates.find(name)
+        template = {**ours.body["template"], "aliases": {f"{self.prefix}{alias}": {} for alias in ours.aliases}}
+        patterns = [f"{self.prefix}{pattern}" for pattern in ours.patterns]
+        return Template(name, {**ours.body, "index_patterns": patterns, "template": template})
+
+    def load(self, name: str) -> None:
+        """Put that template, under a name of this test."""
+        self.ask("PUT", f"/_index_template/{self.prefix}{name}", self.template(name).body)
+
+    def fill(self, index: str, bodies: Iterable[dict[str, Any]], key: str = "action_id") -> None:
+        """Index documents under ``{prefix}{index}``, with the field `key` as their ids, whatever the mapping says."""
+        lines = [
+            orjson.dumps(part)
+            for body in bodies
+            for part in ({"index": {"_index": f"{self.prefix}{index}", "_id": str(body[key])}}, body)
+        ]
+        client = self.client()
+        body = b"\n".join([*lines, b""])
+        answer = client.attempt("POST", "/_bulk", body, params={"refresh": "true"}, lines=True).body
+        client.close()
+        assert not answer["errors"], answer
+
     def clean(self) -> None:
         """Remove this test's indices and templates."""
-        path = f"/_resolve/index/{self.prefix}*"
+        path = f"/_resolve/index/{self.prefix}*,migrated-*-{self.prefix}*,reverted-*-{self.prefix}*"
         names = [index["name"] for index in self.ask("GET", path, params={"expand_wildcards": "all"})["indices"]]
         for name in names:
             self.ask("DELETE", f"/{name}", accept=(404,))

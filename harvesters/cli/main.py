@@ -21,7 +21,15 @@ log = logging.getLogger("harvesters")
 # Name: (module, attribute, short help). A test holds this table against the commands themselves.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "useractions": ("harvesters.cli.useractions", "useractions", "Harvest Opencast user actions."),
+    "load_episodes": (
+        "harvesters.cli.load_episodes",
+        "load_episodes",
+        "Index the episodes that user actions are about.",
+    ),
+    "export": ("harvesters.cli.export", "export", "Tables of attendance, viewing options and course rolls."),
+    "query": ("harvesters.cli.query", "query", "Ask a saved query, or one from standard input."),
     "zoom": ("harvesters.cli.zoom", "zoom", "Harvest Zoom meetings and participant sessions."),
+    "firebase": ("harvesters.cli.firebase", "firebase", "Export and harvest a Firebase Realtime Database."),
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
@@ -44,12 +52,13 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
+        wanted = cmd_name.replace("_", "-")
         for name, (module, attribute, _) in self.table.items():
-            if name.replace("_", "-") == cmd_name.replace("_", "-"):
+            if name.replace("_", "-") == wanted:
                 with uncollected():
                     command: click.Command = getattr(importlib.import_module(module), attribute)
                 return command
-        return super().get_command(ctx, cmd_name)
+        return next((found for name, found in self.commands.items() if name.replace("_", "-") == wanted), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the table's commands without importing them."""

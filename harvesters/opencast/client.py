@@ -35,6 +35,10 @@ class BadRequest(ProtocolError):
     """The server refuses what was asked for (400)."""
 
 
+class NotThere(ProtocolError):
+    """The server has nothing at that path (404)."""
+
+
 @dataclass(frozen=True)
 class ActionPage:
     """One answer of the useraction endpoint.
@@ -134,7 +138,7 @@ class OpencastClient:
         if status == 404:
             path = response.request.path_url.split("?")[0]
             advice = _PLUGIN if path.endswith(ACTIONS) else "Check that this is the right node of Opencast."
-            raise ProtocolError(f"{self.base_url}{path} is not there (404). {advice}")
+            raise NotThere(f"{self.base_url}{path} is not there (404). {advice}")
         if status != 200:
             refused = BadRequest if status == 400 else ProtocolError
             raise refused(f"{self.base_url} answered {status} to {response.request.path_url}")

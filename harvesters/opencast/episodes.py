@@ -69,16 +69,20 @@ class EpisodeLookup:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(self, mpid: str) -> dict[str, Any]:
-        # includeDeleted is DCE's own, ignored elsewhere: it shows an episode between its live stream and its recording.
-        try:
-            answer = self.client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
-        except BadRequest as error:
-            log.warning("the episode %.60r cannot be looked up: %s", mpid, error)  # one odd id must not stop a run
-            return {}
-        for result in search_results(answer):
-            if mpid in (_package_id(result), _first(result, "identifier")):
-                return to_episode(result)
-        return {}
+        result = find_result(self.client, mpid)
+        return to_episode(result) if result is not None else {}
+
+
+def find_result(client: OpencastClient, mpid: str) -> dict[str, Any] | None:
+    """What the search says of one media package; None when it knows no such episode."""
+    # includeDeleted is DCE's own, ignored elsewhere: it shows an episode between its live stream and its recording.
+    try:
+        answer = client.get(SEARCH, {"id": mpid, "limit": 10, "offset": 0, "includeDeleted": "true"})
+    except BadRequest as error:
+        log.warning("the episode %.60r cannot be looked up: %s", mpid, error)  # one odd id must not stop a run
+        return None
+    found = search_results(answer)
+    return next((result for result in found if mpid in (_package_id(result), _first(result, "identifier"))), None)
 
 
 def search_results(answer: Any) -> list[dict[str, Any]]:
@@ -96,16 +100,16 @@ def to_episode(result: dict[str, Any]) -> dict[str, Any]:
     """
     package = as_dict(result.get("mediapackage"))
     rounded = "dc" in result
-    series = _first(result, "isPartOf") or _name(package.get("series"), rounded) or _name(result.get("dcIsPartOf"))
+    series = _first(result, "isPartOf") or plain(package.get("series"), rounded) or plain(result.get("dcIsPartOf"))
     episode = {
-        "title": _first(result, "title") or _name(package.get("title"), rounded) or _name(result.get("dcTitle")),
+        "title": _first(result, "title") or plain(package.get("title"), rounded) or plain(result.get("dcTitle")),
         "duration": _duration(result, package),
         "start": _start(package.get("start")) or _start(_first(result, "created")) or _start(result.get("dcCreated")),
-        "course": _name(package.get("seriestitle"), rounded),
+        "course": plain(package.get("seriestitle"), rounded),
         "series": series,
         **series_parts(series),
-        "type": _first(result, "type") or _name(result.get("dcType")),
-        "description": _first(result, "description") or _name(result.get("dcDescription")),
+        "type": _first(result, "type") or plain(result.get("dcType")),
+        "description": _first(result, "description") or plain(result.get("dcDescription")),
     }
     return {name: value for name, value in episode.items() if value is not None}
 
@@ -117,15 +121,15 @@ def series_parts(series: str | None) -> dict[str, str]:
 
 
 def _package_id(result: dict[str, Any]) -> str | None:
-    return _name(as_dict(result.get("mediapackage")).get("id"), "dc" in result) or _name(result.get("id"))
+    return plain(as_dict(result.get("mediapackage")).get("id"), "dc" in result) or plain(result.get("id"))
 
 
 def _first(result: dict[str, Any], name: str) -> str | None:
     values = as_list(as_dict(result.get("dc")).get(name))
-    return _name(values[0]) if values else None
+    return plain(values[0]) if values else None
 
 
-def _name(value: Any, rounded: bool = False) -> str | None:
+def plain(value: Any, rounded: bool = False) -> str | None:
     """A text that may look like a number; `rounded` when every number has been made a float on its way."""
     if rounded and isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -50,6 +50,7 @@ class Migrator:
     Args:
         say: told what happens, a line each.
         lease: checked before anything is swapped; None for a dry run.
+        known: the templates whose indices are migrated; ours unless told otherwise.
     """
 
     client: SearchClient
@@ -57,6 +58,7 @@ class Migrator:
     say: Callable[[str], None]
     lease: Lease | None = None
     migrations: Sequence[Migration] = MIGRATIONS
+    known: Sequence[Template] | None = None
 
     def run(self) -> int:
         """Apply what is pending; returns how many indices were changed.
@@ -128,7 +130,7 @@ class Migrator:
 
     @cached_property
     def _templates(self) -> list[Template]:
-        found = templates.read()
+        found = list(self.known) if self.known is not None else templates.read()
         if templates.has_ilm(self.client):
             return [each.under(templates.POLICY) if each.dated else each for each in found]
         return found

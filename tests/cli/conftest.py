@@ -16,6 +16,7 @@ import pytest
 from harvesters.cli import main
 from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast import ActionRow, Episode, OpencastSimulator
+from tests.indices import Cluster, cluster_for_a_test
 
 USER, PASSWORD = "api-user", "api-pass-word"
 
@@ -105,3 +106,11 @@ def spoil(simulator: OpencastSimulator, id: int) -> None:
         return response
 
     simulator.handle = spoilt  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A real Elasticsearch, with indices of this test's own; ES_HOST points at it."""
+    with cluster_for_a_test(request) as found:
+        monkeypatch.setenv("ES_HOST", found.url)
+        yield found

@@ -1,0 +1,170 @@
+"""``harvest.py export …``: tables made from our indices."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from harvesters import settings
+from harvesters.cli.main import LazyGroup
+from harvesters.cli.runtime import Runtime, running, setting_option
+from harvesters.errors import Interrupted
+
+if TYPE_CHECKING:
+    from harvesters.export.selection import Selection
+    from harvesters.search.reader import IndexReader
+
+log = logging.getLogger(__name__)
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]
+    """A length of time in whole seconds: ``300``, ``300s``, ``5m`` or ``1h``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it, or fail as a usage error."""
+        match = re.fullmatch(r"(\d+)\s*([smh]?)", str(value).strip().lower())
+        seconds = int(match[1]) * _SECONDS[match[2]] if match is not None else 0
+        if not seconds:
+            self.fail(f"{value!r} is no length of time such as 300, 300s, 5m or 1h", param, ctx)
+        return seconds
+
+
+class Export(Protocol):
+    """What every export offers."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of a row."""
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """In order."""
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that every export has."""
+    options = (
+        click.option("--term", help="Only episodes of this term, such as 01; default: of all terms."),
+        click.option("--year", help="Only episodes of this year, such as 2026; default: of all years."),
+        click.option("--json", "as_json", is_flag=True, help="JSON lines instead of CSV."),
+        click.option("-o", "--output", metavar="-|FILE", help="Where to write; default: standard output."),
+        setting_option("-e", "--es-host", setting="ES_HOST"),
+        click.option("--episodes-index", default="episodes", show_default=True, help="Index of the episodes."),
+    )
+    return reduce(lambda made, option: option(made), reversed(options), command)
+
+
+_useractions = click.option(
+    "-s",
+    "--source-index-pattern",
+    default="useractions-*",
+    show_default=True,
+    help="Useraction indices to count in.",
+)
+
+
+@click.group(cls=LazyGroup, short_help="Tables of attendance, viewing options and course rolls.")
+def export() -> None:
+    """Tables for other programs, as CSV or JSON lines, made from the episodes and user actions in Elasticsearch."""
+
+
+@export.command(short_help="How much of each episode each person watched.")
+@click.option(
+    "--live/--no-live", default=False, help="Count the live stream, or (the default) the recording, and its length."
+)
+@click.option(
+    "--chunk-interval", type=Seconds(), default="5m", show_default=True, help="Length of the parts that are counted."
+)
+@_useractions
+@_common
+def attendance(live: bool, chunk_interval: int, source_index_pattern: str, **common: Any) -> None:
+    """How much of each episode each person watched, in percent: mpid,huid,vod_attendance (or live_attendance).
+
+    An episode is cut into parts of --chunk-interval; a part counts when a heartbeat was heard in it while the player
+    played. Episodes without a duration are left out, with a warning.
+
+    \b
+    Examples:
+      harvest.py export attendance --term 01 --year 2026
+      harvest.py export attendance --live --chunk-interval 10m --json -o live.jsonl
+    """
+    from harvesters.export.attendance import Attendance
+
+    with _indices(common) as (selection, reader, runtime):
+        _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common, runtime)
+
+
+@export.command("viewing_options", short_help="Which options of the player each person used.")
+@_useractions
+@_common
+def viewing_options(source_index_pattern: str, **common: Any) -> None:
+    """How often each person used an option of the player: mpid,huid,captions,playback_speed,view_mode.
+
+    \b
+    Example:
+      harvest.py export viewing_options --year 2026 -o options.csv
+    """
+    from harvesters.export.viewing_options import ViewingOptions
+
+    with _indices(common) as (selection, reader, runtime):
+        _write(ViewingOptions(selection, reader(source_index_pattern)), common, runtime)
+
+
+@export.command(short_help="Who takes the courses that have episodes.")
+@_common
+def rollcall(**common: Any) -> None:
+    """Who takes the courses that have episodes: series,huid,status,first_name,mi,last_name,reg_level.
+
+    Asks the registrar's service at BANNER_ENDPOINT_BASE for each series.
+
+    \b
+    Example:
+      harvest.py export rollcall --term 01 --year 2026
+    """
+    from harvesters.export.banner import BannerClient
+    from harvesters.export.rollcall import Rollcall
+
+    base = settings.base_url(settings.require("BANNER_ENDPOINT_BASE"), "BANNER_ENDPOINT_BASE")
+    with _indices(common) as (selection, _, runtime):
+        timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
+        _write(Rollcall(selection, BannerClient(base, runtime.retry, timeout)), common, runtime)
+
+
+@contextmanager
+def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str], IndexReader], Runtime]]:
+    """The chosen episodes, and what reads any other index."""
+    from harvesters.export.selection import Selection
+    from harvesters.search.reader import IndexReader
+
+    with running() as runtime:
+        client = runtime.search(common["es_host"])
+
+        def reader(index: str) -> IndexReader:
+            return IndexReader(client, index)
+
+        yield Selection(reader(common["episodes_index"]), common["term"], common["year"]), reader, runtime
+
+
+def _write(made: Export, common: dict[str, Any], runtime: Runtime) -> None:
+    from harvesters.export.output import opened, write_csv, write_json_lines
+
+    write = write_json_lines if common["as_json"] else write_csv
+    with opened(common["output"]) as stream:
+        count = write(_until_stopped(made.rows(), runtime), made.columns, stream)
+    log.info("%d rows exported", count)
+
+
+def _until_stopped(rows: Iterator[dict[str, Any]], runtime: Runtime) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if runtime.stop.is_set():
+            raise Interrupted("told to stop: the export is not complete; run the same command again")
+        yield row

@@ -1,0 +1,73 @@
+"""``harvest.py query``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import datetime
+
+import click
+
+from harvesters.cli.runtime import Moment, running, setting_option
+
+_ZONE = "OPENCAST_TIMEZONE"
+
+
+@click.command(short_help="Ask a saved query, or one from standard input.")
+@click.argument("name", required=False, metavar="[NAME|-]")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How the rows are written; json is one array.",
+)
+@click.option("-s", "--start", type=Moment(_ZONE), help="Only documents with a timestamp from then on.")
+@click.option("-e", "--end", type=Moment(_ZONE), help="Only documents with a timestamp before that.")
+@click.option("--index", help="Index or pattern to ask, instead of the query's own.")
+@setting_option("--es-host", setting="ES_HOST")
+@click.option("-o", "--output", metavar="-|FILE", help="Where to write; default: standard output.")
+def query(
+    name: str | None,
+    style: str,
+    start: datetime | None,
+    end: datetime | None,
+    index: str | None,
+    es_host: str | None,
+    output: str | None,
+) -> None:
+    """Ask our indices a saved query (a file in queries/), or one given on standard input (-).
+
+    Without a name it lists the saved queries.
+
+    \b
+    Examples:
+      harvest.py query
+      harvest.py query top_episodes --start 20260201000000 --format csv
+      echo '{"query": {"term": {"huid": "10564389"}}}' | harvest.py query -
+    """
+    from harvesters.export.output import opened, write_csv, write_json, write_table
+    from harvesters.search.client import Refused
+    from harvesters.search.reader import IndexReader
+    from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
+    from harvesters.search.tables import columns_of, to_rows
+
+    write = {"table": write_table, "csv": write_csv, "json": write_json}[style]
+    if name is None:
+        listed = [{"name": saved.name, "description": saved.description} for saved in saved_queries()]
+        with opened(output) as stream:
+            write(listed, ["name", "description"], stream)
+        return
+    with running() as runtime:
+        try:
+            found = parse_query(sys.stdin.buffer.read(), "on standard input") if name == "-" else find_query(name)
+            found = replace(found, index=index or found.index).between(start, end)
+            answer = IndexReader(runtime.search(es_host), found.index).search(found.body)
+        except QueryError as error:
+            raise click.UsageError(str(error)) from error
+        except Refused as error:
+            raise click.UsageError(f"Elasticsearch does not understand the query: {error.reason}") from error
+        rows = to_rows(answer)
+        with opened(output) as stream:
+            write(rows, columns_of(rows), stream)

@@ -1,0 +1,55 @@
+"""The registrar's service (Banner): who takes a course."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from harvesters.errors import CredentialsRefused, ProtocolError
+from harvesters.http import HttpSource, read_json
+from harvesters.retry import RetryPolicy
+
+_PATH = "/__get_course_people.php"
+
+
+class BannerClient:
+    """One Banner endpoint.
+
+    Args:
+        base_url: without a slash at the end (``BANNER_ENDPOINT_BASE``).
+    """
+
+    def __init__(self, base_url: str, retry: RetryPolicy, timeout: float = 60.0) -> None:
+        self.base_url = base_url
+        self._http = HttpSource(f"Banner at {base_url}", retry, timeout)
+
+    def people(self, term: str, crn: str) -> list[dict[str, Any]]:
+        """The people of a course in a term such as ``202601``; none when it is not known.
+
+        Raises:
+            CredentialsRefused, ProtocolError, Unavailable: as their messages say.
+        """
+        params = {"fmt": "json", "term": term, "crn": crn}
+        return list(course_people(self._http.request("GET", self.base_url + _PATH, self._json, params=params)))
+
+    def _json(self, response: requests.Response) -> Any:
+        self._http.check_transient(response)
+        if response.status_code in (401, 403):
+            raise CredentialsRefused(
+                f"{self.base_url} answered {response.status_code}: ask its operator to let this machine in."
+            )
+        if response.status_code != 200 or response.content.lstrip()[:1] == b"<":
+            raise ProtocolError(
+                f"{self.base_url}{_PATH} answered {response.status_code} without JSON: check BANNER_ENDPOINT_BASE."
+            )
+        return read_json(response)
+
+
+def course_people(answer: Any) -> Iterator[dict[str, Any]]:
+    """Everybody in an answer: ``people`` is an object of groups, each a list, or a single person."""
+    groups = answer.get("people") if isinstance(answer, dict) else None
+    for group in groups.values() if isinstance(groups, dict) else groups if isinstance(groups, list) else ():
+        members = group if isinstance(group, list) else [group]
+        yield from (member for member in members if isinstance(member, dict) and member)

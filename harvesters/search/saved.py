@@ -1,0 +1,85 @@
+"""Queries kept as JSON files: ``{"description": …, "index": …, "body": …}``, the body as Elasticsearch has it."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+USERACTIONS = "useractions-*"
+
+
+class QueryError(ValueError):
+    """There is no such query, or what was given is none; the message says what to do."""
+
+
+def directory() -> Path:
+    """Where the files are: beside ``harvest.py``, or where the package was installed to."""
+    beside = Path(__file__).resolve().parents[2] / "queries"
+    return beside if beside.is_dir() else Path(sys.prefix) / "share" / "harvest" / "queries"
+
+
+@dataclass(frozen=True)
+class SavedQuery:
+    """A search: where (`index`) and what (`body`)."""
+
+    name: str
+    index: str
+    body: dict[str, Any]
+    description: str = ""
+
+    def between(self, start: datetime | None, end: datetime | None) -> SavedQuery:
+        """The same, for documents whose ``timestamp`` lies from `start` to before `end` only."""
+        bounds = {name: moment.isoformat() for name, moment in (("gte", start), ("lt", end)) if moment is not None}
+        if not bounds:
+            return self
+        filters = [{"range": {"timestamp": bounds}}, self.body.get("query", {"match_all": {}})]
+        return replace(self, body={**self.body, "query": {"bool": {"filter": filters}}})
+
+
+def saved_queries() -> Iterator[SavedQuery]:
+    """All of them, by name."""
+    for path in sorted(directory().glob("*.json")):
+        yield parse_query(path.read_bytes(), path.stem)
+
+
+def find_query(name: str) -> SavedQuery:
+    """The query called `name`, hyphens or underscores alike.
+
+    Raises:
+        QueryError: there is none.
+    """
+    paths = {path.stem: path for path in sorted(directory().glob("*.json"))}
+    wanted = name.replace("-", "_")
+    if wanted in paths:
+        return parse_query(paths[wanted].read_bytes(), wanted)
+    near = difflib.get_close_matches(wanted, paths, 1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise QueryError(
+        f"there is no query {name!r}.{hint} There are: {', '.join(paths)}; - reads one from standard input"
+    )
+
+
+def parse_query(text: bytes, name: str) -> SavedQuery:
+    """A query in the form above, or the bare body of a search, which is for the user actions.
+
+    Raises:
+        QueryError: it is neither.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise QueryError(f"the query {name} is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise QueryError(f"the query {name} is no JSON object")
+    body = value.get("body", value)
+    index = value.get("index", USERACTIONS) if "body" in value else USERACTIONS
+    if not isinstance(body, dict) or not isinstance(index, str):
+        raise QueryError(f'the query {name} should be {{"index": "name", "body": {{…}}}} or the body of a search')
+    return SavedQuery(name, index, body, str(value.get("description", "")) if "body" in value else "")
