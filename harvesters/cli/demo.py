@@ -27,7 +27,8 @@ USER, PASSWORD = "demo", "demo-password"
 def demo(actions: int) -> None:
     """Watch the main job at work on embedded servers: a simulated Opencast, local S3 and SQS, and Redis.
 
-    Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file.
+    Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file;
+    then `zoom` for yesterday, from a simulated Zoom.
 
     \b
     Example:
@@ -60,6 +61,7 @@ def demo(actions: int) -> None:
         _first_and_second_run(environment, simulator)
         queued = list(_received())
         _into_a_file(environment, simulator, folder / "actions.jsonl", queued)
+        _zoom(environment, folder / "zoom.jsonl")
     _next_steps()
 
 
@@ -113,6 +115,24 @@ def _into_a_file(
         raise click.ClickException("the queue and the file differ; please report this")
     _say("Both hold every user action once.\n\nThree of them:")
     for document in (written[0], written[len(written) // 2], written[-1]):
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _zoom(environment: dict[str, str], path: Path) -> None:
+    from harvesters.simulators.zoom import ZoomSimulator
+    from harvesters.simulators.zoom_generate import generate
+
+    _say("\nFourth run: yesterday's meetings of a simulated Zoom, with their participant sessions.")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    with ZoomSimulator(generate(meetings=20, sessions=150, day=yesterday)) as simulator:
+        account = {"ZOOM_ACCOUNT_ID": "account", "ZOOM_CLIENT_ID": "client", "ZOOM_CLIENT_SECRET": "secret"}
+        urls = {"ZOOM_API_URL": simulator.api_url, "ZOOM_OAUTH_URL": simulator.oauth_url}
+        _harvest({**environment, **account, **urls}, "zoom", "--date", f"{yesterday}", "--output", str(path))
+    written = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    meetings = sum("uuid" in document for document in written)
+    _say(f"The file holds {meetings} meetings and {len(written) - meetings} sessions. One of each:")
+    for kind in ("uuid", "meeting"):
+        document = next(document for document in reversed(written) if kind in document)
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
