@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harvesters.cli.firebase import bar, node_path, open_client, page_size_option, source_options
+from harvesters.cli.firebase import bar, node_path, open_client, page_size_option, rest_the_collector, source_options
 from harvesters.cli.runtime import running
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def export(
         raise click.UsageError("a compressed file cannot be gone on with: write a plain one, or pipe - into gzip")
     if restart and output == "-":
         raise click.UsageError("--restart is for files; standard output always begins anew")
+    rest_the_collector()
     with running() as runtime, bar("exporting") as show:
         client = open_client(runtime, endpoint, key, credentials)
         writing: Format = Lines() if form == "jsonl" else OneObject()
