@@ -37,14 +37,15 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{cores} cores ({_model()}), {memory:.0f} GB of memory, Python {platform.python_version()} on {sys.platform}"
+        f"{cores} cores ({_model()}), {memory:.0f} GB of memory, Python {platform.python_version()} on {sys.platform}; "
+        f"load {os.getloadavg()[0]:.1f} when it began"
     )
 
 
-def section(figures: Sequence[Figure], sizes: Sizes) -> str:
+def section(figures: Sequence[Figure], sizes: Sizes, where: str) -> str:
     """The figures with what a reader needs to judge them."""
     data = (
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}. Data: made-up actions of about 450 bytes, evenly "
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {where}. Data: made-up actions of about 450 bytes, evenly "
         f"spread over a day, over 100 episodes, from an empty cache; median of {sizes.runs} runs, "
         f"fastest of {sizes.starts} starts."
     )
@@ -71,14 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this file's section of results")
     options = parser.parse_args(arguments)
-    sizes = Sizes()
+    sizes, where = Sizes(), machine()
     figures = measure([options.case] if options.case else [*CASES], sizes)
     if options.json:
         print(orjson.dumps([figure.as_dict() for figure in figures], option=orjson.OPT_INDENT_2).decode())
     else:
-        print(section(figures, sizes))
+        print(section(figures, sizes, where))
     if options.write:
-        write(options.write, section(figures, sizes))
+        write(options.write, section(figures, sizes, where))
     return 0 if all(figure.met for figure in figures) else 1
 
 

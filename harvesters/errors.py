@@ -6,6 +6,7 @@ command line turns them into a message and an exit code. A traceback (exit 1) is
     HarvestError
     ├── SpanRefused          3   the window is longer than MAX_START_END_SPAN
     ├── TooManyDead         65   dead letters over HARVEST_ERROR_BUDGET
+    ├── BadInput            65   a file, or what a source holds, is not what it should be
     ├── Unavailable         69   a source, sink or store gave up after retries
     ├── TryLater            75   lease held, checkpoint race lost, told to stop
     ├── ProtocolError       76   the source does not speak what it should
@@ -47,6 +48,12 @@ class SpanRefused(HarvestError):
 
 class TooManyDead(HarvestError):
     """More documents could not be delivered than the error budget allows."""
+
+    code = Exit.DATA
+
+
+class BadInput(HarvestError):
+    """A file that was given, or what a source holds, is not what it should be."""
 
     code = Exit.DATA
 

@@ -46,17 +46,30 @@ class HttpSource:
         self.session.mount("https://", adapter)
         self.session.mount("http://", adapter)
 
-    def request(self, method: str, url: str, judge: Callable[[requests.Response], T], **arguments: Any) -> T:
+    def request(
+        self,
+        method: str,
+        url: str,
+        judge: Callable[[requests.Response], T],
+        again: Callable[[], None] | None = None,
+        **arguments: Any,
+    ) -> T:
         """What `judge` makes of the answer.
 
-        `judge` raises `Transient` to have the request sent again, or a `HarvestError` to end the run. Redirects are
-        not followed: a login page is no answer.
+        `judge` raises `Transient` to have the request sent again, or a `HarvestError` to end the run. `again` is
+        called before each repetition. Redirects are not followed: a login page is no answer.
 
         Raises:
             Unavailable: no answer that `judge` accepts came within the retry budget.
         """
 
+        tries = 0
+
         def attempt() -> T:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and again is not None:
+                again()
             try:
                 with self.session.request(
                     method, url, timeout=(min(10.0, self.timeout), self.timeout), allow_redirects=False, **arguments
@@ -76,14 +89,18 @@ class HttpSource:
 
 def read_json(response: requests.Response) -> Any:
     """The body as JSON; one that is cut off is worth another try."""
-    body = response.content
+    return parse_json(response.content)
+
+
+def parse_json(body: bytes | bytearray) -> Any:
+    """A body that was read already, as JSON; `Transient` when it is none."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         return _lenient_json(body, error)
 
 
-def _lenient_json(body: bytes, error: orjson.JSONDecodeError) -> Any:
+def _lenient_json(body: bytes | bytearray, error: orjson.JSONDecodeError) -> Any:
     # Python's own reader takes what orjson does not (half a surrogate pair, NaN): one such row must not hide the page.
     import json
 

@@ -52,7 +52,8 @@ def test_every_environment_variable_that_is_read_is_declared() -> None:
     for path in (ROOT / "harvesters").rglob("*.py"):
         used |= set(
             re.findall(
-                r"(?<![.\w])settings\.(?:get|require|number|optional_number|timezone|choice)\(\s*\"(\w+)\"", path.read_text()
+                r"(?<![.\w])settings\.(?:get|require|number|optional_number|timezone|choice)\(\s*\"(\w+)\"",
+                path.read_text(),
             )
         )
     assert used

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
-
 import click
 
 from harvesters.cli.main import LazyGroup
 
-if TYPE_CHECKING:
-    from harvesters.simulators.base import Fault
-
 _COMMANDS = {
+    "init": ("harvesters.cli.environment", "init", "Start everything, load templates and dashboards."),
+    "up": ("harvesters.cli.environment", "up", "Start the local servers."),
+    "down": ("harvesters.cli.environment", "down", "Stop the local servers."),
+    "status": ("harvesters.cli.environment", "status", "Show which local servers are up."),
+    "install_kopf": ("harvesters.cli.kopf", "install_kopf", "What became of kopf, and its successor."),
+    "simulate": ("harvesters.cli.simulate", "simulate", "Start a stand-in of a source."),
     "demo": ("harvesters.cli.demo", "demo", "Watch the main job at work on embedded servers."),
 }
 
@@ -20,101 +20,3 @@ _COMMANDS = {
 @click.group(cls=LazyGroup, table=_COMMANDS, short_help="Development environment: simulators and local servers.")
 def dev() -> None:
     """Development environment: simulators and local servers, all on loopback."""
-
-
-@dev.group()
-def simulate() -> None:
-    """Start a stand-in of a source, on loopback, until Ctrl-C."""
-
-
-@simulate.command("opencast")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
-@click.option(
-    "--dialect",
-    type=click.Choice(["dce", "stock"]),
-    default="stock",
-    show_default=True,
-    help="Whether start and end are honoured (DCE's fork) or only day (every other Opencast).",
-)
-@click.option("--version", "version", type=int, default=16, show_default=True, help="Major version; decides the JSON.")
-@click.option("--timezone", default="UTC", show_default=True, help="The server's time zone.")
-@click.option("--user", default="matterhorn_system_account", show_default=True, help="User of its REST API.")
-@click.option("--password", default="CHANGE_ME", show_default=True, help="Password of that user.")
-@click.option("--actions", type=int, default=5000, show_default=True, help="User actions of the last day.")
-@click.option("--per-minute", type=int, default=60, show_default=True, help="User actions that keep coming.")
-@click.option("--latency", type=float, default=0.0, show_default=True, help="Seconds before each answer.")
-@click.option(
-    "--order",
-    type=click.Choice(["created", "id", "shuffled"]),
-    default="created",
-    show_default=True,
-    help="Order of rows; Opencast promises none.",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the made-up data.")
-@click.option(
-    "--fault",
-    "faults",
-    multiple=True,
-    metavar="KIND[:TIMES[:AFTER]]",
-    help="Something that goes wrong TIMES times (1) after AFTER good requests (0): reset, truncate, cut, or a status "
-    "such as 503. Can be repeated.",
-)
-def simulate_opencast(
-    port: int,
-    dialect: str,
-    version: int,
-    timezone: str,
-    user: str,
-    password: str,
-    actions: int,
-    per_minute: int,
-    latency: float,
-    order: str,
-    seed: int,
-    faults: tuple[str, ...],
-) -> None:
-    """An Opencast engage and admin node with made-up user actions, episodes and workflows.
-
-    \b
-    Example:
-      harvest.py dev simulate opencast --port 8080 --dialect stock --fault 503:3:10 --fault reset
-    """
-    from harvesters.simulators.opencast import OpencastSimulator
-
-    planned = [_fault(text) for text in faults]
-    simulator = OpencastSimulator(
-        port,
-        dialect=dialect,  # type: ignore[arg-type]
-        version=version,
-        timezone=timezone,
-        user=user,
-        password=password,
-        latency=latency,
-        order=order,  # type: ignore[arg-type]
-    )
-    simulator.faults.extend(planned)
-    now = datetime.now(UTC)
-    simulator.generate(actions=actions, episodes=40, start=now - timedelta(days=1), end=now, seed=seed)
-    if per_minute:
-        simulator.grow(per_minute=per_minute, seed=seed)
-    click.echo(f"Opencast {version} ({dialect}) at {simulator.url}")
-    click.echo(f"MATTERHORN_ENGAGE_HOST={simulator.url} MATTERHORN_REST_USER={user} MATTERHORN_REST_PASS={password}")
-    try:
-        simulator.serve_forever()
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-
-
-def _fault(text: str) -> Fault:
-    from harvesters.simulators.base import Fault, Response
-
-    kind, *numbers = text.split(":")
-    try:
-        times, after = (*map(int, numbers), *(1, 0)[len(numbers) :])
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not KIND[:TIMES[:AFTER]]", param_hint="--fault") from error
-    if kind.isdigit() and 400 <= int(kind) <= 599:
-        return Fault("status", times=times, after=after, response=Response(int(kind)))
-    if kind in ("reset", "truncate", "cut"):
-        return Fault(kind, times=times, after=after)
-    raise click.BadParameter(f"{kind!r} is neither reset, truncate, cut nor a status", param_hint="--fault")

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "export": ("harvesters.cli.export", "export", "Tables of attendance, viewing options and course rolls."),
     "query": ("harvesters.cli.query", "query", "Ask a saved query, or one from standard input."),
+    "zoom": ("harvesters.cli.zoom", "zoom", "Harvest Zoom meetings and participant sessions."),
+    "firebase": ("harvesters.cli.firebase", "firebase", "Export and harvest a Firebase Realtime Database."),
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),

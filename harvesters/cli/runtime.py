@@ -177,6 +177,10 @@ class Runtime:
             stop=self.stop,
         )
 
+    def blob(self, name: str) -> Blob:
+        """An object of that name where the checkpoints are."""
+        return self._blobs(name, settings.number("HARVEST_LEASE_TTL", minimum=1))[0]
+
     def _blobs(self, name: str, ttl: float) -> tuple[Blob, Blob]:
         """The checkpoint's blob and its lease's, in S3 or in files; the lease gives up before it expires."""
         hasty = RetryPolicy(self.clock, min(self.retry.budget, ttl / 3))

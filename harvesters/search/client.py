@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -65,7 +67,7 @@ class SearchClient:
         privacy.protect([api_key])
         privacy.protect_basic(user, password)
         return cls(
-            settings.base_url(settings.get("ES_HOST", host), "ES_HOST"),
+            settings.base_url(_with_default_port(settings.get("ES_HOST", host)), "ES_HOST"),
             retry,
             api_key,
             user,
@@ -102,6 +104,8 @@ class SearchClient:
         elif self.user:
             more["basic_auth"] = (self.user, self.password)
         if self.ca_certs:
+            if not Path(self.ca_certs).is_file():
+                raise ConfigError(f"ES_CA_CERTS={self.ca_certs!r}: there is no such file")
             more["ca_certs"] = self.ca_certs
         try:
             return Elasticsearch(
@@ -197,6 +201,13 @@ class SearchClient:
             return self.url
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{host}:{443 if parts.scheme == 'https' else 80}{parts.path}"
+
+
+def _with_default_port(host: str) -> str:
+    """A bare host listens where Elasticsearch does; a URL says itself, or means its scheme's port."""
+    host = host.strip()
+    bare = "://" not in host and "/" not in host and not re.search(r":[0-9]*$", host)
+    return f"{host}:9200" if bare else host
 
 
 class Refused(ProtocolError):

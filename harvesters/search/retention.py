@@ -11,7 +11,7 @@ from typing import Any
 from harvesters.search.client import SearchClient
 from harvesters.search.templates import Template
 
-_DATES = {"day": (r"(\d{4}\.\d{2}\.\d{2})", "%Y.%m.%d"), "month": (r"(\d{4}-\d{2})", "%Y-%m")}
+_DATES = {"day": (r"([0-9]{4}\.[0-9]{2}\.[0-9]{2})", "%Y.%m.%d"), "month": (r"([0-9]{4}-[0-9]{2})", "%Y-%m")}
 MIGRATED = re.compile(r"(?:migrated|reverted)-\d{4}-(.+)")
 """Names of the indices that `setup migrate` makes; what follows is the name that their alias has."""
 

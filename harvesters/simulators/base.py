@@ -77,14 +77,17 @@ class Fault:
 
 
 class Simulator:
-    """A loopback server around `handle`. Use as a context manager, or `start()` and `stop()`."""
+    """A server around `handle`. Use as a context manager, or `start()` and `stop()`.
 
-    def __init__(self, port: int = 0, *, latency: float = 0.0, journal: int = 100_000) -> None:
+    It listens on loopback; only inside a container does another `host` make sense.
+    """
+
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1", latency: float = 0.0, journal: int = 100_000) -> None:
         self.latency = latency
         self.requests: deque[Request] = deque(maxlen=journal)
         self.faults: list[Fault] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), self)
+        self._server = _Server((host, port), self)
         self._thread: threading.Thread | None = None
 
     def handle(self, request: Request) -> Response:

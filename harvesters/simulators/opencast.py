@@ -64,8 +64,9 @@ class OpencastSimulator(Simulator):
         now: Callable[[], datetime] = _utc_now,
         latency: float = 0.0,
         broken: Broken = "",
+        host: str = "127.0.0.1",
     ) -> None:
-        super().__init__(port, latency=latency)
+        super().__init__(port, host=host, latency=latency)
         self.dialect = dialect
         self.version = version
         self.zone = ZoneInfo(timezone)

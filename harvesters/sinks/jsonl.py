@@ -57,7 +57,7 @@ class JsonLinesFile:
             self._mend(handle)
             status = os.fstat(handle)
             self._write_note({"inode": status.st_ino, "size": status.st_size})
-            _write_all(handle, data)
+            write_all(handle, data)
             os.fsync(handle)
             self._note.unlink(missing_ok=True)
         finally:
@@ -89,7 +89,7 @@ class JsonLinesFile:
     def _write_note(self, note: dict[str, int]) -> None:
         handle = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
-            _write_all(handle, orjson.dumps(note))
+            write_all(handle, orjson.dumps(note))
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -186,7 +186,8 @@ class StdoutSink:
         """Standard output is not ours to close."""
 
 
-def _write_all(handle: int, data: bytes) -> None:
+def write_all(handle: int, data: bytes) -> None:
+    """Write all of `data`, however little the system takes at once."""
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, ClassVar, Self
@@ -39,7 +40,8 @@ class StandIn:
     `stop` or `kill`, `start` brings the server back on the same port with the same directory.
 
     The process dies with ours, however ours ends (on Linux; the thread that called `start` counts as ours, so call it
-    from the main one). A `detached` process outlives us instead, and needs a directory.
+    from the main one). A `detached` process outlives us instead, and needs a directory. `launched` is called with the
+    process id as soon as there is one, so that somebody can end a detached process whatever becomes of us.
     """
 
     name: ClassVar[str]
@@ -49,6 +51,7 @@ class StandIn:
     def __init__(self, *, port: int = 0, directory: Path | None = None, detached: bool = False) -> None:
         if detached and directory is None:
             raise ValueError("a detached stand-in needs a directory")
+        self.launched: Callable[[int], object] = lambda pid: None
         self.port = port or free_port()
         self.detached = detached
         self._directory = directory.absolute() if directory is not None else None
@@ -111,6 +114,7 @@ class StandIn:
         with self.log.open("ab") as log:
             self._process = self._launch(command, log)
         try:
+            self.launched(self._process.pid)
             self._wait()
         except BaseException:
             self.kill()

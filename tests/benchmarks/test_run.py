@@ -14,7 +14,7 @@ TINY = Sizes(actions=40, many=80, sample=5, latency=0.0, runs=1, starts=1)
 @pytest.mark.usefixtures("redis_server")  # which says what is missing on a machine without Redis
 def test_a_case_runs_and_gives_figures() -> None:
     figures = measure(["queue"], TINY)
-    lines = section(figures, TINY).splitlines()
+    lines = section(figures, TINY, "a machine").splitlines()
     assert lines[2] == "| figure | measured | target | |"
     assert len(lines) == 4 + len(figures)
     assert all(line.count(" |") == 4 for line in lines[4:])

@@ -25,16 +25,22 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.httpsession
+import elastic_transport
+import elasticsearch  # noqa: F401
 import ijson  # noqa: F401 - loaded here so that no attempt has to
 import redis.connection
 import requests.adapters
 
+import harvesters.firebase.elastic
+import harvesters.firebase.export
+import harvesters.firebase.load
+import harvesters.firebase.run
 import harvesters.live
 import harvesters.opencast.useractions
 import harvesters.sinks.jsonl
 import harvesters.sinks.sqs
 import harvesters.stores.s3  # noqa: F401
-from harvesters.cli import useractions  # noqa: F401
+from harvesters.cli import firebase_events, firebase_export, firebase_mirror, useractions  # noqa: F401
 from harvesters.cli.main import main
 
 _LONGEST = 60  # seconds after which an attempt that hangs is ended, and so seen to have hung
@@ -102,6 +108,10 @@ def _aws(_session: Any, request: Any) -> str:
     return f"s3 {request.method} {_file_name(urlsplit(request.url).path)}"
 
 
+def _elastic(_node: Any, method: str, target: str, *_rest: Any, **_named: Any) -> str:
+    return f"elastic {method} {target.partition('?')[0]}"
+
+
 def _redis(_connection: Any, command: Any, *_rest: Any, **_named: Any) -> str:
     sent = command if isinstance(command, bytes) else b"".join(command)
     verb = sent.split(b"\r\n")[2].decode()
@@ -117,6 +127,7 @@ def watch(points: Points) -> None:
     )
     points.around(botocore.httpsession.URLLib3Session, "send", _aws)
     points.around(redis.connection.AbstractConnection, "send_packed_command", _redis)
+    points.around(elastic_transport.Urllib3HttpNode, "perform_request", _elastic)
     points.around(os, "fsync", _by_handle("fsync"))
     points.around(os, "ftruncate", _by_handle("truncate"))
     points.around(os, "replace", lambda _old, new: f"replace {_file_name(new)}")

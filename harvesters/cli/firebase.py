@@ -1,0 +1,180 @@
+"""``harvest.py firebase``: the group, and what its commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harvesters import settings
+from harvesters.cli.main import LazyGroup
+from harvesters.cli.runtime import Runtime, setting_option
+from harvesters.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harvesters.document import Document
+    from harvesters.firebase.client import FirebaseClient
+    from harvesters.firebase.elastic import SearchIndex
+    from harvesters.firebase.indices import Indices
+    from harvesters.firebase.scrub import Scrubber
+    from harvesters.firebase.sentiment import Sentiment
+    from harvesters.sinks.base import Sink
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "export": ("harvesters.cli.firebase_export", "export", "Export a database, or a part of it, verbatim."),
+    "load": ("harvesters.cli.firebase_events", "load", "Load a dump of events into Elasticsearch."),
+    "events": ("harvesters.cli.firebase_events", "events", "Harvest new events; for cron."),
+    "profiles": ("harvesters.cli.firebase_mirror", "profiles", "Index the profiles."),
+    "classes": ("harvesters.cli.firebase_mirror", "classes", "Index the classes."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, short_help="Export and harvest a Firebase Realtime Database.")
+def firebase() -> None:
+    """Export and harvest a Firebase Realtime Database. It is only ever read."""
+
+
+def source_options(command: Any) -> Any:
+    """The options that say which database, and who we are."""
+    options = [
+        setting_option("--endpoint", setting="FIREBASE_ENDPOINT"),
+        setting_option(
+            "--key",
+            setting="FIREBASE_KEY",
+            text="Legacy database secret. Better put it into the setting: everybody on this machine can read command "
+            "lines (ps).",
+        ),
+        setting_option("--credentials", setting="FIREBASE_CREDENTIALS"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def page_size_option(most: int) -> Callable[[Any], Any]:
+    """``--page-size``."""
+    return click.option(
+        "--page-size",
+        type=click.IntRange(min=1),
+        default=most,
+        help=f"Most children per request; fewer are asked for when they are too big; default {most}.",
+    )
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="es|sqs|-|FILE",
+    default="es",
+    help='Where to send output: es (Elasticsearch, the default), sqs, "-" for JSON lines on standard output, or a file '
+    "that JSON lines are appended to (compressed when it ends in .gz).",
+)
+
+sentiment_option = click.option(
+    "--sentiment", is_flag=True, help="Score the bodies of chat messages (needs pip install 'harvest[sentiment]')."
+)
+
+
+def open_client(runtime: Runtime, endpoint: str | None, key: str | None, credentials: str | None) -> FirebaseClient:
+    """The database that the options and settings name.
+
+    Raises:
+        ConfigError: something is missing.
+    """
+    from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
+    from harvesters.firebase.client import FirebaseClient
+    from harvesters.http import HttpSource
+    from harvesters.privacy import redact
+
+    where = settings.require("FIREBASE_ENDPOINT", endpoint, "--endpoint")
+    timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
+    name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
+    auth: Auth
+    file = credentials or ("" if key else settings.get("FIREBASE_CREDENTIALS"))
+    if file:
+        auth = ServiceAccount.from_file(Path(file), HttpSource("Google's token endpoint", runtime.retry, timeout))
+    elif secret := settings.get("FIREBASE_KEY", key):
+        auth = LegacySecret(secret)
+    else:
+        raise ConfigError(
+            "neither FIREBASE_CREDENTIALS (a service-account file) nor FIREBASE_KEY (a legacy secret) is set: put one "
+            "into .env or the environment, or give --credentials."
+        )
+    return FirebaseClient(where, auth, HttpSource(name, runtime.retry, timeout))
+
+
+def node_path(text: str) -> tuple[str, ...]:
+    """The keys of a path given on the command line."""
+    from harvesters.firebase.keys import split_path
+
+    try:
+        return split_path(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def open_scrubber() -> Scrubber:
+    """What ``FIREBASE_SCRUB`` says must not be seen."""
+    from harvesters.firebase.scrub import Scrubber
+
+    return Scrubber.parse(settings.get("FIREBASE_SCRUB"))
+
+
+def open_indices() -> Indices:
+    """The names of the indices."""
+    from harvesters.firebase.indices import PERIODS, Indices
+
+    return Indices(settings.get("FIREBASE_INDEX_PREFIX"), settings.choice("FIREBASE_INDEX_PERIOD", PERIODS))
+
+
+def maybe_sentiment(wanted: bool) -> Sentiment | None:
+    """The function that scores messages, if it is wanted."""
+    from harvesters.firebase.sentiment import open_sentiment
+
+    return open_sentiment() if wanted else None
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar on a terminal; called with the fraction that is done, and what to show beside it."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda fraction, text: None
+        return
+    with click.progressbar(
+        length=1000,
+        label=label,
+        file=sys.stderr,
+        item_show_func=lambda item: item,
+        show_eta=False,
+        update_min_steps=0,  # the text moves where the bar does not
+    ) as shown:
+        yield lambda fraction, text: shown.update(max(0, int(fraction * 1000) - shown.pos), text)
+
+
+def open_sink(
+    runtime: Runtime, output: str, queue: str | None, name: str, index_name: Callable[[Document], str]
+) -> Sink:
+    """The sink of ``--output``; in Elasticsearch documents go to indices behind the alias (or index) `name`.
+
+    Raises:
+        ConfigError: it is ``sqs`` and no queue is named.
+    """
+    if output != "es":
+        return runtime.sink(output, queue)
+    from harvesters.firebase.elastic import IndexingSink
+    from harvesters.sinks.elastic import ElasticSink
+
+    index = open_index(runtime, name)
+    return IndexingSink(ElasticSink(index.client, index_name, fresh_pattern=f"{name}*"), index)
+
+
+def open_index(runtime: Runtime, name: str) -> SearchIndex:
+    """What is in Elasticsearch behind `name`."""
+    from harvesters.firebase.elastic import SearchIndex
+
+    return SearchIndex(runtime.search(), name)

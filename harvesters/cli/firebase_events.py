@@ -1,0 +1,151 @@
+"""``harvest.py firebase load`` and ``firebase events``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harvesters import settings
+from harvesters.cli.firebase import (
+    bar,
+    maybe_sentiment,
+    node_path,
+    open_client,
+    open_indices,
+    open_scrubber,
+    open_sink,
+    output_option,
+    page_size_option,
+    sentiment_option,
+    source_options,
+)
+from harvesters.cli.runtime import Moment, running, setting_option
+
+if TYPE_CHECKING:
+    from harvesters.firebase.documents import EventMapper
+    from harvesters.firebase.indices import Indices
+    from harvesters.timespan import Window
+
+_ZONE = "FIREBASE_TIMEZONE"
+
+
+@click.command(short_help="Load a dump of events into Elasticsearch.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--path", default="", help="Where in the dump the events are, such as events; default: nothing else.")
+@output_option
+@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
+@click.option("--batch-size", type=click.IntRange(min=1), default=2000, help="Events per request; default 2000.")
+@sentiment_option
+def load(file: Path, path: str, output: str, queue_name: str | None, batch_size: int, sentiment: bool) -> None:
+    """Load a dump of events: an object or an array, or the JSON lines of an export; gzip too.
+
+    FILE may be of any size; it is read as a stream. Loading it again is harmless.
+
+    \b
+    Examples:
+      harvest.py firebase load events.json
+      harvest.py firebase load whole-database.json.gz --path events
+    """
+    from harvesters.firebase.dump import Dump
+    from harvesters.firebase.load import DumpHarvest
+    from harvesters.firebase.run import FirebaseRun
+
+    with running() as runtime, bar("loading") as show:
+        dump = Dump(file, node_path(path))
+        dump.check()
+        indices = open_indices()
+        harvest = DumpHarvest(dump, _mapper(sentiment, indices), batch_size)
+        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event)
+        live = runtime.live_harvest("firebase load", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
+        FirebaseRun(live).load(harvest, sink, lambda counts: show(dump.fraction, f"{counts.delivered:,} events"))
+
+
+@click.command(short_help="Harvest new events; for cron.")
+@click.option("--path", default="events", help="Where the events are; default events.")
+@output_option
+@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
+@click.option("--follow", is_flag=True, help="Stay, and listen for events as they happen, until SIGTERM or Ctrl-C.")
+@click.option(
+    "-s",
+    "--start",
+    type=Moment(_ZONE),
+    help="By hand, instead of what is new: events from YYYYMMDDHHmmss or ISO 8601 on.",
+)
+@click.option("-e", "--end", type=Moment(_ZONE), help="With --start: up to this time; default: now.")
+@click.option(
+    "--update-checkpoint/--no-update-checkpoint",
+    default=True,
+    help="Move the checkpoint (the default), or leave it alone and send what is new all the same.",
+)
+@sentiment_option
+@page_size_option(1000)
+@source_options
+def events(
+    path: str,
+    output: str,
+    queue_name: str | None,
+    follow: bool,
+    start: datetime | None,
+    end: datetime | None,
+    update_checkpoint: bool,
+    sentiment: bool,
+    page_size: int,
+    endpoint: str | None,
+    key: str | None,
+    credentials: str | None,
+) -> None:
+    """Harvest the events that came since the checkpoint, the last push id; without one from the first key.
+
+    Events whose keys are no push ids are found too. The checkpoint moves when everything before it is delivered, so
+    the same command, started again, goes on where the last run ended.
+
+    \b
+    Examples:
+      harvest.py firebase events
+      harvest.py firebase events --follow --output sqs -q buddyup-events
+      harvest.py firebase events -s 2016-01-01 -e 2016-02-01 -o january.jsonl
+    """
+    from harvesters.firebase.events import Events
+    from harvesters.firebase.follow import FollowedEvents
+    from harvesters.firebase.paging import PageSize
+    from harvesters.firebase.run import FirebaseRun
+
+    if follow and start is not None:
+        raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
+    with running() as runtime, bar("harvesting") as show:
+        client = open_client(runtime, endpoint, key, credentials)
+        indices = open_indices()
+        harvest = (FollowedEvents if follow else Events)(
+            client,
+            node_path(path),
+            _mapper(sentiment, indices),
+            lookback=settings.number("HARVEST_LOOKBACK"),
+            span=_span(start, end, runtime.clock.now()),
+            size=PageSize(page_size),
+        )
+        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event)
+        live = runtime.live_harvest("firebase events", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
+        FirebaseRun(live).events(
+            harvest, sink, update_checkpoint, lambda counts: show(harvest.fraction, f"{counts.delivered:,} events")
+        )
+
+
+def _mapper(sentiment: bool, indices: Indices) -> EventMapper:
+    from harvesters.firebase.documents import EventMapper
+
+    return EventMapper(settings.timezone(_ZONE), open_scrubber(), maybe_sentiment(sentiment), indices.events)
+
+
+def _span(start: datetime | None, end: datetime | None, now: datetime) -> Window | None:
+    from harvesters.timespan import Window
+
+    if start is None:
+        if end is not None:
+            raise click.UsageError("--end needs --start")
+        return None
+    if start > (end or now):
+        raise click.UsageError(f"the start ({start}) lies after the end ({end or now})")
+    return Window(start, end or now)

@@ -1,0 +1,106 @@
+"""``harvest.py firebase profiles`` and ``firebase classes``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from harvesters import settings
+from harvesters.cli.firebase import (
+    bar,
+    node_path,
+    open_client,
+    open_index,
+    open_indices,
+    open_scrubber,
+    open_sink,
+    output_option,
+    source_options,
+)
+from harvesters.cli.runtime import running, setting_option
+
+
+def _options(path: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        options = [
+            click.option("--path", default=path, help=f"Where they are; default {path}."),
+            output_option,
+            setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME"),
+            click.option("--sync", is_flag=True, help="Delete from the index what is gone from the database, too."),
+            click.option(
+                "--allow-empty", is_flag=True, help="With --sync: believe an empty database, and empty the index."
+            ),
+            source_options,
+        ]
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command(short_help="Index the profiles.")
+@_options("users")
+def profiles(**options: Any) -> None:
+    """Index all profiles, after reading all of them: when the source fails nothing is changed.
+
+    \b
+    Example:
+      harvest.py firebase profiles --sync
+    """
+    from harvesters.firebase.people import profile
+
+    _mirror("profiles", profile, **options)
+
+
+@click.command(short_help="Index the classes.")
+@_options("classes")
+def classes(**options: Any) -> None:
+    """Index all classes, after reading all of them: when the source fails nothing is changed.
+
+    \b
+    Example:
+      harvest.py firebase classes --sync
+    """
+    from harvesters.firebase.people import course
+
+    _mirror("classes", course, **options)
+
+
+def _mirror(
+    what: str,
+    fill: Any,
+    path: str,
+    output: str,
+    queue_name: str | None,
+    sync: bool,
+    allow_empty: bool,
+    endpoint: str | None,
+    key: str | None,
+    credentials: str | None,
+) -> None:
+    from harvesters.firebase.mirror import Mirror
+    from harvesters.firebase.people import EntityMapper
+    from harvesters.firebase.run import FirebaseRun
+
+    if sync and output != "es":
+        raise click.UsageError("--sync deletes from an index: it needs --output es")
+    if allow_empty and not sync:
+        raise click.UsageError("--allow-empty is about what --sync may delete")
+    with running() as runtime, bar(f"indexing {what}") as show:
+        client = open_client(runtime, endpoint, key, credentials)
+        indices = open_indices()
+        name = indices.profiles if what == "profiles" else indices.classes
+        mirror = Mirror(
+            client,
+            node_path(path),
+            EntityMapper(name, fill, open_scrubber()),
+            open_index(runtime, name) if sync else None,
+            allow_empty,
+        )
+        sink = open_sink(runtime, output, queue_name, name, lambda document: name)
+        checkpoint = f"{settings.get('FIREBASE_CHECKPOINT')}-{what}"
+        live = runtime.live_harvest(f"firebase {what}", checkpoint, "FIREBASE_TIMEZONE", guarded=False)
+        FirebaseRun(live).mirror(mirror, sink, lambda counts: show(counts.fraction, f"{counts.delivered:,} {what}"))

@@ -1,0 +1,243 @@
+"""``harvest.py zoom``."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from harvesters import settings
+from harvesters.cli.runtime import Runtime, progress_bar, running, setting_option
+from harvesters.timespan import Window, day_window, parse_moment, zone
+
+if TYPE_CHECKING:
+    from harvesters.sinks.base import Sink
+    from harvesters.zoom.auth import Auth
+    from harvesters.zoom.client import ZoomClient
+
+_SHOWN = "everybody on this machine can read command lines (ps)."
+
+
+@click.command(short_help="Harvest Zoom meetings and participant sessions.")
+@click.option(
+    "--date", "day", metavar="YYYY-mm-dd", help="Fetch the meetings that ended on this day; default yesterday."
+)
+@click.option("-s", "--start", metavar="TIME", help="YYYYMMDDHHmmss or ISO 8601: fetch what ended from then on.")
+@click.option("-e", "--end", metavar="TIME", help="YYYYMMDDHHmmss or ISO 8601: up to, without it; default: now.")
+@setting_option(
+    "--timezone",
+    setting="ZOOM_TIMEZONE",
+    metavar="ZONE",
+    text="Time zone of what a day is, and of --start and --end without an offset.",
+)
+@click.option("--live", is_flag=True, help="Fetch what ended since the checkpoint, and what appeared late; for cron.")
+@click.option("--plan", is_flag=True, help="Only print the calls that it takes, the budget left and the time expected.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A single wait for a rate limit that is longer ends the run with 75; the same command then continues it.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="es|sqs|-|FILE",
+    help='Where to send output: es, Elasticsearch (the default), sqs, "-" for JSON lines on standard output, or a file '
+    "that JSON lines are appended to (compressed when it ends in .gz).",
+)
+@click.option(
+    "--destination",
+    type=click.Choice(["index", "stdout"]),
+    help="Older spelling of --output: index is es, stdout is -.",
+)
+@setting_option("--es_host", setting="ES_HOST")
+@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
+@setting_option("--account-id", setting="ZOOM_ACCOUNT_ID")
+@setting_option("--client-id", setting="ZOOM_CLIENT_ID")
+@setting_option(
+    "--client-secret", setting="ZOOM_CLIENT_SECRET", text=f"Its client secret. Better put it into the setting: {_SHOWN}"
+)
+@setting_option("--key", setting="ZOOM_KEY")
+@setting_option(
+    "--secret", setting="ZOOM_SECRET", text=f"Secret of an old JWT app. Better put it into the setting: {_SHOWN}"
+)
+def zoom(
+    day: str | None,
+    start: str | None,
+    end: str | None,
+    timezone: str | None,
+    live: bool,
+    plan: bool,
+    max_wait: float,
+    output: str | None,
+    destination: str | None,
+    es_host: str | None,
+    queue_name: str | None,
+    account_id: str | None,
+    client_id: str | None,
+    client_secret: str | None,
+    key: str | None,
+    secret: str | None,
+) -> None:
+    """Harvest Zoom meetings and their participant sessions into Elasticsearch, an SQS queue, a file or standard output.
+
+    A meeting belongs to the day it ended in. A run that has to wait too long for a rate limit ends with 75; given
+    again, the same command continues it meeting by meeting.
+
+    \b
+    Examples:
+      harvest.py zoom --es_host localhost:9200
+      harvest.py zoom --date 2026-02-13 --timezone America/New_York --output -
+      harvest.py zoom --live
+      harvest.py zoom --plan
+    """
+    target = _output(output, destination)
+    _check_range(day, start, end, live, plan)
+    where = _zone(timezone)
+    with running() as runtime, progress_bar() as on_plan:
+        wanted = None if live else _window(day, start, end, where, runtime.clock.now())
+        auth, account = _auth(runtime, account_id, client_id, client_secret, key, secret)
+        client = _client(runtime, auth, account, max_wait)
+        if plan:
+            _print_plan(client, wanted)
+            return
+        from harvesters.cli.zoomrun import ZoomRun
+
+        command = [day or "yesterday", start or "", end or "", str(where)]
+
+        def sink() -> Sink:
+            return runtime.sink(target, queue_name, fresh_pattern="meetings-*", es_host=es_host)
+
+        run = ZoomRun(runtime, client, account, sink, on_plan, command)
+        if wanted is None:
+            run.live()
+        else:
+            run.by_hand(wanted)
+
+
+def _output(output: str | None, destination: str | None) -> str:
+    older = {"index": "es", "stdout": "-"}.get(destination or "")
+    if output and older and output != older:
+        raise click.UsageError(f"--output {output} and --destination {destination} are not the same; give one of them")
+    return output or older or "es"
+
+
+def _check_range(day: str | None, start: str | None, end: str | None, live: bool, plan: bool) -> None:
+    if live and (day or start or end or plan):
+        raise click.UsageError("--live goes by its checkpoint: it takes no --date, --start, --end or --plan")
+    if day and (start or end):
+        raise click.UsageError("give either --date or --start and --end")
+    if end and not start:
+        raise click.UsageError("--end needs a --start")
+
+
+def _zone(name: str | None) -> ZoneInfo:
+    if name is None:
+        return settings.timezone("ZOOM_TIMEZONE")
+    try:
+        return zone(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timezone") from error
+
+
+def _window(day: str | None, start: str | None, end: str | None, where: ZoneInfo, now: datetime) -> Window:
+    """What is to be harvested.
+
+    Raises:
+        click.UsageError: it cannot be read, is the wrong way round, or lies where Zoom has nothing.
+    """
+    from harvesters.zoom.ranges import horizon
+
+    if start:
+        first = _moment(start, where, "--start")
+        last = min(_moment(end, where, "--end"), now) if end else now
+        if first > last:
+            raise click.UsageError(f"the start ({first}) lies after the end ({last})")
+        window = Window(first, last.replace(microsecond=0) if last == now else last)
+    else:
+        chosen = _day(day) if day else now.astimezone(where).date() - timedelta(days=1)
+        window = day_window(chosen, where)
+        if window.start > now:
+            raise click.BadParameter(f"{chosen} has not begun yet", param_hint="--date")
+    if window.start.date() < horizon(now):
+        raise click.UsageError(f"Zoom keeps meetings for six months only: since {horizon(now)}")
+    return window
+
+
+def _moment(text: str, where: ZoneInfo, option: str) -> datetime:
+    try:
+        return parse_moment(text, where)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
+
+
+def _day(text: str) -> date:
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip()):
+            raise ValueError(text)
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no day; write YYYY-mm-dd", param_hint="--date") from error
+
+
+def _auth(
+    runtime: Runtime,
+    account_id: str | None,
+    client_id: str | None,
+    client_secret: str | None,
+    key: str | None,
+    secret: str | None,
+) -> tuple[Auth, str]:
+    """How to log in, and what tells the account apart: OAuth, unless only a JWT pair is given."""
+    from harvesters.zoom.auth import Jwt, OAuth
+
+    oauth = {
+        "ZOOM_ACCOUNT_ID": (account_id, "--account-id"),
+        "ZOOM_CLIENT_ID": (client_id, "--client-id"),
+        "ZOOM_CLIENT_SECRET": (client_secret, "--client-secret"),
+    }
+    have = [bool(settings.get(name, flag)) for name, (flag, _) in oauth.items()]
+    pair = [settings.get("ZOOM_KEY", key), settings.get("ZOOM_SECRET", secret)]
+    by_flags = bool(key or secret) and not (account_id or client_id or client_secret)
+    if all(pair) and (by_flags or not all(have)):
+        return Jwt(pair[0], pair[1], runtime.clock), f"key {pair[0]}"
+    if any(pair) and not all(pair) and (by_flags or not any(have)):
+        settings.require("ZOOM_KEY", key, "--key")
+        settings.require("ZOOM_SECRET", secret, "--secret")
+    account, client, password = (settings.require(name, flag, option) for name, (flag, option) in oauth.items())
+    url = settings.base_url(settings.get("ZOOM_OAUTH_URL"), "ZOOM_OAUTH_URL")
+    timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
+    return OAuth(account, client, password, url, runtime.retry, timeout), account
+
+
+def _client(runtime: Runtime, auth: Auth, account: str, max_wait: float) -> ZoomClient:
+    import hashlib
+
+    from harvesters.rate import open_slots
+    from harvesters.zoom.client import DEFAULT, ZoomClient
+    from harvesters.zoom.limits import Budgets
+
+    url = settings.base_url(settings.get("ZOOM_API_URL"), "ZOOM_API_URL")
+    name = hashlib.blake2b(f"{url}\n{account}".encode(), digest_size=6).hexdigest()
+    budgets = Budgets(open_slots(settings.get("REDIS_URL"), runtime.clock), runtime.clock, name, max_wait)
+    timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
+    return ZoomClient("" if url == DEFAULT else url, auth, budgets, runtime.retry, timeout)
+
+
+def _print_plan(client: ZoomClient, window: Window | None) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from harvesters.zoom.listing import Notebook
+    from harvesters.zoom.plan import estimate, lines
+    from harvesters.zoom.routes import Routes
+
+    assert window is not None
+    with ThreadPoolExecutor(1) as pool:
+        routes = Routes(client, Notebook(client.clock.now), lambda: pool)
+        for line in lines(estimate(client, routes, window), client):
+            click.echo(line)

@@ -1,0 +1,202 @@
+"""The REST interface of a Firebase Realtime Database, read only.
+
+Facts: section 5. Children are read in pages ordered by key, which needs no index; filtered answers come
+unordered and are sorted here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import orjson
+import requests
+
+from harvesters import settings
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
+from harvesters.firebase.auth import Auth
+from harvesters.firebase.keys import Path, children_of, rank
+from harvesters.http import HttpSource, parse_json
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of an answer beyond which fewer children are asked for. The database itself refuses at 256 MB."""
+
+_CHUNK = 1 << 20
+
+
+class TooBig(Exception):
+    """The answer would be, or would take, more than one request may: ask for fewer children."""
+
+
+class _Renew(Exception):
+    """The token was refused; a new one may not be."""
+
+
+@dataclass(frozen=True)
+class Children:
+    """One page: (key, value) in key order, and the bytes of the answer."""
+
+    pairs: list[tuple[str, Any]]
+    size: int
+
+
+class FirebaseClient:
+    """One database.
+
+    Args:
+        endpoint: its URL; ``?ns=NAME`` names the database where many share an address, as in Google's emulator.
+        auth: who we are.
+        http: the session and its retry policy.
+        max_body: see `MAX_BODY`.
+
+    Raises:
+        ConfigError: the endpoint is no URL.
+    """
+
+    def __init__(self, endpoint: str, auth: Auth, http: HttpSource, max_body: int = MAX_BODY) -> None:
+        base, _, query = endpoint.strip().partition("?")
+        self.base_url = settings.base_url(base.removesuffix(".json"), "FIREBASE_ENDPOINT")
+        self.fixed = dict(parse_qsl(query))
+        if self.fixed.keys() - {"ns"}:
+            raise ConfigError("FIREBASE_ENDPOINT: of a query only ?ns=NAME may be given; the secret is FIREBASE_KEY")
+        self.auth = auth
+        self.http = http
+        self.max_body = max_body
+
+    def url(self, path: Path) -> str:
+        """Where a node is."""
+        return f"{self.base_url}/{'/'.join(quote(key, safe='') for key in path)}.json"
+
+    def get(self, path: Path) -> Any:
+        """All of a node; None where there is none.
+
+        Raises:
+            TooBig: it is larger than one answer may be.
+        """
+        return self._get(path, {})[0]
+
+    def keys(self, path: Path) -> Any:
+        """A node without what is below its children: an object of true values; a scalar as it is; None."""
+        return self._get(path, {"shallow": "true"})[0]
+
+    def children(self, path: Path, limit: int, **bounds: str | None) -> Children:
+        """The first `limit` children of a node within `bounds` (``startAt``, ``startAfter``, ``endAt``, ``endBefore``).
+
+        Raises:
+            TooBig: together they are larger than one answer may be.
+            ProtocolError: the answer holds what was not asked for.
+        """
+        asked = {name: bound for name, bound in bounds.items() if bound is not None}
+        params = {name: orjson.dumps(bound).decode() for name, bound in asked.items()}
+        answer, size = self._get(path, {"orderBy": '"$key"', "limitToFirst": str(limit), **params})
+        pairs = children_of(answer)
+        if len(pairs) > limit or (pairs and not _within(pairs[0][0], pairs[-1][0], asked)):
+            raise ProtocolError(
+                f"{self.http.name} does not honour orderBy and its limits: asked for {limit} children of "
+                f"/{'/'.join(path)}, it sent {len(pairs)}, some outside of what was asked for. Is FIREBASE_ENDPOINT "
+                "the address of a Realtime Database?"
+            )
+        return Children(pairs, size)
+
+    def next_key(self, path: Path, after: str | None) -> str | None:
+        """The first key of a node behind `after`, without its value; None when there is none.
+
+        One key is asked for as Google's own command line does it; the documentation does not allow that, so a refusal
+        or a wrong answer leads to reading all keys.
+        """
+        low = rank(after) if after is not None else None
+        one = {"shallow": "true", "orderBy": '"$key"', "limitToFirst": "1"}
+        if after is not None:
+            one["startAfter"] = orjson.dumps(after).decode()
+        try:
+            found = _keys_behind(self._get(path, one)[0], low)
+            if found:
+                return found[0]
+        except (TooBig, ProtocolError):
+            log.debug("%s: no shallow answer with limits", self.http.name)
+        found = _keys_behind(self.keys(path), low)
+        return found[0] if found else None
+
+    def _get(self, path: Path, params: Mapping[str, str]) -> tuple[Any, int]:
+        """The answer and its bytes."""
+        try:
+            return self._send(path, params, renewable=True)
+        except _Renew:
+            log.info("%s: the token is refused; fetching a new one", self.http.name)
+            return self._send(path, params, renewable=False)
+
+    def _send(self, path: Path, params: Mapping[str, str], renewable: bool) -> tuple[Any, int]:
+        def judge(response: requests.Response) -> tuple[Any, int]:
+            self.judge_status(response, path, renewable)
+            body = bytearray()
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > self.max_body:
+                    raise TooBig
+            return parse_json(body), len(body)
+
+        return self.http.request(
+            "GET",
+            self.url(path),
+            judge,
+            params={**self.fixed, **params, **self.auth.params()},
+            headers=self.auth.headers(),
+            stream=True,
+        )
+
+    def judge_status(self, response: requests.Response, path: Path, renewable: bool) -> None:
+        """Raise what an answer without the data means.
+
+        Raises:
+            Transient: 429 and 5xx.
+            TooBig: the database refuses to send so much at once, or needs too long for it.
+            CredentialsRefused, ConfigError, ProtocolError: as they say.
+        """
+        self.http.check_transient(response)
+        if response.status_code == 200:
+            return
+        text = _error_text(response)
+        if response.status_code in (401, 403):
+            if renewable and self.auth.renew():
+                raise _Renew
+            raise CredentialsRefused(
+                f"{self.http.name} refuses to show /{'/'.join(path)}: {text}. Check FIREBASE_KEY or "
+                "FIREBASE_CREDENTIALS, and the rules of the database."
+            )
+        if response.status_code == 404:
+            raise ConfigError(f"{self.http.name}: there is no such database ({text}). Check FIREBASE_ENDPOINT.")
+        if response.status_code == 413 or (response.status_code == 400 and _asks_for_less(text)):
+            raise TooBig
+        raise ProtocolError(f"{self.http.name} answered {response.status_code} for /{'/'.join(path)}: {text}")
+
+
+def _within(first: str, last: str, bounds: Mapping[str, str]) -> bool:
+    low, high = rank(first), rank(last)
+    return (
+        ("startAt" not in bounds or low >= rank(bounds["startAt"]))
+        and ("startAfter" not in bounds or low > rank(bounds["startAfter"]))
+        and ("endAt" not in bounds or high <= rank(bounds["endAt"]))
+        and ("endBefore" not in bounds or high < rank(bounds["endBefore"]))
+    )
+
+
+def _keys_behind(shallow: Any, low: tuple[int, int, int, str] | None) -> list[str]:
+    return [key for key, _ in children_of(shallow) if low is None or rank(key) > low]
+
+
+def _asks_for_less(text: str) -> bool:
+    lowered = text.lower()
+    return "exceeds the maximum size" in lowered or "timeout" in lowered or "timed out" in lowered
+
+
+def _error_text(response: requests.Response) -> str:
+    try:
+        answer = orjson.loads(response.content[:100_000])
+        return str(answer["error"]).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return response.reason or str(response.status_code)

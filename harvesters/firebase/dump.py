@@ -1,0 +1,232 @@
+"""A dump of a database in a file, read as a stream: an object, an array, or the JSON lines of an export; gzip too."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, BinaryIO, NoReturn, cast
+
+import orjson
+
+from harvesters.errors import BadInput, ConfigError
+from harvesters.firebase.keys import Path, children_of
+
+_HEAD = 64 * 1024
+_LINE = re.compile(rb'\s*\{\s*"key"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"value"\s*:')
+_BOM = b"\xef\xbb\xbf"
+_BLANK = b" \t\r\n"
+
+
+@dataclass
+class Dump:
+    """One file.
+
+    Args:
+        path: the file.
+        inside: where in it the children are; ``()`` when it holds nothing else.
+    """
+
+    path: FilePath
+    inside: Path = ()
+    children: int = 0
+    _raw: BinaryIO | None = None
+    _size: int = field(default=0)
+
+    def check(self) -> None:
+        """Look at the beginning and the end of the file, before anything is done with it.
+
+        Raises:
+            BadInput: it is empty, null, a scalar, or cut off as far as its end shows.
+            ConfigError: it cannot be read.
+        """
+        with self._opened() as file:
+            head = self._head(file)
+            if not head:
+                raise BadInput(f"{self.path} is empty")
+            if head[:1] not in b"{[":
+                what = "null: there is no such node" if head.strip() == b"null" else "a single value"
+                raise BadInput(f"{self.path} holds {what}, where an object or an array of children is expected")
+        lines = _LINE.match(head) is not None
+        if self.inside and not lines:
+            self._shape_inside()
+        last = self._last_line(lines)
+        if lines and not _is_json(last):
+            self._fail("it is cut off in the middle of its last line")
+        if not lines and last[-1:] != (b"}" if head[:1] == b"{" else b"]"):
+            self._fail("it is cut off: its end is missing")
+
+    def pairs(self) -> Iterator[tuple[str, Any]]:
+        """The children, (key, value), as they stand in the file; nulls are none.
+
+        Raises:
+            BadInput: the file is damaged; what came before was yielded already.
+        """
+        import ijson
+
+        with self._opened() as file:
+            head = self._head(file)
+            try:
+                for key, value in self._pairs(file, head):
+                    self.children += 1
+                    yield key, value
+            except (ijson.JSONError, ValueError, EOFError, zlib.error, OSError) as error:
+                self._fail(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the file is read."""
+        if self._raw is None or self._raw.closed or not self._size:
+            return 0.0
+        return min(1.0, self._raw.tell() / self._size)
+
+    def _head(self, file: BinaryIO) -> bytes:
+        try:
+            return _lstripped(file)
+        except (EOFError, zlib.error, OSError) as error:
+            self._fail(str(error))
+
+    def _pairs(self, file: BinaryIO, head: bytes) -> Iterator[tuple[str, Any]]:
+        import ijson
+
+        if _LINE.match(head):
+            yield from self._from_lines(file)
+            return
+        shape = self._shape_inside() if self.inside else head[:1]
+        prefix = ".".join(self.inside)
+        if shape == b"{":
+            found = ijson.kvitems(file, prefix, use_float=True)
+        else:
+            items = ijson.items(file, f"{prefix}.item".lstrip("."), use_float=True)
+            found = ((str(index), item) for index, item in enumerate(items))
+        for key, value in found:
+            if value is not None and not key.startswith("."):
+                yield key, value
+
+    def _from_lines(self, file: BinaryIO) -> Iterator[tuple[str, Any]]:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                entry = orjson.loads(line)
+                key, value = str(entry["key"]), entry["value"]
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f"line {number} is no {{key, value}}") from None
+            yield from self._below(key, value)
+
+    def _below(self, key: str, value: Any) -> Iterator[tuple[str, Any]]:
+        """What an exported entry has to do with `inside`: it lies there, holds it, or neither."""
+        if not self.inside:
+            yield key, value
+            return
+        path = tuple(key.split("/"))
+        if len(path) > len(self.inside) and path[: len(self.inside)] == self.inside:
+            yield "/".join(path[len(self.inside) :]), value
+        elif self.inside[: len(path)] == path:
+            for step in self.inside[len(path) :]:
+                value = value.get(step) if isinstance(value, dict) else None
+            yield from children_of(value)
+
+    def _shape_inside(self) -> bytes:
+        """Whether an object or an array is at `inside`."""
+        import ijson
+
+        prefix, begun = ".".join(self.inside), False
+        with self._opened() as file:
+            self._head(file)
+            try:
+                for where, event, _ in ijson.parse(file, use_float=True):
+                    if where == prefix:
+                        begun = True
+                        if event in ("start_map", "start_array"):
+                            return b"{" if event == "start_map" else b"["
+            except (ijson.JSONError, EOFError, zlib.error, OSError) as error:
+                self._fail(str(error).strip().splitlines()[0])
+        what = "holds a single value at" if begun else "has nothing at"
+        raise BadInput(f"{self.path} {what} /{'/'.join(self.inside)}")
+
+    def _opened(self) -> BinaryIO:
+        try:
+            self._raw = self.path.open("rb")
+            self._size = os.fstat(self._raw.fileno()).st_size
+            magic = self._raw.read(2)
+            self._raw.seek(0)
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from error
+        if magic == b"\x1f\x8b":
+            return cast(BinaryIO, _Gzip(self._raw))
+        return self._raw
+
+    def _last_line(self, lines: bool) -> bytes:
+        """The last line (of JSON lines), or what stands last in the file, without blanks behind it."""
+        with self._opened() as file:
+            if isinstance(file, _Gzip):
+                return self._last_of_stream(file, lines)
+            end = self._size
+            tail = b""
+            while end > 0:
+                start = max(0, end - _HEAD)
+                file.seek(start)
+                tail = file.read(end - start) + tail
+                stripped = tail.rstrip(_BLANK)
+                if stripped and (not lines or b"\n" in stripped):
+                    break
+                end = start
+            return tail.rstrip(_BLANK).rpartition(b"\n")[2]
+
+    def _last_of_stream(self, file: BinaryIO, lines: bool) -> bytes:
+        """The same of what can only be read from the beginning, which also shows whether all of it is there."""
+        last = b""
+        try:
+            if lines:
+                for line in file:
+                    last = line.strip() or last
+                return last
+            while block := file.read(1 << 20):
+                last = block.rstrip(_BLANK)[-1:] or last
+        except (EOFError, zlib.error, OSError) as error:
+            self._fail(str(error))
+        return last
+
+    def _fail(self, reason: str) -> NoReturn:
+        raise BadInput(
+            f"{self.path} is damaged after {self.children} children ({self.fraction:.0%} of the file read): {reason}. "
+            "Get a whole dump and load it again; loading the same event twice is harmless."
+        )
+
+
+class _Gzip(gzip.GzipFile):
+    """Closes the file below, too."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__(fileobj=raw)
+        self._below = raw
+
+    def close(self) -> None:
+        super().close()
+        self._below.close()
+
+
+def _lstripped(file: BinaryIO) -> bytes:
+    """The beginning of the text; `file` is left where it begins, behind blanks and a byte order mark."""
+    skipped = 0
+    head = file.read(_HEAD)
+    if head.startswith(_BOM):
+        skipped, head = len(_BOM), head[len(_BOM) :]
+    while head and not head.strip(_BLANK):
+        skipped += len(head)
+        head = file.read(_HEAD)
+    file.seek(skipped)
+    return head.lstrip(_BLANK)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True

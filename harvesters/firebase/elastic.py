@@ -1,0 +1,157 @@
+"""What the events, profiles and classes need of Elasticsearch beyond a sink: their templates, and removal by id."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from harvesters.document import Document, Outcome
+from harvesters.errors import SinkUnavailable
+from harvesters.firebase.events import Removal
+from harvesters.retry import Transient
+from harvesters.search import templates
+from harvesters.search.client import SearchClient
+from harvesters.sinks.base import Sink
+
+log = logging.getLogger(__name__)
+
+PREFIX = "buddyup"
+"""What the names in the template files begin with."""
+
+_KEEP = "2m"
+_BATCH = 1000
+
+
+def ensure_template(client: SearchClient, name: str) -> None:
+    """Put the index template of `name` where there is none.
+
+    Without it the first document would make an index that guesses: each push id a field of its own. One that is there
+    is left alone, whoever changed it.
+    """
+    if client.request("GET", f"/_index_template/{name}", accept=(404,)).found:
+        return
+    for kind in ("events", "profiles", "classes"):
+        if name.endswith(kind):
+            text = orjson.dumps(templates.find(f"{PREFIX}{kind}").body).decode().replace(f"{PREFIX}{kind}", name)
+            templates.put(client, templates.Template(name, orjson.loads(text)))
+            log.info("put the index template %s", name)
+
+
+@dataclass
+class SearchIndex:
+    """The documents behind an alias, or in one index."""
+
+    client: SearchClient
+    name: str
+
+    def ids(self) -> Iterator[list[str]]:
+        """The ids of all documents as of now, in batches; none when there is no such index."""
+        if not self._refresh():
+            return
+        opened = self.client.request("POST", f"/{self.name}/_pit", params={"keep_alive": _KEEP})
+        pit, after = opened.body["id"], None
+        try:
+            while True:
+                query: dict[str, Any] = {
+                    "size": _BATCH,
+                    "_source": False,
+                    "track_total_hits": False,
+                    "pit": {"id": pit, "keep_alive": _KEEP},
+                    "sort": [{"_shard_doc": "asc"}],
+                }
+                if after is not None:
+                    query["search_after"] = after
+                found = self.client.request("POST", "/_search", query).body
+                hits, pit = found["hits"]["hits"], found["pit_id"]
+                if not hits:
+                    return
+                after = hits[-1]["sort"]
+                yield [hit["_id"] for hit in hits]
+        finally:
+            self.client.request("DELETE", "/_pit", {"id": pit}, accept=(404,))
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Delete documents by id, in whichever index behind the alias they are; how many there were.
+
+        Raises:
+            SinkUnavailable: the cluster did not take it within the retry budget.
+        """
+        removed = 0
+        if not self._refresh():
+            return 0
+        for start in range(0, len(ids), _BATCH):
+            query = {
+                "size": 10 * _BATCH,
+                "_source": False,
+                "query": {"ids": {"values": list(ids[start : start + _BATCH])}},
+            }
+            hits = self.client.request("POST", f"/{self.name}/_search", query).body["hits"]["hits"]
+            removed += self._delete([(hit["_index"], hit["_id"]) for hit in hits])
+        return removed
+
+    def _refresh(self) -> bool:
+        """Have searches see what was indexed; False when there is no such index."""
+        return self.client.request("POST", f"/{self.name}/_refresh", accept=(404,)).found
+
+    def _delete(self, places: list[tuple[str, str]]) -> int:
+        if not places:
+            return 0
+        lines = [orjson.dumps({"delete": {"_index": index, "_id": id}}) + b"\n" for index, id in places]
+
+        def send() -> None:
+            answer = self.client.attempt("POST", "/_bulk", b"".join(lines), lines=True).body
+            failed = [item["delete"] for item in answer["items"] if item["delete"]["status"] not in (200, 404)]
+            if failed:
+                raise Transient(f"{len(failed)} of {len(lines)} documents were not deleted: {failed[0].get('error')}")
+
+        self.client.retry.call(send, self.client.name, SinkUnavailable)
+        return len(places)
+
+
+@dataclass
+class IndexingSink:
+    """A sink into Elasticsearch that has the template there first, and takes removals for what they say.
+
+    Args:
+        sink: indexes documents.
+        index: where removed ones are.
+    """
+
+    sink: Sink
+    index: SearchIndex
+    _ready: bool = False
+
+    durable = True
+
+    @property
+    def name(self) -> str:
+        """Where, and into what."""
+        return f"{self.sink.name}, {self.index.name}"
+
+    def identity(self) -> tuple[str, bool]:
+        """The sink's."""
+        return self.sink.identity()
+
+    def send(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Index, and remove."""
+        if not self._ready:
+            ensure_template(self.index.client, self.index.name)
+            self._ready = True
+        removals = [document for document in documents if isinstance(document, Removal)]
+        if not removals:
+            return self.sink.send(documents)
+        outcomes = self.sink.send([document for document in documents if not isinstance(document, Removal)])
+        self.index.remove([document.id for document in removals])
+        return outcomes + [Outcome(document) for document in removals]
+
+    def finish(self) -> None:
+        """Have searches see what was delivered."""
+        self.sink.finish()
+
+    def close(self) -> None:
+        """Close the sink."""
+        self.sink.close()

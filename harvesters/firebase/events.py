@@ -1,0 +1,185 @@
+"""The harvest of events: what has come behind the last push id, and what sorts elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harvesters.document import Document
+from harvesters.firebase.client import FirebaseClient, TooBig
+from harvesters.firebase.cursor import Positions, milliseconds
+from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
+from harvesters.firebase.keys import Path, rank, time_of
+from harvesters.firebase.paging import PageSize
+from harvesters.firebase.pushid import is_push_id, push_floor, push_ms
+from harvesters.pipeline import Page
+from harvesters.timespan import Window
+
+log = logging.getLogger(__name__)
+
+BEFORE_ALL = "-"
+"""Push ids begin with it until the year 2109, so integers and what sorts before it are never behind a push id."""
+
+_TOO_BIG = "the event is larger than the database sends in one answer"
+
+
+class Removal(Document):
+    """Says that an event is gone: ``{"id": …, "deleted": true}``."""
+
+
+@dataclass
+class Events:
+    """The events below `path`.
+
+    Args:
+        after: the push id where the last run ended; None reads from the first key.
+        lookback: seconds before it that are read again, for keys that came late.
+        span: by hand: the events of this window instead, wherever they sort.
+    """
+
+    client: FirebaseClient
+    path: Path
+    mapper: EventMapper
+    after: str | None = None
+    lookback: float = 60.0
+    span: Window | None = None
+    size: PageSize = field(default_factory=PageSize)
+    positions: Positions = field(default_factory=Positions)
+    ahead: int = 0
+    fraction: float = 0.0
+    _begun: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """That of the documents."""
+        return self.mapper.kind
+
+    @property
+    def source(self) -> str:
+        """The node's address."""
+        return f"{self.client.base_url}/{'/'.join(self.path)}"
+
+    def pages(self, window: Window) -> Iterator[Page]:
+        """What is new; the window is that of the whole of time."""
+        if self.span is not None:
+            yield from self._by_hand(self.span)
+        elif self.after is None:
+            yield from self._scan()
+        else:
+            yield from self.sorted_before()
+            yield from self._scan(**self.start())
+
+    def sorted_before(self) -> Iterator[Page]:
+        """Keys that sort before all push ids, old and new."""
+        return self._scan(endAt=BEFORE_ALL)
+
+    def start(self) -> dict[str, str]:
+        """Where to read from: `lookback` before the last push id, or behind it."""
+        if self.after is None:
+            return {}
+        if not self.lookback:
+            return {"startAfter": self.after}
+        return {"startAt": push_floor(max(0, push_ms(self.after) - int(self.lookback * 1000)))}
+
+    def row_id(self, row: Row) -> str:
+        """The key."""
+        return str(row["key"])
+
+    def documents(self, rows: Sequence[Row]) -> list[Document | str]:
+        """Map rows."""
+        return [self._document(row) for row in rows]
+
+    def report(self) -> dict[str, Any]:
+        """Where the keys come from."""
+        return {"path": "/" + "/".join(self.path), "ahead_of_time": self.ahead}
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def _document(self, row: Row) -> Document | str:
+        if "problem" in row:
+            return str(row["problem"])
+        if row.get("deleted"):
+            moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
+            return Removal(document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True})
+        return self.mapper.document(row)
+
+    def page(self, rows: list[Row]) -> Page:
+        """A page that says how far the push ids go: those of a clock ahead of time do not count."""
+        now = milliseconds(self.client.http.retry.clock.now())
+        times = {row["key"]: time_of(row["key"], now) for row in rows}
+        known = [key for key, time in times.items() if time is not None]
+        self.ahead += sum(1 for key, time in times.items() if time is None and is_push_id(key))
+        if not known:
+            return Page(rows)
+        last = max(known)
+        self.after = max(last, self.after or last)
+        self._measure(last, now)
+        return Page(rows, self.positions.put(last))
+
+    def _measure(self, last: str, now: int) -> None:
+        """How far in time the push ids are, from the first one read to now."""
+        ms = push_ms(last)
+        self._begun = ms if self._begun is None else self._begun
+        self.fraction = (ms - self._begun) / max(1, now - self._begun)
+
+    def _scan(self, **bounds: str) -> Iterator[Page]:
+        while True:
+            limit = self.size.now
+            try:
+                found = self.client.children(self.path, limit, **bounds)
+            except TooBig:
+                if not self.size.shrink():
+                    key = self._skip(bounds)
+                    if key is None:
+                        return
+                    yield self.page([{"key": key, "value": None, "problem": _TOO_BIG}])
+                    bounds = _behind(bounds, key)
+                continue
+            if found.pairs:
+                self.size.learn(len(found.pairs), found.size)
+                yield self.page([self.mapper.row(key, value) for key, value in found.pairs])
+                bounds = _behind(bounds, found.pairs[-1][0])
+            if len(found.pairs) < limit:
+                return
+
+    def _skip(self, bounds: dict[str, str]) -> str | None:
+        """The key of the one event that cannot be read, without its value."""
+        low = bounds.get("startAfter")
+        if "startAt" in bounds:
+            if self.client.keys((*self.path, bounds["startAt"])) is not None:
+                return bounds["startAt"]
+            low = bounds["startAt"]
+        key = self.client.next_key(self.path, low)
+        limit = bounds.get("endAt") or bounds.get("endBefore")
+        return key if key is not None and (limit is None or rank(key) <= rank(limit)) else None
+
+    def _by_hand(self, span: Window) -> Iterator[Page]:
+        floor, ceiling = push_floor(milliseconds(span.start)), push_floor(milliseconds(span.end))
+        behind = push_floor(milliseconds(self.client.http.retry.clock.now()))
+        for bounds in (
+            {"endAt": BEFORE_ALL},
+            {"startAt": floor, "endBefore": ceiling},
+            {"startAt": max(ceiling, behind)},
+        ):
+            for page in self._scan(**bounds):
+                yield Page([row for row in page.rows if self._in_span(row, span)])
+
+    def _in_span(self, row: Row, span: Window) -> bool:
+        key, value = row["key"], row["value"]
+        if "problem" in row or (is_push_id(key) and bounds_of(span)[0] <= push_ms(key) < bounds_of(span)[1]):
+            return True
+        moment = moment_of(key, value if isinstance(value, dict) else {})
+        return not is_push_id(key) and moment is not None and moment in span
+
+
+def bounds_of(span: Window) -> tuple[int, int]:
+    """The milliseconds of a window."""
+    return milliseconds(span.start), milliseconds(span.end)
+
+
+def _behind(bounds: dict[str, str], key: str) -> dict[str, str]:
+    """The same bounds, from behind `key` on."""
+    return {**{name: value for name, value in bounds.items() if name != "startAt"}, "startAfter": key}

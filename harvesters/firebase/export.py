@@ -1,0 +1,103 @@
+"""An export: a walk through the database, written as it is read, that goes on where the file ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harvesters.clock import Clock
+from harvesters.errors import BadInput, HarvestError, Interrupted
+from harvesters.firebase.exportfile import ExportWriter
+from harvesters.firebase.keys import Path
+from harvesters.firebase.walk import Entries, Walk
+from harvesters.pipeline import prefetch
+from harvesters.telemetry import RunReport
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ExportCounts:
+    """What an export has moved."""
+
+    pages: int = 0
+    children: int = 0
+    bytes: int = 0
+    last: Path = ()
+
+
+@dataclass
+class Export:
+    """Writes what `walk` reads to `writer`, verbatim; one page is fetched while the one before is written."""
+
+    walk: Walk
+    writer: ExportWriter
+    clock: Clock
+    stop: threading.Event
+    counts: ExportCounts = field(default_factory=ExportCounts)
+
+    def run(self, watch: Callable[[ExportCounts], None] = lambda counts: None) -> None:
+        """Export, and report; `watch` is called after each page.
+
+        Raises:
+            BadInput: the file that is to be gone on with is no export of this path.
+            Interrupted: told to stop; what was written stays, and the same command goes on from there.
+            HarvestError: as its subclasses say.
+        """
+        started = self.clock.monotonic()
+        outcome = "failed"
+        try:
+            after = self.writer.resume()
+            if after is not None:
+                self._run(after, watch)
+            outcome = "done"
+        except HarvestError as error:
+            outcome = f"ended with {int(error.code)}"
+            raise
+        finally:
+            self.writer.close()
+            self._report(self.clock.monotonic() - started).emit(outcome)
+
+    def _run(self, after: Path, watch: Callable[[ExportCounts], None]) -> None:
+        if after:
+            self._check(after)
+            log.info("going on in %s after %s", self.writer.name, "/".join(after))
+        for page in prefetch(self.walk.pages(after), self.stop):
+            self.writer.write(page.entries)
+            self._count(page)
+            watch(self.counts)
+            if self.stop.is_set():
+                raise Interrupted("told to stop: the page in hand is written; run the same command again to go on")
+        self.writer.finish()
+
+    def _check(self, after: Path) -> None:
+        """Whether the file's last entry is in the database: a file of another path must not be gone on with."""
+        where = self.walk.path + after
+        if self.walk.client.keys(where) is None:
+            raise BadInput(
+                f"{self.writer.name} ends with {'/'.join(after)}, but there is no /{'/'.join(where)} in the database: "
+                "the file may be an export of another path, or that entry was deleted. Give --restart to begin anew."
+            )
+
+    def _count(self, page: Entries) -> None:
+        self.counts.pages += 1
+        self.counts.children += len(page.entries)
+        self.counts.bytes += page.size
+        self.counts.last = page.entries[-1][0]
+
+    def _report(self, seconds: float) -> RunReport:
+        counts = self.counts
+        return RunReport(
+            "firebase export",
+            {
+                "path": "/" + "/".join(self.walk.path),
+                "pages": counts.pages,
+                "children": counts.children,
+                "bytes": counts.bytes,
+                "refused": self.walk.refused,
+                "seconds": round(seconds, 3),
+                "children_per_second": round(counts.children / seconds, 1) if seconds > 0 else 0.0,
+            },
+        )

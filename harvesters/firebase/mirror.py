@@ -1,0 +1,123 @@
+"""An index kept equal to a node of the database: profiles, classes.
+
+The whole node is read into a temporary file first, and only then is anything changed; so a source that fails half-way
+changes nothing. What is gone is found by comparing ids, and deleted by id.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol
+
+import orjson
+
+from harvesters.document import Document
+from harvesters.errors import BadInput
+from harvesters.firebase.client import FirebaseClient
+from harvesters.firebase.documents import Row, document_id
+from harvesters.firebase.keys import Path
+from harvesters.firebase.people import EntityMapper
+from harvesters.firebase.walk import Walk
+from harvesters.pipeline import Page
+from harvesters.timespan import Window
+
+log = logging.getLogger(__name__)
+
+
+class Index(Protocol):
+    """What is in an index, and how it leaves it."""
+
+    def ids(self) -> Iterator[list[str]]:
+        """The ids of all documents, in batches."""
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Delete documents by id, wherever behind the alias they are; how many there were."""
+
+
+@dataclass
+class Mirror:
+    """All children of `path`, read in full before the first of them is passed on.
+
+    Args:
+        index: what is gone is removed from it; None removes nothing.
+        allow_empty: whether an empty node is believed, and empties the index.
+    """
+
+    client: FirebaseClient
+    path: Path
+    mapper: EntityMapper
+    index: Index | None = None
+    allow_empty: bool = False
+    batch_size: int = 500
+    removed: int = 0
+    _ids: set[str] = field(default_factory=set)
+
+    @property
+    def kind(self) -> str:
+        """That of the documents."""
+        return self.mapper.kind
+
+    @property
+    def source(self) -> str:
+        """The node's address."""
+        return f"{self.client.base_url}/{'/'.join(self.path)}"
+
+    def pages(self, window: Window) -> Iterator[Page]:
+        """Everything; the window is that of the whole of time."""
+        with tempfile.TemporaryFile() as spool:
+            requests = self._read(spool)
+            if not self._ids and self.index is not None and not self.allow_empty:
+                raise BadInput(
+                    f"{self.source} is empty, so everything in the index would be deleted. Nothing was changed; give "
+                    "--allow-empty if this is meant."
+                )
+            spool.seek(0)
+            rows: list[Row] = []
+            for line in spool:
+                rows.append(orjson.loads(line))
+                if len(rows) == self.batch_size:
+                    yield Page(rows, expected=len(self._ids), requests=requests)
+                    rows, requests = [], 0
+            yield Page(rows, expected=len(self._ids), requests=requests)
+
+    def sweep(self) -> None:
+        """Delete what is in the index and was not in the database; after everything else is delivered."""
+        if self.index is None:
+            return
+        for ids in self.index.ids():
+            gone = [id for id in ids if id not in self._ids]
+            if gone:
+                self.removed += self.index.remove(gone)
+
+    def row_id(self, row: Row) -> str:
+        """The key."""
+        return str(row["key"])
+
+    def documents(self, rows: Sequence[Row]) -> list[Document | str]:
+        """Map rows."""
+        return [self.mapper.document(row) for row in rows]
+
+    def report(self) -> dict[str, Any]:
+        """What was read from where."""
+        return {"path": "/" + "/".join(self.path), "removed": self.removed}
+
+    def close(self) -> None:
+        """The temporary file is gone already."""
+
+    def _read(self, spool: IO[bytes]) -> int:
+        """Read the node into `spool`, scrubbed; the number of requests."""
+        requests = 0
+        for page in Walk(self.client, self.path).pages():
+            requests += 1
+            for path, value in page.entries:
+                if len(path) != 1:
+                    raise BadInput(
+                        f"{self.source} holds {'/'.join(path)}, where a profile or class is expected that the database "
+                        "sends in one answer. Nothing was changed."
+                    )
+                self._ids.add(document_id(path[0]))
+                spool.write(orjson.dumps(self.mapper.row(path[0], value)) + b"\n")
+        return requests

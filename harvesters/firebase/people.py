@@ -1,0 +1,96 @@
+"""From a BuddyUp profile or class to its document: maps of things become lists of them, with their ids beside.
+
+Facts: section 9. What an index must not hold is scrubbed; feeds and pictures are dropped, for they grow without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harvesters.document import Document
+from harvesters.firebase.documents import EPOCH, Row, document_id, from_ms
+from harvesters.firebase.keys import children_of
+from harvesters.firebase.scrub import Scrubber
+
+Body = dict[str, Any]
+
+_TEXTS = ("name", "first_name", "last_name", "bio", "email", "course_id", "subject", "code", "school_id")
+_PROFILE_DROPPED = ("events", "pictures", "news_feed")
+_CLASS_DROPPED = ("news_feed", "events", "pictures")
+
+
+@dataclass(frozen=True)
+class EntityMapper:
+    """Makes rows and documents of the children of one node.
+
+    Args:
+        kind: of the documents.
+        fill: turns the fields that need it into what the index expects; gets a copy.
+        scrub: what must not be seen.
+    """
+
+    kind: str
+    fill: Callable[[Body], None]
+    scrub: Scrubber = field(default_factory=Scrubber)
+
+    def row(self, key: str, value: Any) -> Row:
+        """What is known of it once it is scrubbed."""
+        return {"key": key, "value": self.scrub(value)}
+
+    def document(self, row: Row) -> Document | str:
+        """The document, or the reason why there can be none."""
+        value = row["value"]
+        if not isinstance(value, dict):
+            return f"an object is expected here, not {type(value).__name__}"
+        body = {name: item for name, item in value.items() if not name.startswith(".")}
+        body["id"] = row["key"]
+        self.fill(body)
+        for name in _TEXTS:
+            if isinstance(body.get(name), dict | list):
+                body[f"{name}_raw"] = body.pop(name)
+        created = body.get("created_at")
+        if isinstance(created, bool) or not isinstance(created, int | float) or from_ms(created) is None:
+            if "created_at" in body:
+                body["created_at_raw"] = body.pop("created_at")
+        else:
+            body["created_at"] = int(created)
+        return Document(document_id(row["key"]), self.kind, EPOCH, body)
+
+
+def profile(body: Body) -> None:
+    """A profile: groups, schools, classes and buddies as lists."""
+    for name in _PROFILE_DROPPED:
+        body.pop(name, None)
+    for name, ids in (("schools", "school_ids"), ("classes", "class_ids"), ("groups", "group_ids")):
+        _listed(body, name, "id", ids)
+    _listed(body, "buddies", "user_id", "buddy_ids")
+    if "buddies-outgoing" in body:
+        outgoing = [
+            {"user_id": key, **(value if isinstance(value, dict) else {"accepted": value})}
+            for key, value in children_of(body["buddies-outgoing"])
+        ]
+        body["buddies-outgoing"] = outgoing
+    names = [body.get("first_name"), body.get("last_name")]
+    if "name" not in body and any(isinstance(name, str) and name for name in names):
+        body["name"] = " ".join(name for name in names if isinstance(name, str) and name)
+
+
+def course(body: Body) -> None:
+    """A class: its students as a list of ids."""
+    for name in _CLASS_DROPPED:
+        body.pop(name, None)
+    if "students" in body:
+        body["student_ids"] = [key for key, value in children_of(body.pop("students")) if value]
+
+
+def _listed(body: Body, name: str, key_name: str, ids: str) -> None:
+    """Make a list of the map in field `name`, and put its keys beside it."""
+    if name not in body:
+        return
+    items = []
+    for key, value in children_of(body[name]):
+        items.append({**value, key_name: key} if isinstance(value, dict) else {key_name: key, "value": value})
+    body[name] = items
+    body[ids] = [item[key_name] for item in items]

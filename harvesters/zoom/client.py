@@ -1,0 +1,203 @@
+"""Zoom's REST API v2: one call, or all pages of a list, within the budgets and with a good token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import requests
+from requests.auth import AuthBase
+
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
+from harvesters.http import HttpSource
+from harvesters.retry import RetryPolicy
+from harvesters.zoom.auth import Auth
+from harvesters.zoom.limits import Budgets, Ticket
+from harvesters.zoom.refusals import (
+    Misunderstood,
+    PageTokenExpired,
+    PlanMissing,
+    TokenRefused,
+    TooManyCalls,
+    read_answer,
+)
+
+T = TypeVar("T")
+
+PAGE_SIZE = 300
+DEFAULT = "https://api.zoom.us/v2"
+_RESTARTS = 4  # a token lives fifteen minutes; a list that cannot be read in that time never will be
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One page of a list: its rows, what the answer says besides, and the token of the next page ("" at the end)."""
+
+    rows: list[Any]
+    answer: dict[str, Any]
+    token: str
+
+
+class ZoomClient:
+    """One Zoom account.
+
+    Args:
+        api_url: such as ``https://api.zoom.us/v2``; "" takes what the token response says.
+        workers: calls that may be under way at once.
+    """
+
+    def __init__(
+        self, api_url: str, auth: Auth, budgets: Budgets, retry: RetryPolicy, timeout: float = 60.0, workers: int = 24
+    ) -> None:
+        self.auth = auth
+        self.budgets = budgets
+        self.clock = retry.clock
+        self.workers = workers
+        self._api_url = api_url
+        self._retry = retry
+        self._http = HttpSource("Zoom", retry, timeout, connections=workers)
+
+    @property
+    def api_url(self) -> str:
+        """Where the API is."""
+        if not self._api_url:
+            region = self.auth.token().api_url
+            self._api_url = f"{region}/v2" if region.startswith("https://") else DEFAULT
+        return self._api_url
+
+    def scopes(self) -> frozenset[str] | None:
+        """What the token may do; None where nobody says."""
+        return self.auth.token().scopes
+
+    def get(self, path: str, category: str, **params: Any) -> dict[str, Any]:
+        """The answer to one call of class `category`; `path` begins with a slash and is encoded.
+
+        Raises:
+            Refusal: one that the harvest can deal with, by its subclass.
+            PlanMissing: the account has no such feature.
+            CredentialsRefused, ProtocolError, ConfigError, Unavailable: as their names say.
+            RateLimited: the budget is used up for longer than we may wait.
+        """
+        url = f"{self.api_url}{path}"
+        renewed = False
+        while True:
+            call = _Call(self._http, self.budgets, category)
+            try:
+                return self._http.request("GET", url, call.judge, call.again, params=params, auth=_Bearer(self.auth))
+            except TooManyCalls:
+                continue
+            except TokenRefused as refusal:
+                if renewed:
+                    raise CredentialsRefused(f"{refusal}: {self.auth.advice}") from None
+                self.auth.renew(call.bearer)
+                renewed = True
+            except PlanMissing as error:
+                if error.foreign:
+                    raise CredentialsRefused(f"{error} {self.auth.advice}") from None
+                raise
+            except Misunderstood as refusal:
+                raise self._protest(refusal) from None
+            finally:
+                call.close()
+
+    def pages(self, path: str, category: str, field: str, token: str = "", **params: Any) -> Iterator[Listed]:
+        """All pages of a list, from `token` on; the other parameters are sent again with every page.
+
+        The end is where there is no further token, however many rows a page has.
+
+        Raises:
+            PageTokenExpired: it has to be begun again.
+            ProtocolError: the answer has no such list.
+        """
+        while True:
+            extra = {"next_page_token": token} if token else {}
+            answer = self.get(path, category, page_size=PAGE_SIZE, **params, **extra)
+            rows = answer.get(field)
+            if rows is None:
+                rows = []
+            if not isinstance(rows, list):
+                raise ProtocolError(f"{self.api_url}{path} answers without a list of {field}: is this Zoom's API v2?")
+            following = str(answer.get("next_page_token") or "")
+            if following and following == token:
+                raise ProtocolError(f"{self.api_url}{path} gives the page token it was asked with: no page follows")
+            yield Listed(rows, answer, following)
+            token = following
+            if not token:
+                return
+
+    def drain(self, path: str, category: str, field: str, **params: Any) -> list[Any]:
+        """All rows of a list, begun again when its token dies on the way."""
+        return self.persistently(
+            path, lambda: [row for page in self.pages(path, category, field, **params) for row in page.rows]
+        )
+
+    def persistently(self, path: str, read: Callable[[], T]) -> T:
+        """What `read` returns, called again when a page token dies on the way."""
+        for _ in range(_RESTARTS):
+            try:
+                return read()
+            except PageTokenExpired as refusal:
+                last = refusal
+        raise ProtocolError(f"{last}. {path} was begun {_RESTARTS} times, and its page tokens died each time.")
+
+    def _protest(self, refusal: Misunderstood) -> ProtocolError | ConfigError:
+        problem = refusal.problem
+        if problem.code is None and (problem.status == 404 or 300 <= problem.status < 400):
+            return ConfigError(f"{refusal}. Check ZOOM_API_URL ({self.api_url}).")
+        return ProtocolError(f"{refusal}. Zoom's support can find the call by its tracking id.")
+
+
+class _Call:
+    """One call and its repetitions: each takes a slot of the budget."""
+
+    def __init__(self, http: HttpSource, budgets: Budgets, category: str) -> None:
+        self.http = http
+        self.budgets = budgets
+        self.category = category
+        self.bearer = ""
+        self._ticket: Ticket | None = budgets.acquire(category)
+
+    def again(self) -> None:
+        self.close()
+        self._ticket = self.budgets.acquire(self.category)
+
+    def close(self) -> None:
+        if self._ticket is not None:
+            self.budgets.dropped(self._ticket)
+            self._ticket = None
+
+    def judge(self, response: requests.Response) -> dict[str, Any]:
+        self.bearer = str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
+        if response.status_code >= 500:
+            self.http.check_transient(response)
+        try:
+            return read_answer(response)
+        except TooManyCalls:
+            if self._ticket is not None:
+                self.budgets.refused(self._ticket, response.headers, response.text)
+                self._ticket = None
+            raise
+        finally:
+            if self._ticket is not None:
+                self.budgets.answered(self._ticket, response.headers)
+                self._ticket = None
+
+
+class _Bearer(AuthBase):
+    def __init__(self, auth: Auth) -> None:
+        self.auth = auth
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.auth.token().text}"
+        return request
+
+
+def encode_uuid(uuid: str) -> str:
+    """A meeting's UUID as a path segment: encoded twice where it holds a slash.
+
+    Zoom asks for that when it begins with ``/`` or contains ``//``; a single slash inside breaks the path as well.
+    """
+    once = quote(uuid, safe="")
+    return quote(once, safe="") if "/" in uuid else once

@@ -1,0 +1,171 @@
+"""What Zoom's errors mean, by the code in the body rather than by the HTTP status, which varies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from harvesters.errors import CredentialsRefused
+from harvesters.http import read_json
+from harvesters.privacy import redact
+from harvesters.retry import Transient
+
+_SCOPES = {4711, 4700, 104, 201}
+_TOKEN = {124}
+_NO_USER = {1001, 1010}
+
+
+class Refusal(Exception):
+    """Zoom's answer is an error; subclasses are the ones that a harvest can go on from."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class TokenRefused(Refusal):
+    """124: the token has expired, or is none."""
+
+
+class TooManyCalls(Refusal):
+    """429."""
+
+
+class PageTokenExpired(Refusal):
+    """300: the list has to be asked for from its beginning."""
+
+
+class NoSuchMeeting(Refusal):
+    """3001: not there, or its details are not to be had; also what a badly encoded UUID looks like."""
+
+
+class NoSuchUser(Refusal):
+    """1001, 1010: deleted, or of another account."""
+
+
+class NotAMeeting(Refusal):
+    """3000, or 300 with "webinar": it is a webinar."""
+
+
+class Misunderstood(Refusal):
+    """Any other error: Zoom does not understand us, or we do not understand Zoom."""
+
+
+class PlanMissing(CredentialsRefused):
+    """200: the account's plan has no such feature, or REST calls are not for us (`foreign`)."""
+
+    def __init__(self, problem: Problem) -> None:
+        text = problem.message.lower()
+        super().__init__(f"{problem}. {_plan_advice(text)}".rstrip())
+        self.foreign = "rest api" in text or "api key" in text
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as Zoom words it; `tracking` is what Zoom's support asks for."""
+
+    path: str
+    status: int
+    code: int | None
+    message: str
+    tracking: str = ""
+
+    def __str__(self) -> str:
+        code = f" code {self.code}" if self.code is not None else ""
+        tracking = f" (x-zm-trackingid {self.tracking})" if self.tracking else ""
+        return f"{self.path} was answered {self.status}{code}: {self.message or 'no message'}{tracking}"
+
+
+def read_answer(response: requests.Response) -> dict[str, Any]:
+    """The body of a good answer.
+
+    Raises:
+        Refusal, PlanMissing, CredentialsRefused: what Zoom says instead, also under HTTP 200.
+        Transient: the body is cut off, or is no JSON object.
+    """
+    status = response.status_code
+    body = _body(response)
+    code = _code(body)
+    if 200 <= status < 300 and code is None:
+        if isinstance(body, dict):
+            return body
+        raise Transient(f"sent no JSON object ({len(response.content)} bytes)")
+    raise judge(
+        Problem(
+            (response.request.path_url or "").split("?")[0],
+            status,
+            code,
+            redact(_text(body) or response.reason or ""),
+            response.headers.get("x-zm-trackingid", ""),
+        )
+    )
+
+
+def judge(problem: Problem) -> Refusal | CredentialsRefused:
+    """The exception that says what to do about `problem`."""
+    code, text = problem.code, problem.message.lower()
+    if problem.status == 429 or code == 429:
+        return TooManyCalls(problem)
+    if code in _TOKEN or (problem.status == 401 and code in (None, 401)):
+        return TokenRefused(problem)
+    if code in _SCOPES or "does not contain scopes" in text:
+        return CredentialsRefused(
+            f"{problem}. Add the scopes named there to the app in the Zoom App Marketplace, and activate it again."
+        )
+    if code == 200:
+        return PlanMissing(problem)
+    if code == 300 and "page token" in text:
+        return PageTokenExpired(problem)
+    if code == 3000 or (code == 300 and "webinar" in text):
+        return NotAMeeting(problem)
+    if code == 3001:
+        return NoSuchMeeting(problem)
+    if code in _NO_USER:
+        return NoSuchUser(problem)
+    return Misunderstood(problem)
+
+
+def _plan_advice(text: str) -> str:
+    if "dashboard" in text:
+        return "The Dashboard needs a Business plan or a larger one, with that feature on."
+    if "rest api" in text or "api key" in text:
+        return ""  # what to do about it depends on how we logged in
+    return "Reports need a Pro plan or a larger one, and the app's owner the right to see them."
+
+
+def _body(response: requests.Response) -> Any:
+    if not response.content.strip():
+        return None
+    try:
+        return read_json(response)
+    except Transient:
+        if response.status_code < 400:
+            raise
+        return None
+
+
+def _code(body: Any) -> int | None:
+    """The error's code; None where there is none. 0 is success, and so is an answer without a code."""
+    if not isinstance(body, dict):
+        return None
+    for name in ("code", "errorCode"):
+        try:
+            code = int(body.get(name) or 0)
+        except (TypeError, ValueError):
+            continue
+        if code:
+            return code
+    return None
+
+
+def _text(body: Any) -> str:
+    if not isinstance(body, dict):
+        return ""
+    parts = [str(body.get("message") or body.get("errorMessage") or "")]
+    errors = body.get("errors")
+    for entry in errors if isinstance(errors, list) else ():
+        if isinstance(entry, dict):
+            parts.append(f"[{entry.get('field', '')}: {entry.get('message', '')}]")
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harvesters.errors import BadInput, ConfigError
+from harvesters.firebase.dump import Dump
+
+CONTENT: dict[str, Any] = {f"-K{number:03}": {"n": number, "text": "é☕" * number, "x": 1.5} for number in range(50)}
+
+
+def lines(content: dict[str, Any]) -> str:
+    return "".join(json.dumps({"key": key, "value": value}) + "\n" for key, value in content.items())
+
+
+def shapes(content: dict[str, Any]) -> dict[str, str]:
+    return {
+        "object": json.dumps(content),
+        "pretty": json.dumps(content, indent=2, ensure_ascii=False),
+        "lines": lines(content),
+        "blanks": f"\ufeff \n\t{json.dumps(content)}\n\n ",
+    }
+
+
+def read(path: Path, *inside: str) -> dict[str, Any]:
+    dump = Dump(path, inside)
+    dump.check()
+    return dict(dump.pairs())
+
+
+@pytest.mark.parametrize("shape", ["object", "pretty", "lines", "blanks"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_shape_is_read(tmp_path: Path, shape: str, packed: bool) -> None:
+    path = tmp_path / "dump"
+    text = shapes(CONTENT)[shape].encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    assert read(path) == CONTENT
+
+
+def test_an_array_has_its_indices_as_keys(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text('[null, {"n": 1}, null, {"n": 3}]')
+    assert read(path) == {"1": {"n": 1}, "3": {"n": 3}}
+    path.write_text('{"events": [{"n": 0}, null, {"n": 2}]}')
+    assert read(path, "events") == {"0": {"n": 0}, "2": {"n": 2}}
+
+
+@pytest.mark.parametrize("shape", ["object", "pretty", "lines", "blanks"])
+def test_a_part_of_a_whole_database_is_read(tmp_path: Path, shape: str) -> None:
+    path = tmp_path / "dump"
+    path.write_text(shapes({"classes": {"x": 1}, "events": CONTENT, "users": {"y": 2}})[shape])
+    assert read(path, "events") == CONTENT
+
+
+def test_entries_that_an_export_descended_into_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text(lines({"classes/x": 1, **{f"events/{key}": value for key, value in CONTENT.items()}, "users": {}}))
+    assert read(path, "events") == CONTENT
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{ }\n", "[null]"])
+def test_nothing_is_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "dump"
+    path.write_text(text)
+    assert read(path) == {}
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "null", "null\n", "5", '"text"', "true", "<html>", "-1.5"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_holds_no_children_is_refused(tmp_path: Path, text: str, packed: bool) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    with pytest.raises(BadInput, match=str(path)):
+        Dump(path).check()
+
+
+@pytest.mark.parametrize("shape", ["object", "lines"])
+@pytest.mark.parametrize("packed", [False, True])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cut=st.floats(0.001, 0.999))
+def test_a_file_cut_off_is_never_taken_for_a_whole_one(tmp_path: Path, shape: str, packed: bool, cut: float) -> None:
+    path = tmp_path / "dump"
+    text = shapes(CONTENT)[shape].encode()
+    whole = gzip.compress(text, mtime=0) if packed else text
+    part = whole[: int(len(whole) * cut)]
+    path.write_bytes(part)
+    if not packed and shape == "lines" and (part.endswith(b"\n") or whole[len(part) :][:1] == b"\n"):
+        return  # a whole number of lines is a whole file of them
+    with pytest.raises(BadInput, match=str(path)):
+        read(path)
+
+
+def test_a_cut_is_found_before_anything_is_yielded(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text(json.dumps(CONTENT)[:-1])
+    assert Dump(path).pairs()
+    path.write_text(json.dumps(CONTENT)[:-30])
+    with pytest.raises(BadInput, match="cut off"):
+        Dump(path).check()
+
+
+def test_a_fault_in_the_middle_says_how_far_it_came(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    text = json.dumps(CONTENT)
+    path.write_text(text[:1500] + "%" + text[1500:])
+    dump = Dump(path)
+    dump.check()
+    with pytest.raises(BadInput, match=r"after \d+ children"):
+        list(dump.pairs())
+    assert dump.children > 5
+    path.write_text(lines(CONTENT) + "{}\n" + lines(CONTENT))
+    dump = Dump(path)
+    dump.check()
+    with pytest.raises(BadInput, match="line 51"):
+        list(dump.pairs())
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Dump(tmp_path / "none").check()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Dump(tmp_path).check()
+    path = tmp_path / "dump"
+    path.write_text('{"events": 5, "users": {}}')
+    for inside, message in (("nothing", "has nothing at /nothing"), ("events", "single value at /events")):
+        with pytest.raises(BadInput, match=message):
+            Dump(path, (inside,)).check()
+
+
+def test_a_child_called_key_makes_no_export_of_a_dump(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text('{"key": {"n": 1}, "value": {"n": 2}}')
+    assert read(path) == {"key": {"n": 1}, "value": {"n": 2}}
+
+
+def test_the_fraction_grows_to_one(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text(json.dumps({str(number): "x" * 100 for number in range(5000)}))
+    dump = Dump(path)
+    seen = [dump.fraction for _ in dump.pairs()]
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0

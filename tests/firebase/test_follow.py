@@ -1,0 +1,261 @@
+"""``firebase events --follow``: what a listener gets of a database that is edited, and of connections that break."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harvesters.clock import SystemClock
+from harvesters.errors import CredentialsRefused, ProtocolError, Unavailable
+from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
+from harvesters.firebase.client import FirebaseClient
+from harvesters.firebase.cursor import EventCheckpoint
+from harvesters.firebase.documents import EventMapper
+from harvesters.firebase.follow import FollowedEvents
+from harvesters.firebase.paging import PageSize
+from harvesters.firebase.run import FirebaseRun
+from harvesters.firebase.sse import EventParser, ServerEvent
+from harvesters.http import HttpSource
+from harvesters.live import LiveHarvest
+from harvesters.retry import RetryPolicy
+from harvesters.simulators.base import Response
+from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
+from harvesters.sinks.jsonl import FileSink
+from harvesters.stores.cache import RedisCache
+from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.file import FileBlob
+from harvesters.stores.lease import Lease
+from harvesters.timespan import SpanGuard
+from tests.crash.crashing import read_lines
+
+KEYS = [f"-KaBcDeFgHiJkLmNo{number:03}" for number in range(100)]
+EVENT = {"type": "heart", "created_at": 1_456_000_000_000}
+
+
+class Listener:
+    """One run of ``--follow``, in a thread."""
+
+    def __init__(self, server: FirebaseSimulator, redis_url: str, directory: Path, account: bool = False) -> None:
+        self.server = server
+        self.directory = directory
+        self.output = directory / "events.jsonl"
+        self.stop = threading.Event()
+        self.clock = SystemClock(self.stop)
+        http = HttpSource("Firebase", RetryPolicy(self.clock, 2, first=0.01, cap=0.05), 5)
+        auth: Auth = ServiceAccount(dict(server.service_account()), http) if account else LegacySecret(server.secret)
+        self.harvest = FollowedEvents(
+            FirebaseClient(server.url, auth, http), ("events",), EventMapper(ZoneInfo("UTC")), size=PageSize(10)
+        )
+        self.cache = RedisCache(redis_url)
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        live = LiveHarvest(
+            "firebase events",
+            self.clock,
+            SpanGuard(None),
+            Checkpoint(FileBlob(self.directory / "checkpoint"), UTC),
+            Lease(FileBlob(self.directory / "lease"), self.clock),
+            self.cache,
+            DirectoryDeadLetters(self.directory / "dead", self.clock),
+            ErrorBudget(0.01, 10),
+            self.stop,
+        )
+        try:
+            FirebaseRun(live).events(self.harvest, FileSink(self.output), update=True)
+        except BaseException as error:
+            self.error = error
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return read_lines(self.output) if self.output.exists() else []
+
+    @property
+    def keys(self) -> list[str]:
+        return [line["id"] for line in self.lines]
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Until `condition` holds; the test fails when it does not within ten seconds."""
+        end = time.monotonic() + 10
+        while not condition():
+            assert self.error is None or not self.thread.is_alive(), self.error
+            assert time.monotonic() < end, f"not in time; the output has {self.keys}"
+            self.stop.wait(0.01)
+
+    def until_listening(self) -> None:
+        self.wait(lambda: self.server.open_streams == 1)
+
+    def end(self) -> None:
+        self.stop.set()
+        self.server.drop_streams()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def listening(server: FirebaseSimulator, redis_url: str, directory: Path, account: bool = False) -> Iterator[Listener]:
+    listener = Listener(server, redis_url, directory, account)
+    listener.thread.start()
+    try:
+        listener.until_listening()
+        yield listener
+    finally:
+        listener.end()
+
+
+def test_events_are_delivered_as_they_happen(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
+    firebase.load("/events", {KEYS[0]: EVENT})
+    with listening(firebase, redis_url, tmp_path) as listener:
+        assert listener.keys == [KEYS[0]]
+        firebase.edit(f"/events/{KEYS[1]}", EVENT)
+        firebase.edit("/events", {KEYS[2]: EVENT, KEYS[3]: EVENT}, "PATCH")
+        pushed = str(firebase.edit("/events", EVENT, "POST"))
+        listener.wait(lambda: len(listener.keys) == 5)
+        assert set(listener.keys) == {*KEYS[:4], pushed}
+    assert listener.error is None, "SIGTERM ends it well"
+    assert EventCheckpoint(FileBlob(tmp_path / "checkpoint")).load()[0] == pushed
+
+
+def test_a_part_that_changes_makes_the_whole_event_come_again(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    firebase.load("/events", {KEYS[0]: EVENT})
+    with listening(firebase, redis_url, tmp_path) as listener:
+        firebase.edit(f"/events/{KEYS[0]}/data/on", True)
+        listener.wait(lambda: len(listener.lines) == 2)
+        firebase.edit(f"/events/{KEYS[0]}", {"app": "buddyup"}, "PATCH")
+        listener.wait(lambda: len(listener.lines) == 3)
+        firebase.edit("/events", {f"{KEYS[0]}/data/off": 1}, "PATCH")
+        listener.wait(lambda: len(listener.lines) == 4)
+        last = listener.lines[-1]
+        assert (last["type"], last["app"], last["data"]) == ("heart", "buddyup", {"on": True, "off": 1})
+
+
+def test_a_removed_event_is_told_of(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
+    firebase.load("/events", {KEYS[0]: EVENT, KEYS[1]: EVENT})
+    with listening(firebase, redis_url, tmp_path) as listener:
+        firebase.edit(f"/events/{KEYS[0]}")
+        firebase.edit("/events", {KEYS[1]: None}, "PATCH")
+        listener.wait(lambda: len(listener.lines) == 4)
+        assert listener.lines[2:] == [{"id": KEYS[0], "deleted": True}, {"id": KEYS[1], "deleted": True}]
+        firebase.edit(f"/events/{KEYS[0]}", EVENT)
+        listener.wait(lambda: len(listener.lines) == 5)
+
+
+@pytest.mark.parametrize("how", ["drop_streams", "cancel_streams"])
+def test_what_happens_while_the_connection_is_broken_is_not_lost(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, how: str
+) -> None:
+    firebase.load("/events", {KEYS[0]: EVENT})
+    with listening(firebase, redis_url, tmp_path) as listener:
+        for number in range(1, 6):
+            getattr(firebase, how)()
+            firebase.edit(f"/events/{KEYS[number]}", EVENT)
+            listener.wait(lambda number=number: KEYS[number] in listener.keys)  # type: ignore[misc]
+            listener.until_listening()
+        assert listener.keys == KEYS[:6], "each once"
+
+
+def test_a_revoked_token_is_renewed(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
+    with listening(firebase, redis_url, tmp_path, account=True) as listener:
+        firebase.revoke()
+        firebase.edit(f"/events/{KEYS[0]}", EVENT)
+        listener.wait(lambda: listener.keys == KEYS[:1])
+        listener.until_listening()
+    assert sum(1 for request in firebase.requests if request.path == "/token") == 2
+
+
+def test_a_redirect_is_followed_with_our_credentials(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    for account in (False, True):
+        firebase.redirect_streams(2)
+        with listening(firebase, redis_url, tmp_path, account):
+            assert not firebase.redirects
+
+
+def test_keep_alives_make_it_look_where_the_stream_does_not(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    firebase.load("/events", {KEYS[0]: EVENT})
+    with listening(firebase, redis_url, tmp_path) as listener:
+        firebase.edit("/events/12", EVENT)
+        firebase.keep_alive()
+        listener.wait(lambda: listener.keys == [KEYS[0], "12"])
+
+
+def test_an_empty_database_is_listened_to(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
+    with listening(firebase, redis_url, tmp_path) as listener:
+        firebase.edit(f"/events/{KEYS[0]}", EVENT)
+        listener.wait(lambda: listener.keys == KEYS[:1])
+
+
+def test_a_database_that_refuses_us_ends_it(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
+    with listening(firebase, redis_url, tmp_path) as listener:
+        firebase.fail("status", times=10_000, response=Response.json({"error": "Permission denied"}, 401))
+        firebase.cancel_streams()
+        listener.thread.join(10)
+        assert isinstance(listener.error, CredentialsRefused)
+
+
+def test_a_database_that_is_down_for_too_long_ends_it(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    with listening(firebase, redis_url, tmp_path) as listener:
+        firebase.fail("status", times=10_000, response=Response(503))
+        firebase.drop_streams()
+        listener.thread.join(10)
+        assert isinstance(listener.error, Unavailable)
+
+
+def test_a_redirect_that_gives_secrets_away_is_not_followed(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    firebase.redirects += ["ftp://elsewhere.example.org"]
+    listener = Listener(firebase, redis_url, tmp_path)
+    listener.thread.start()
+    listener.thread.join(10)
+    assert isinstance(listener.error, ProtocolError)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "patch", "keep-alive"]), st.text(st.characters(exclude_characters="\r\n"), max_size=20)
+    ),
+    max_size=8,
+)
+
+
+@given(EVENTS, st.lists(st.integers(1, 30), min_size=1), st.sampled_from(["\n", "\r\n"]))
+def test_events_are_cut_out_of_any_chunks(events: list[tuple[str, str]], sizes: list[int], newline: str) -> None:
+    text = "".join(
+        f": comment{newline}event: {name}{newline}data: {data}{newline}{newline}" for name, data in events
+    ).encode("utf-8", "surrogatepass")
+    parser, found, at = EventParser(), [], 0
+    for number in range(len(text)):
+        size = sizes[number % len(sizes)]
+        found += list(parser.feed(text[at : at + size]))
+        at += size
+    expected = [
+        ServerEvent(name, data.encode("utf-8", "surrogatepass").decode("utf-8", "replace")) for name, data in events
+    ]
+    assert found == expected
+
+
+def test_data_of_several_lines_is_one_event() -> None:
+    assert list(EventParser().feed(b"event: put\ndata: {\ndata:}\n\ndata: x\n\n")) == [
+        ServerEvent("put", "{\n}"),
+        ServerEvent("message", "x"),
+    ]

@@ -1,0 +1,129 @@
+"""What the cluster's answers mean, and where the client goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
+from harvesters.search.client import Refused, SearchClient
+from harvesters.simulators.base import Request, Response, Simulator
+from tests.clocks import FakeClock, patient
+from tests.nodes import Node
+from tests.sinks.bulk import HEADERS, answer, error
+
+
+class Answering(Simulator):
+    """Gives the same answer to everything."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+        self.seen: list[Request] = []
+
+    def handle(self, request: Request) -> Response:
+        self.seen.append(request)
+        return self.response
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "remote"),
+    [
+        ("", "http://localhost:9200", False),
+        ("127.0.0.1", "http://127.0.0.1:9200", False),
+        ("localhost:9201", "http://localhost:9201", False),
+        ("es.example.edu", "https://es.example.edu:9200", True),
+        ("https://es.example.edu", "https://es.example.edu", True),
+        ("es.example.edu:9200", "https://es.example.edu:9200", True),
+        ("http://es.example.edu:9200/prefix/", "http://es.example.edu:9200/prefix", True),
+        ("[::1]", "http://[::1]:9200", False),
+        ("http://[::1]:9200", "http://[::1]:9200", False),
+    ],
+)
+def test_es_host(host: str, url: str, remote: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ES_HOST", host)
+    client = SearchClient.from_settings(patient())
+    assert (client.url, client.remote) == (url, remote)
+    assert client.raw is client.raw
+    client.close()
+
+
+def test_a_far_cluster_gets_its_bodies_compressed() -> None:
+    near, far = SearchClient("http://127.0.0.1:9200", patient()), SearchClient("http://10.1.2.3:9200", patient())
+    sent = [next(iter(client.raw.transport.node_pool.all())).config.http_compress for client in (near, far)]
+    assert sent == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "meaning"),
+    [
+        (400, "illegal_argument_exception", Refused),
+        (401, "security_exception", CredentialsRefused),
+        (403, "security_exception", CredentialsRefused),
+        (403, "cluster_block_exception", Unavailable),
+        (404, "index_not_found_exception", Refused),
+        (429, "es_rejected_execution_exception", Unavailable),
+        (503, "cluster_manager", Unavailable),
+    ],
+)
+def test_what_an_answer_means(status: int, kind: str, meaning: type[Exception]) -> None:
+    with Answering(answer({"error": error(kind, "says why")}, status)) as simulator:
+        clock = FakeClock()
+        client = SearchClient(simulator.url, patient(clock, budget=5))
+        with pytest.raises(meaning, match="says why"):
+            client.request("GET", "/x")
+        client.close()
+    assert bool(clock.slept) == (meaning is Unavailable)
+
+
+def test_a_status_that_the_caller_understands_is_no_error() -> None:
+    with Answering(answer({"error": error("no")}, 404)) as simulator:
+        client = SearchClient(simulator.url, patient())
+        assert not client.request("GET", "/x", accept=(404,)).found
+        client.close()
+
+
+def test_what_is_no_elasticsearch_is_refused() -> None:
+    with Answering(Response(200, b"{}", {"Content-Type": "application/json"})) as simulator:
+        client = SearchClient(simulator.url, patient())
+        with pytest.raises(ProtocolError, match="no Elasticsearch"):
+            client.request("GET", "/")
+        client.close()
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again() -> None:
+    with Answering(Response(200, b'{"hits": [', HEADERS)) as simulator:
+        clock = FakeClock()
+        client = SearchClient(simulator.url, patient(clock, budget=5))
+        with pytest.raises(Unavailable):
+            client.request("GET", "/")
+        client.close()
+    assert clock.slept
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"),
+    [
+        ({"ES_API_KEY": "a2V5OnNlY3JldA=="}, "ApiKey a2V5OnNlY3JldA=="),
+        ({"ES_USER": "elastic", "ES_PASSWORD": "secret-word"}, "Basic ZWxhc3RpYzpzZWNyZXQtd29yZA=="),
+        ({}, ""),
+    ],
+)
+def test_credentials(settings: dict[str, str], header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with Answering(answer({})) as simulator:
+        client = SearchClient.from_settings(patient(), simulator.url)
+        client.request("GET", "/")
+        client.close()
+        assert simulator.seen[0].headers.get("authorization", "") == header
+
+
+def test_a_file_of_certificates_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ES_CA_CERTS", "/nowhere/ca.pem")
+    client = SearchClient.from_settings(patient(), "https://es.example.edu")
+    with pytest.raises(ConfigError, match="ES_CA_CERTS"):
+        client.request("GET", "/")
+
+
+def test_a_real_node_answers(node: Node) -> None:
+    assert node.ask("GET", "/")["version"]["number"].startswith(("8.", "9."))

@@ -1,0 +1,250 @@
+"""Logging in, scopes, and every error of Zoom's table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt as pyjwt
+import pytest
+
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
+from harvesters.simulators.base import Response
+from harvesters.simulators.zoom_auth import CLASSIC, GRANULAR
+from harvesters.zoom.auth import Jwt
+from harvesters.zoom.client import ZoomClient
+from harvesters.zoom.limits import HEAVY
+from harvesters.zoom.refusals import NoSuchMeeting
+from tests.zoom.conftest import Start
+from tests.zoom.harness import Bench, meeting
+
+LIST = "/v2/metrics/meetings"
+
+
+def answer(code: int | None, message: str, status: int = 400, **fields: Any) -> Response:
+    return Response.json({**({"code": code} if code is not None else {}), "message": message, **fields}, status)
+
+
+def refuse(bench: Bench, response: Response, times: int = 1, path: str = LIST, after: int = 0) -> None:
+    bench.simulator.fail("status", path=path, times=times, after=after, response=response)
+
+
+@pytest.mark.parametrize("status", [401, 400, 403, 200])
+def test_a_token_that_ends_is_renewed_once_and_the_call_sent_again(start: Start, status: int) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, answer(124, "Access token is expired.", status))
+    bench.harvest()
+    bench.expect()
+    assert bench.simulator.tokens.issued == 2
+
+
+def test_each_request_may_renew_it(start: Start) -> None:
+    bench = start(*(meeting(f"m{number}==") for number in range(5)))
+    bench.workers = 1
+    for after in (1, 3, 5):
+        refuse(bench, answer(124, "Access token is expired.", 401), after=after)
+    bench.harvest()
+    bench.expect()
+
+
+def test_a_token_that_is_refused_again_ends_the_run(start: Start) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, answer(124, "Invalid access token.", 401), times=2)
+    with pytest.raises(CredentialsRefused, match="ZOOM_CLIENT_ID"):
+        bench.harvest()
+
+
+def test_a_token_is_kept_until_shortly_before_its_end(start: Start) -> None:
+    bench = start(*(meeting(f"m{number}==") for number in range(30)), limits={HEAVY: 1}, token_life=10)
+    bench.workers = 1
+    bench.harvest()
+    assert 3 <= bench.simulator.tokens.issued <= 6
+    assert not bench.simulator.limits.refused
+
+
+@pytest.mark.parametrize("code", [4711, 4700, 104, 201])
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_missing_scopes_are_named(start: Start, code: int, status: int) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, answer(code, "Invalid access token, does not contain scopes:[a:b:c].", status))
+    with pytest.raises(CredentialsRefused, match=r"scopes:\[a:b:c\].*App Marketplace"):
+        bench.harvest()
+
+
+def test_scopes_are_read_before_the_first_call(start: Start) -> None:
+    bench = start(meeting("m=="), scopes=["meeting:read:list_meetings:admin"])
+    with pytest.raises(CredentialsRefused) as caught:
+        bench.harvest()
+    assert caught.value.code == 77
+    for name in ("dashboard:read:list_meetings:admin", "report:read:user:admin", "report:read:list_users:admin"):
+        assert name in str(caught.value)
+    assert not bench.calls("/")
+
+
+def test_classic_scopes_are_named_as_such(start: Start) -> None:
+    with pytest.raises(CredentialsRefused, match="dashboard_meetings:read:admin, report:read:admin for the Dashboard"):
+        start(meeting("m=="), scopes=["meeting:read:admin"]).harvest()
+
+
+@pytest.mark.parametrize(("scopes", "route"), [(CLASSIC, "dashboard"), (("report:read:admin",), "report")])
+def test_classic_apps_work(start: Start, scopes: tuple[str, ...], route: str) -> None:
+    bench = start(meeting("m=="), scopes=scopes)
+    bench.harvest()
+    assert bench.body("m==")["zoom"]["route"] == route
+    bench.expect()
+
+
+def test_no_dashboard_and_no_scopes_for_reports_names_them(start: Start) -> None:
+    scopes = [scope for scope in GRANULAR if scope.startswith("dashboard") or scope == "report:read:list_users:admin"]
+    with pytest.raises(CredentialsRefused, match=r"enabled Dashboard feature.*report:read:user:admin"):
+        start(meeting("m=="), plan="pro", scopes=scopes).harvest()
+
+
+@pytest.mark.parametrize("status", [400, 200])
+def test_a_plan_without_reports_is_explained(start: Start, status: int) -> None:
+    with pytest.raises(CredentialsRefused, match="Pro plan"):
+        start(meeting("m=="), plan="free", refusal_status=status).harvest()
+
+
+def test_a_refusal_in_the_middle_is_no_reason_to_change_the_route(start: Start) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, answer(200, "No permission"), path=f"{LIST}/")
+    with pytest.raises(CredentialsRefused, match="No permission"):
+        bench.harvest()
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "text"),
+    [
+        (answer(300, "Validation Failed.", errors=[{"field": "from", "message": "Invalid field."}]),
+         ProtocolError, r"code 300: Validation Failed. \[from: Invalid field.\]"),
+        (answer(2300, "This API endpoint is not recognized.", 404), ProtocolError, "not recognized"),
+        (Response(404, b"<html>nothing here</html>"), ConfigError, "ZOOM_API_URL"),
+        (Response(302, b"", {"Location": "https://example.edu"}), ConfigError, "ZOOM_API_URL"),
+        (Response.json({"status": False, "errorCode": 9999, "errorMessage": "odd"}), ProtocolError, "9999: odd"),
+    ],
+)  # fmt: skip
+def test_errors_that_nobody_expects_say_what_zoom_said(
+    start: Start, response: Response, error: type[Exception], text: str
+) -> None:
+    response.headers["x-zm-trackingid"] = "v=2.0;rid=WEB_1"
+    bench = start(meeting("m=="))
+    refuse(bench, response)
+    with pytest.raises(error, match=text) as caught:
+        bench.harvest()
+    assert "WEB_1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(500, b""),
+        Response(503, b"", {"Retry-After": "2"}),
+        Response(200, b'{"meetings": ['),
+        Response(200, b""),
+        Response(200, b"[]"),
+    ],
+)
+def test_what_passes_by_itself_is_tried_again(start: Start, response: Response) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, response, times=2)
+    bench.harvest()
+    bench.expect()
+
+
+@pytest.mark.parametrize("kind", ["reset", "truncate", "cut"])
+def test_broken_connections_are_tried_again(start: Start, kind: str) -> None:
+    bench = start(meeting("m=="), meeting("n=="))
+    for after in (0, 2, 4):
+        bench.simulator.fail(kind, path="/", after=after)
+    bench.harvest()
+    bench.expect()
+
+
+def test_what_does_not_pass_ends_the_run_with_69(start: Start) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, Response(503, b""), times=99)
+    with pytest.raises(Unavailable) as caught:
+        bench.harvest()
+    assert caught.value.code == 69
+
+
+def test_code_0_is_success(start: Start) -> None:
+    bench = start(meeting("m=="))
+    handle = bench.simulator.handle
+
+    def polite(request: Any) -> Response:
+        response = handle(request)
+        response.body = response.body.replace(b'"next_page_token"', b'"code":0,"next_page_token"', 1)
+        return response
+
+    bench.simulator.handle = polite  # type: ignore[method-assign]
+    bench.harvest()
+    bench.expect()
+
+
+def test_3001_for_one_call(start: Start) -> None:
+    client = start(meeting("m==")).client()
+    with pytest.raises(NoSuchMeeting, match="3001"):
+        client.get("/metrics/meetings/other/participants", HEAVY, type="past")
+
+
+def test_a_webinar_that_reports_do_not_mark_is_left_out(start: Start) -> None:
+    bench = start(meeting("m=="), meeting("n=="))
+    refuse(bench, answer(300, "Can not access webinar info, 1."), path=f"{LIST}/")
+    bench.harvest()
+    assert len(bench.meetings) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"client_secret": "other"}, "invalid_client Invalid client_id or client_secret"),
+        ({"account_id": "other"}, "Invalid account_id"),
+    ],
+)
+def test_a_login_that_is_refused_is_explained(start: Start, options: dict[str, str], text: str) -> None:
+    with pytest.raises(CredentialsRefused, match=text):
+        start(meeting("m=="), **options).harvest()
+
+
+def test_the_grant_is_in_the_body(start: Start) -> None:
+    bench = start(meeting("m=="))
+    bench.harvest()
+    request = next(one for one in bench.simulator.requests if one.path == "/oauth/token")
+    assert request.query == ()
+    assert request.form() == {"grant_type": "account_credentials", "account_id": "account"}
+
+
+def _with_jwt(bench: Bench, secret: str = "jwt-secret") -> ZoomClient:
+    client = bench.client()
+    client.auth = Jwt("key", secret, bench.clock)
+    return client
+
+
+def test_a_jwt_pair_works_where_it_is_taken(start: Start) -> None:
+    bench = start(meeting("m=="), jwt=True)
+    client = _with_jwt(bench)
+    assert client.get("/metrics/meetings", HEAVY, **{"type": "past", "from": "2026-11-02", "to": "2026-11-02"})
+    token = client.auth.token().text
+    claims = pyjwt.decode(token, "jwt-secret", algorithms=["HS256"], options={"verify_exp": False})
+    assert claims["iss"] == "key"
+    bench.clock.advance(61)
+    assert client.auth.token().text != token
+
+
+@pytest.mark.parametrize("status", [400, 200])
+def test_elsewhere_it_says_that_zoom_ended_it_and_what_to_do(start: Start, status: int) -> None:
+    client = _with_jwt(start(meeting("m=="), refusal_status=status))
+    with pytest.raises(CredentialsRefused, match=r"does not enabled REST API.*2023.*Server-to-Server OAuth.*CLIENT_ID"):
+        client.get("/metrics/meetings", HEAVY)
+
+
+def test_a_wrong_jwt_secret_says_so_too(start: Start) -> None:
+    with pytest.raises(CredentialsRefused, match="2023"):
+        _with_jwt(start(meeting("m=="), jwt=True), "wrong").get("/metrics/meetings", HEAVY)
+
+
+def test_the_token_says_where_the_region_is(start: Start) -> None:
+    client = start(meeting("m==")).client()
+    client._api_url = ""
+    assert client.api_url == "https://api.zoom.us/v2"  # what the simulator says is no https

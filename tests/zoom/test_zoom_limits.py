@@ -1,0 +1,229 @@
+"""Budgets: learned, kept within any second, waited for, and given up when the wait is too long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harvesters.rate import MemorySlots, RedisSlots
+from harvesters.simulators.zoom_generate import generate
+from harvesters.simulators.zoom_limits import DAILY, RateLimits
+from harvesters.zoom.limits import HEAVY, INTENSIVE, LIGHT, Budgets, RateLimited, Ticket
+from tests.clocks import FakeClock
+from tests.zoom.conftest import Start
+from tests.zoom.harness import DAY, MORNING, meeting
+
+
+def budgets(clock: FakeClock, max_wait: float = 1e9) -> Budgets:
+    return Budgets(MemorySlots(clock), clock, "account", max_wait)
+
+
+def call(made: Budgets, category: str = HEAVY, **headers: str) -> Ticket:
+    ticket = made.acquire(category)
+    made.answered(ticket, {name.replace("_", "-"): value for name, value in headers.items()})
+    return ticket
+
+
+def told(category: str, limit: int, kind: str = "QPS", left: int = 1) -> dict[str, str]:
+    return {
+        "X_RateLimit_Category": category,
+        "X_RateLimit_Type": kind,
+        "X_RateLimit_Limit": str(limit),
+        "X_RateLimit_Remaining": str(left),
+    }
+
+
+def test_the_first_answer_says_how_many_may_follow(clock: FakeClock) -> None:
+    made = budgets(clock)
+    for _ in range(40):
+        call(made, **told(HEAVY, 40))
+    assert clock.slept == []
+    call(made, **told(HEAVY, 40))
+    assert clock.monotonic() == pytest.approx(1.0, abs=0.01)
+    assert made.limit(HEAVY) == 40
+
+
+def test_without_headers_the_smallest_plan_with_reports_counts(clock: FakeClock) -> None:
+    made = budgets(clock)
+    for _ in range(11):
+        call(made)
+    assert clock.monotonic() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("limit", "heavy"), [(60_000, 40), (30_000, 10)])
+def test_the_daily_limit_tells_the_plan(clock: FakeClock, limit: int, heavy: int) -> None:
+    made = budgets(clock)
+    call(made, **told(HEAVY, limit, "Daily-limit", limit - 55))
+    assert made.limit(HEAVY) == heavy
+    assert made.day() == (55, limit)
+
+
+def test_limits_are_learned_again_when_they_change(clock: FakeClock) -> None:
+    made = budgets(clock)
+    call(made, **told(HEAVY, 40))
+    call(made, **told(HEAVY, 2))
+    call(made, **told(HEAVY, 2))
+    assert clock.monotonic() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("category", ["heavy", "HEAVY", "Heavy"])
+def test_the_class_is_read_in_any_case(clock: FakeClock, category: str) -> None:
+    made = budgets(clock)
+    call(made, INTENSIVE, **told(category, 33))
+    assert made.limit(HEAVY) == 33
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("7", 7.0),
+        ("2026-11-03T09:30:12Z", 12.0),
+        ("Tue, 03 Nov 2026 09:30:20 GMT", 20.0),
+        (None, 1.0),
+        ("", 1.0),
+        ("soon", 1.0),
+        ("2020-05-31T00:00:00Z", 1.0),
+    ],
+)
+def test_retry_after_in_all_its_forms(clock: FakeClock, header: str | None, wait: float) -> None:
+    made = budgets(clock)
+    ticket = made.acquire(HEAVY)
+    made.refused(ticket, {"Retry-After": header} if header is not None else {}, "")
+    made.acquire(HEAVY)
+    assert clock.monotonic() == pytest.approx(wait, abs=0.2)
+
+
+def test_silent_refusals_double_the_pause_and_those_of_one_moment_count_once(clock: FakeClock) -> None:
+    made = budgets(clock)
+    call(made, **told(HEAVY, 40))
+    together = [made.acquire(HEAVY) for _ in range(5)]
+    for ticket in together:
+        made.refused(ticket, {}, "")
+    ticket = made.acquire(HEAVY)
+    assert clock.monotonic() == pytest.approx(1.0, abs=0.01)
+    made.refused(ticket, {}, "")
+    made.acquire(HEAVY)
+    assert clock.monotonic() == pytest.approx(3.0, abs=0.01)
+
+
+def test_intensive_calls_pause_for_a_minute_where_nobody_says(clock: FakeClock) -> None:
+    made = budgets(clock)
+    made.refused(made.acquire(INTENSIVE), {}, "")
+    made.acquire(INTENSIVE)
+    assert clock.monotonic() == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({"X-RateLimit-Type": "Daily-limit", "Retry-After": "2026-11-04T00:00:00Z"}, ""),
+        ({"X-RateLimit-Type": "Daily-limit"}, ""),
+        ({}, "You have reached the maximum daily rate limit for this API."),
+    ],
+)
+def test_a_spent_day_pauses_both_classes_until_midnight_gmt(
+    clock: FakeClock, headers: dict[str, str], text: str
+) -> None:
+    made = budgets(clock, max_wait=3600)
+    made.refused(made.acquire(HEAVY), headers, text)
+    with pytest.raises(RateLimited, match="2026-11-04T00:00:00Z"):
+        made.acquire(INTENSIVE)
+    made.acquire(LIGHT)
+    made.max_wait = 1e9
+    made.acquire(HEAVY)
+    assert clock.now() >= datetime.fromisoformat("2026-11-04T00:00:00Z")
+
+
+def test_the_days_budget_is_kept_by_ourselves_too(clock: FakeClock) -> None:
+    made = budgets(clock, max_wait=100)
+    call(made, **told(HEAVY, 60_000, "Daily-limit", 2))
+    call(made)
+    call(made, INTENSIVE)
+    with pytest.raises(RateLimited, match="used up"):
+        made.acquire(HEAVY)
+
+
+def test_one_wait_too_long_ends_it_and_many_short_ones_do_not(clock: FakeClock) -> None:
+    made = budgets(clock, max_wait=2)
+    for _ in range(100):
+        call(made, **told(HEAVY, 1))
+    assert clock.monotonic() >= 99
+    made.refused(made.acquire(HEAVY), {"Retry-After": "3"}, "")
+    with pytest.raises(RateLimited) as caught:
+        made.acquire(HEAVY)
+    assert caught.value.code == 75
+
+
+def test_a_call_without_an_answer_does_not_block_the_class(clock: FakeClock) -> None:
+    made = budgets(clock)
+    made.dropped(made.acquire(HEAVY))
+    call(made, **told(HEAVY, 40))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.lists(st.floats(0, 0.09), min_size=1, max_size=60))
+def test_calls_that_arrive_late_never_exceed_a_limit_within_any_second(limit: int, delays: list[float]) -> None:
+    """Each call is counted by the server somewhere within its slack, one after the other."""
+    clock = FakeClock(MORNING)
+    made = budgets(clock)
+    call(made, **told(HEAVY, limit))  # an answer without delay: what is quickest
+    server = RateLimits("business", now=clock.monotonic, overrides={HEAVY: limit})
+    server.admit(HEAVY)
+    for delay in delays:
+        ticket = made.acquire(HEAVY)
+        clock.advance(delay)
+        assert server.admit(HEAVY)[1] is None
+        made.answered(ticket, {})
+
+
+@pytest.mark.parametrize("form", ["iso", "seconds", "http-date", "absent", "bare"])
+def test_a_server_that_refuses_more_than_it_says_is_harvested_whole(start: Start, form: str) -> None:
+    account = generate(meetings=120, sessions=300, day=DAY)
+    bench = start(account=account, retry_after=form, rate_headers="absent", limits={HEAVY: 3, INTENSIVE: 1})
+    bench.harvest()
+    bench.expect()
+    assert bench.budgets.refusals > 0
+
+
+def test_a_server_that_says_its_limits_refuses_nothing(start: Start) -> None:
+    bench = start(account=generate(meetings=200, sessions=450, day=DAY))
+    bench.workers = 1  # with more, one may be held up in reality for any time of the clock that does not wait
+    bench.harvest()
+    bench.expect()
+    assert bench.simulator.limits.answers_429 == 0
+    assert bench.simulator.limits.peak(HEAVY) <= 40
+
+
+@pytest.fixture
+def redis_slots(redis_url: str) -> RedisSlots:
+    return RedisSlots(redis_url)
+
+
+def test_a_second_process_knows_what_the_first_learned(redis_slots: RedisSlots, clock: FakeClock) -> None:
+    one = Budgets(redis_slots, clock, "account", 10)
+    call(one, **told(HEAVY, 40))
+    other = Budgets(redis_slots, clock, "account", 10)
+    assert other.limit(HEAVY) == 40
+    assert other.day() == (1, 60_000)
+
+
+def test_the_daily_limit_ends_a_run_and_the_next_day_finishes_it(start: Start, clock: FakeClock) -> None:
+    meetings = [meeting(f"m{number}==") for number in range(50)]
+    bench = start(*meetings, limits={DAILY: 20}, rate_headers="daily")
+    with pytest.raises(RateLimited):
+        bench.harvest(max_wait=300)
+    done = set(bench.meetings)
+    assert 0 < len(done) < 20
+    for _ in range(5):
+        clock.advance(timedelta(hours=24).total_seconds())
+        try:
+            bench.harvest(max_wait=300)
+            break
+        except RateLimited:
+            assert len(bench.meetings) > len(done)
+            done = set(bench.meetings)
+    assert set(bench.meetings) == {one.uuid for one in meetings}
+    assert set(bench.meetings.values()) == {1}
