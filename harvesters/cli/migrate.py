@@ -8,7 +8,7 @@ from harvesters import settings
 from harvesters.cli.runtime import running, setting_option
 
 
-@click.command("migrate")
+@click.command("migrate", short_help="Bring older indices into today's form.")
 @setting_option("-e", "--es-host", setting="ES_HOST")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @click.option(

@@ -1,0 +1,202 @@
+"""``index`` as a user gives it, killed as machines do it, and ``useractions -o es``."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harvesters.simulators.opencast import OpencastSimulator
+from tests import mmdb
+from tests.cli.conftest import Command
+from tests.cli.searching import Cluster, cluster_for_a_test
+from tests.indexing.queues import Queue, action
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    with cluster_for_a_test(request) as cluster:
+        monkeypatch.setenv("ES_HOST", cluster.url)
+        yield cluster
+
+
+@pytest.fixture
+def queue(elasticmq_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    queue = Queue()
+    monkeypatch.setenv("SQS_QUEUE_NAME", queue.name)
+    yield queue
+    queue.remove()
+
+
+def test_it_drains_the_queue_into_daily_indices(harvest: Command, cluster: Cluster, queue: Queue) -> None:
+    assert harvest("setup", "load_index_templates").code == 0
+    queue.fill(action(number, cluster.day(1 + number % 2), is_live=number % 2) for number in range(50))
+    result = harvest("--log-format", "json", "index")
+    assert result.code == 0
+    assert (cluster.count("01"), cluster.count("02")) == (25, 25)
+    assert queue.empty
+    report = result.report
+    assert (report["received"], report["indexed"], report["deleted"], report["dead"]) == (50, 50, 50, 0)
+    assert {hit["_source"]["is_live"] for hit in cluster.hits("0*")} == {True, False}
+
+
+def test_poison_goes_to_the_dead_letters(harvest: Command, cluster: Cluster, queue: Queue, tmp_path: Path) -> None:
+    queue.fill([action(1, cluster.day(1)), "poison"])
+    result = harvest("index", env={"HARVEST_DEAD_LETTERS": str(tmp_path / "dead")})
+    assert result.code == 0
+    (line,) = next((tmp_path / "dead").glob("useractions-*.jsonl")).read_text().splitlines()
+    assert json.loads(line)["row"] == "poison"
+    assert queue.empty
+
+
+def test_over_the_error_budget_is_65(harvest: Command, cluster: Cluster, queue: Queue) -> None:
+    queue.fill(["poison"] * 3)
+    result = harvest("index", env={"HARVEST_ERROR_BUDGET": "2"})
+    assert result.code == 65
+    assert "3 rows went to the dead letters" in result.err
+    assert queue.empty
+
+
+def test_where_addresses_are(harvest: Command, cluster: Cluster, queue: Queue, tmp_path: Path) -> None:
+    pytest.importorskip("maxminddb", reason="the extra geoip is not installed")
+    record = {"city": {"names": {"en": "Cambridge"}}, "location": {"latitude": 42.5, "longitude": -71.5}}
+    path = mmdb.write(tmp_path / "city.mmdb", {"140.247.0.0/16": record})
+    assert harvest("setup", "load_index_templates").code == 0
+    ips = ("140.247.1.2", "10.0.0.1", "unknown", "")
+    queue.fill(action(number, cluster.day(1), ip=ip) for number, ip in enumerate(ips))
+    assert harvest("index", env={"GEOLITE_PATH": str(path)}).code == 0
+    found = {hit["_id"]: hit["_source"] for hit in cluster.hits("01")}
+    assert found["0"]["geoip"]["city_name"] == "Cambridge"
+    assert all("geoip" not in found[id] for id in ("1", "2", "3"))
+    near = {"query": {"geo_distance": {"distance": "1km", "geoip.location": {"lat": 42.5, "lon": -71.5}}}}
+    assert cluster.ask("POST", f"/{cluster.index(1)}/_search", near)["hits"]["total"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "code", "text"),
+    [
+        (["index"], {"SQS_QUEUE_NAME": ""}, 78, "SQS_QUEUE_NAME"),
+        (["index", "-q", "-"], {}, 78, "SQS_QUEUE_NAME"),
+        (["index", "--receivers", "0"], {}, 2, "--receivers"),
+        (["index", "--workers", "0"], {}, 2, "--workers"),
+        (["index", "--visibility-timeout", "1"], {}, 2, "--visibility-timeout"),
+        (["index"], {"GEOLITE_PATH": "/nowhere/city.mmdb"}, 78, "GEOLITE_PATH"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    harvest: Command, queue: Queue, arguments: list[str], env: dict[str, str], code: int, text: str
+) -> None:
+    result = harvest(*arguments, env=env)
+    assert result.code == code
+    assert text in result.err
+
+
+def test_a_cluster_that_is_away_is_69_and_the_queue_keeps_everything(harvest: Command, queue: Queue) -> None:
+    queue.fill(action(number) for number in range(5))
+    env = {"ES_HOST": "127.0.0.1:1", "HARVEST_RETRY_BUDGET": "0"}
+    assert harvest("index", env=env).code == 69
+    assert sum(queue.counts()) == 5
+
+
+class TestProcesses:
+    def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(ROOT / "harvest.py"), "--env-file", os.devnull, "index", *arguments]
+        return subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True)
+
+    def ended(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+        try:
+            _, log = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        return process.returncode, log
+
+    def test_several_workers_share_the_queue(self, cluster: Cluster, queue: Queue) -> None:
+        queue.fill(action(number, cluster.day(1)) for number in range(600))
+        code, log = self.ended(self.start("--workers", "2", "--receivers", "2"))
+        assert code == 0, log
+        assert cluster.count("01") == 600
+        assert queue.empty
+        assert log.count("index done") == 2
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_a_service_that_is_told_to_stop_finishes_what_it_holds(
+        self, cluster: Cluster, queue: Queue, workers: str
+    ) -> None:
+        queue.fill(action(number, cluster.day(1)) for number in range(300))
+        process = self.start("--follow", "--workers", workers)
+        _wait(lambda: queue.counts()[0] == 0)
+        process.send_signal(signal.SIGTERM)
+        code, log = self.ended(process)
+        assert code == 0, log
+        assert cluster.count("01") == 300
+        assert queue.empty
+
+    def test_cron_that_is_told_to_stop_says_that_there_is_more(self, cluster: Cluster, queue: Queue) -> None:
+        queue.fill(action(number, cluster.day(1)) for number in range(2000))
+        process = self.start("--receivers", "1")
+        _wait(lambda: queue.counts()[0] < 2000)
+        process.send_signal(signal.SIGTERM)
+        code, log = self.ended(process)
+        assert code == 75, log
+        left, held = queue.counts()
+        assert left > 0
+        assert held == 0
+        assert cluster.count("01") == 2000 - left
+
+    def test_killed_at_random_points_every_message_is_there_once(self, cluster: Cluster, queue: Queue) -> None:
+        total, kills, dice = 3000, 0, random.Random(4)
+        queue.fill(action(number, cluster.day(1 + number % 3)) for number in range(total))
+        while not queue.empty:
+            process = self.start("--visibility-timeout", "2", "--receivers", "2", "--workers", "1")
+            if kills < 5:
+                before = queue.counts()[0]
+                _wait(lambda before=before: queue.counts()[0] < before)  # type: ignore[misc]
+                time.sleep(dice.random() * 0.2)  # anywhere in its work, not only just after a receive
+                process.kill()
+                kills += 1
+                self.ended(process)
+                _wait(lambda: queue.counts()[1] == 0)
+            else:
+                code, log = self.ended(process)
+                assert code == 0, log
+        assert kills == 5
+        assert cluster.count("0*") == total
+        assert {int(hit["_id"]) for hit in cluster.hits("0*")} == set(range(total))
+
+
+def _wait(true: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_useractions_go_straight_into_elasticsearch(
+    harvest: Command, opencast: OpencastSimulator, cluster: Cluster
+) -> None:
+    assert harvest("setup", "load_index_templates").code == 0
+    first = harvest("--log-format", "json", "useractions", "-o", "es", "-i", "10")
+    assert first.code == 0, first.err
+    assert first.report["delivered"] == 10
+    again = harvest("--log-format", "json", "useractions", "-o", "es", "-i", "10", "--no-update-last-ts")
+    assert again.code == 0
+    days = {str(row.created.date()).replace("-", ".") for row in opencast.table._by_id.values()}
+    ids = []
+    for day in days:
+        index = f"useractions-{day}"
+        cluster.ask("POST", f"/{index}/_refresh")
+        found = cluster.ask("POST", f"/{index}/_search", {"size": 100, "query": {"term": {"mpid": "episode-1"}}})
+        ids += [hit["_id"] for hit in found["hits"]["hits"]]
+        cluster.ask("DELETE", f"/{index}")
+    assert sorted(ids) == [str(number) for number in range(100, 110)]
