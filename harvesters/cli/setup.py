@@ -31,7 +31,9 @@ class Days(click.ParamType):  # type: ignore[type-arg]
         return int(found[1])
 
 
-@click.group(cls=LazyGroup, table={"migrate": MIGRATE}, short_help="Prepare Elasticsearch: templates, migrations, retention.")
+@click.group(
+    cls=LazyGroup, table={"migrate": MIGRATE}, short_help="Prepare Elasticsearch: templates, migrations, retention."
+)
 def setup() -> None:
     """Prepare Elasticsearch: index templates, migrations of older indices, retention."""
 
