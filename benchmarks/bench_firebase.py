@@ -169,7 +169,10 @@ def _settled(url: str) -> None:
     """Wait until no segments are being merged."""
     while True:
         stats = requests.get(f"{url}/buddyupevents/_stats/merge", timeout=60).json()
-        if not stats["_all"]["total"]["merges"]["current"]:
+        tasks = requests.get(f"{url}/_tasks", params={"actions": "*forcemerge*"}, timeout=60).json()
+        if not stats["_all"]["total"]["merges"]["current"] and not any(
+            node["tasks"] for node in tasks["nodes"].values()
+        ):
             return
         time.sleep(0.5)
 

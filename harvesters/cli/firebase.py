@@ -167,9 +167,16 @@ def bar(label: str) -> Iterator[Callable[[float, str], None]]:
 
 
 def open_sink(
-    runtime: Runtime, output: str, queue: str | None, name: str, index_name: Callable[[Document], str]
+    runtime: Runtime,
+    output: str,
+    queue: str | None,
+    name: str,
+    index_name: Callable[[Document], str],
+    complete: Callable[[Document], str] = lambda document: "",
 ) -> Sink:
     """The sink of ``--output``; in Elasticsearch documents go to indices behind the alias (or index) `name`.
+
+    `complete`: the index of a document, if nothing more will come to it after this run; such are merged at the end.
 
     Raises:
         ConfigError: it is ``sqs`` and no queue is named.
@@ -180,7 +187,9 @@ def open_sink(
     from harvesters.sinks.elastic import ElasticSink
 
     index = open_index(runtime, name)
-    return IndexingSink(ElasticSink(index.client, index_name, threads=_IN_FLIGHT, fresh_pattern=f"{name}*"), index)
+    return IndexingSink(
+        ElasticSink(index.client, index_name, threads=_IN_FLIGHT, fresh_pattern=f"{name}*"), index, complete
+    )
 
 
 def open_index(runtime: Runtime, name: str) -> SearchIndex:

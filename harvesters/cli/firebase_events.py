@@ -62,7 +62,8 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
         dump.check()
         indices = open_indices()
         harvest = DumpHarvest(dump, _mapper(sentiment, indices), batch_size)
-        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event)
+        complete = indices.over(runtime.clock.now())
+        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event, complete)
         live = runtime.live_harvest("firebase load", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
         FirebaseRun(live).load(harvest, sink, lambda counts: show(dump.fraction, f"{counts.delivered:,} events"))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from harvesters.document import Document, Outcome
-from harvesters.errors import SinkUnavailable
+from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
 from harvesters.firebase.events import Removal
 from harvesters.retry import Transient
 from harvesters.search import templates
@@ -24,6 +24,7 @@ PREFIX = "buddyup"
 
 _KEEP = "2m"
 _BATCH = 1000
+_NAMES = 100  # of indices in one URL, which Elasticsearch limits to 4 KB
 
 
 def ensure_template(client: SearchClient, name: str) -> None:
@@ -93,6 +94,20 @@ class SearchIndex:
             removed += self._delete([(hit["_index"], hit["_id"]) for hit in hits])
         return removed
 
+    def merge(self, names: Sequence[str]) -> None:
+        """Have the cluster merge indices to which nothing more will come; it does so in its own time.
+
+        They take two thirds of the space then. A cluster that does not let us has them larger, and nothing is lost.
+        """
+        params = {"max_num_segments": 1, "wait_for_completion": "false"}
+        for start in range(0, len(names), _NAMES):
+            path = f"/{','.join(names[start : start + _NAMES])}/_forcemerge"
+            try:
+                self.client.request("POST", path, params=params)
+            except (CredentialsRefused, ProtocolError) as error:
+                log.warning("indices are not merged: %s", error)
+                return
+
     def _refresh(self) -> bool:
         """Have searches see what was indexed; False when there is no such index."""
         return self.client.request("POST", f"/{self.name}/_refresh", accept=(404,)).found
@@ -119,10 +134,14 @@ class IndexingSink:
     Args:
         sink: indexes documents.
         index: where removed ones are.
+        complete: the index of a document, if nothing more will come to it after this run; "" if not. Such indices are
+            merged at the end.
     """
 
     sink: Sink
     index: SearchIndex
+    complete: Callable[[Document], str] = lambda document: ""
+    _complete: set[str] = field(default_factory=set)
     _ready: bool = False
 
     durable = True
@@ -141,6 +160,7 @@ class IndexingSink:
         if not self._ready:
             ensure_template(self.index.client, self.index.name)
             self._ready = True
+        self._complete.update(self.complete(document) for document in documents)
         removals = [document for document in documents if isinstance(document, Removal)]
         if not removals:
             return self.sink.send(documents)
@@ -149,8 +169,9 @@ class IndexingSink:
         return outcomes + [Outcome(document) for document in removals]
 
     def finish(self) -> None:
-        """Have searches see what was delivered."""
+        """Have what is complete merged."""
         self.sink.finish()
+        self.index.merge(sorted(self._complete - {""}))
 
     def close(self) -> None:
         """Close the sink."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from harvesters.document import Document
 from harvesters.errors import ConfigError
@@ -58,4 +61,22 @@ class Indices:
             return f"{self.events}-all"
         if document.timestamp == EPOCH:
             return f"{self.events}-{UNDATED}"
-        return f"{self.events}-{document.timestamp.strftime(_FORMATS[self.period])}"
+        return f"{self.events}-{_dated(_FORMATS[self.period], document.timestamp.date())}"
+
+    def over(self, now: datetime) -> Callable[[Document], str]:
+        """For an event the index that it goes to, if the period of that is over `now`; "" if not."""
+        if self.period == "none":
+            return lambda document: ""
+        current = _dated(_FORMATS[self.period], now.astimezone(UTC).date())
+
+        def name(document: Document) -> str:
+            if document.timestamp == EPOCH or _dated(_FORMATS[self.period], document.timestamp.date()) >= current:
+                return ""
+            return self.of_event(document)
+
+        return name
+
+
+@lru_cache(maxsize=1024)
+def _dated(spelling: str, day: date) -> str:
+    return day.strftime(spelling)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -313,3 +314,25 @@ def test_classes_have_their_students_and_no_feed(firebase: FirebaseSimulator, sy
         id: set(room["student_ids"]) for id, room in content.items()
     }
     assert all("news_feed" not in room for room in content.values())
+
+
+def test_months_that_are_over_are_merged_at_the_end_of_a_load(cluster: Cluster) -> None:
+    indices, now = cluster.indices, datetime(2016, 2, 3, tzinfo=UTC)
+    index = cluster.index(indices.events)
+    sink = IndexingSink(ElasticSink(cluster.client, indices.of_event), index, indices.over(now))
+    sent = documents(cluster, buddyup.events(400, START, END))
+    for start in range(0, 400, 50):
+        sink.send(sent[start : start + 50])
+        requests.post(f"{cluster.url}/{indices.events}/_refresh", timeout=30)
+    sink.finish()
+
+    def segments(month: str) -> int:
+        stats = requests.get(f"{cluster.url}/{indices.events}-{month}/_stats/segments", timeout=30).json()
+        return int(stats["_all"]["primaries"]["segments"]["count"])
+
+    end = time.monotonic() + 20
+    while segments("2016-01") > 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert segments("2016-02") > 1, "more may come to this month"
+    index.merge(["never-there"])  # a warning, and no more
