@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 import orjson
+
+
+class _Once:
+    """Encodes a document when first asked; `functools.cached_property` takes a lock for it before Python 3.12."""
+
+    def __get__(self, document: Document, owner: type[Document]) -> bytes:
+        """The body as UTF-8 JSON; from now on an attribute of the document."""
+        encoded = document.__dict__["encoded"] = orjson.dumps(document.body)
+        return encoded
 
 
 @dataclass(eq=False)
@@ -22,6 +30,8 @@ class Document:
         group: what a FIFO queue keeps in order; defaults to the kind.
         mutable: its source row may change under its id, as an Opencast FOOTPRINT grows.
         revision: tells versions of such a document apart, when an earlier one was or may have been delivered.
+        encoded: the body as UTF-8 JSON, made when first asked for. Raises `TypeError` when the body holds what JSON in
+            UTF-8 cannot, such as half of a surrogate pair.
     """
 
     id: str
@@ -32,17 +42,10 @@ class Document:
     mutable: bool = False
     revision: str = ""
 
-    @cached_property
-    def encoded(self) -> bytes:
-        """The body as UTF-8 JSON.
-
-        Raises:
-            TypeError: the body holds what JSON in UTF-8 cannot, such as half of a surrogate pair.
-        """
-        return orjson.dumps(self.body)
+    encoded = _Once()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a sink says of a document: delivered, or dead with a reason."""
 

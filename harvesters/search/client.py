@@ -95,6 +95,12 @@ class SearchClient:
     def raw(self) -> Elasticsearch:
         """elasticsearch-py's client, which retries nothing."""
         from elasticsearch import Elasticsearch
+        from elasticsearch.serializer import OrjsonSerializer
+
+        class Compatible(OrjsonSerializer):
+            """What servers answer to clients of version 8, read four times faster than with `json`."""
+
+            mimetype = "application/vnd.elasticsearch+json"
 
         # It keeps a list of dead nodes and warns of each; there is one, and the retry policy says what happens to it.
         logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
@@ -115,6 +121,7 @@ class SearchClient:
                 request_timeout=self.timeout,
                 connections_per_node=self.connections,
                 http_compress=self.remote,
+                serializers={Compatible.mimetype: Compatible()},
                 **more,
             )
         except (ValueError, OSError) as error:

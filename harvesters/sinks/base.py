@@ -50,7 +50,12 @@ def encodable(documents: Iterable[Document]) -> tuple[list[Document], list[Outco
         try:
             _ = document.encoded
         except TypeError as error:
-            dead.append(Outcome(document, f"cannot be written as JSON: {error}"))
+            dead.append(not_json(document, error))
         else:
             good.append(document)
     return good, dead
+
+
+def not_json(document: Document, error: TypeError) -> Outcome:
+    """The outcome of a document whose encoding raised `error`."""
+    return Outcome(document, f"cannot be written as JSON: {error}")

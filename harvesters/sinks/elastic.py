@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC
-from functools import cached_property
-from typing import Any
+from datetime import UTC, date
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,13 +19,13 @@ from harvesters.document import Document, Outcome
 from harvesters.errors import ConfigError, CredentialsRefused, SinkUnavailable
 from harvesters.retry import Transient
 from harvesters.search.client import Refused, SearchClient, error_type, is_block, reason
-from harvesters.sinks.base import encodable
+from harvesters.sinks.base import not_json
 
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
 MAX_DOCUMENTS = 1000
-_FEWEST = 250  # documents that are worth a request of their own
+_FEWEST = 500  # documents that are worth a request of their own
 _ANSWER = {"filter_path": "errors,items.*.status,items.*.error"}  # half of a bulk's answer is of no interest
 # Refused with 400 for what the cluster is, not for what the document says: another try may work.
 _CLUSTER_STATE = {"validation_exception", "index_closed_exception"}
@@ -34,18 +33,28 @@ _CLUSTER_STATE = {"validation_exception", "index_closed_exception"}
 
 def by_day(document: Document) -> str:
     """``{kind}-YYYY.MM.DD`` of the document's UTC date."""
-    return f"{document.kind}-{document.timestamp.astimezone(UTC):%Y.%m.%d}"
+    return _dated(document.kind, document.timestamp.astimezone(UTC).date())
 
 
-@dataclass(eq=False)
-class _Entry:
-    """One line pair of a bulk request, and the documents that it stands for (all but the last are older versions)."""
+@lru_cache(1000)
+def _dated(kind: str, day: date) -> str:
+    return f"{kind}-{day:%Y.%m.%d}"
 
-    lines: bytes
+
+@lru_cache(1000)
+def _action(index: str) -> bytes:
+    """The action line of a document of that index, as far as its id."""
+    return b'{"index":{"_index":%b,"_id":' % orjson.dumps(index)
+
+
+class _Request(NamedTuple):
+    """Documents and the two lines of each; two lists, for the collector minds every pair that is made."""
+
+    lines: list[bytes]
     documents: list[Document]
 
-    def outcomes(self, reason: str = "") -> list[Outcome]:
-        return [Outcome(document, reason) for document in self.documents]
+    def part(self, start: int, end: int) -> _Request:
+        return _Request(self.lines[start:end], self.documents[start:end])
 
 
 class ElasticSink:
@@ -97,7 +106,7 @@ class ElasticSink:
         if self.fresh_pattern:
             path = f"/_resolve/index/{self.fresh_pattern}"
             found = self.client.request("GET", path, accept=(404,))
-            fresh = not found.found or not found.body.get("indices")
+            fresh = not found.found or not (found.body.get("indices") or found.body.get("aliases"))
         return f"elasticsearch:{root.get('cluster_uuid')}:{self.fresh_pattern}", fresh
 
     def send(self, documents: Sequence[Document]) -> list[Outcome]:
@@ -110,13 +119,16 @@ class ElasticSink:
         if self.prepare is not None:
             for document in documents:
                 self.prepare(document)
-        good, outcomes = encodable(documents)
-        if not good:
-            return outcomes
+        if not documents:
+            return []
         if self.templated:
-            self._look_for_templates({document.kind for document in good})
-        for part in self._pool.map(self._send_part, self._parts(self._entries(good))):
+            self._look_for_templates({document.kind for document in documents})
+        outcomes: list[Outcome] = []
+        newest, older = self._newest(documents)
+        for part in self._pool.map(self._send_part, self._parts(newest)):
             outcomes.extend(part)
+        if older:
+            outcomes += [Outcome(each, one.reason) for one in outcomes for each in older.get(one.document, ())]
         return outcomes
 
     def finish(self) -> None:
@@ -128,82 +140,101 @@ class ElasticSink:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 
-    def _entries(self, documents: Iterable[Document]) -> list[_Entry]:
-        """One entry a document; of versions of the same one, which must not overtake each other, only the last."""
-        entries: dict[tuple[str, str], _Entry] = {}
+    def _newest(self, documents: Iterable[Document]) -> tuple[list[Document], dict[Document, list[Document]]]:
+        """Of versions of one document, which must not overtake each other, the last, and beside it the others."""
+        newest: dict[tuple[str, str], Document] = {}
+        older: dict[Document, list[Document]] = {}
         for document in documents:
             key = (self.index_name(document), document.id)
-            action = orjson.dumps({"index": {"_index": key[0], "_id": key[1]}})
-            lines = b"%b\n%b\n" % (action, document.encoded)
-            earlier = entries.pop(key, None)
-            entries[key] = _Entry(lines, [*(earlier.documents if earlier else ()), document])
-        return list(entries.values())
+            before = newest.pop(key, None)
+            newest[key] = document
+            if before is not None:
+                older[document] = [*older.pop(before, ()), before]
+        return list(newest.values()), older
 
-    def _parts(self, entries: list[_Entry]) -> Iterator[list[_Entry]]:
-        """Entries in requests: enough of them for all threads, none larger than the limits."""
-        most = min(MAX_DOCUMENTS, max(_FEWEST, -(-len(entries) // self.threads)))
-        part: list[_Entry] = []
-        size = 0
-        for entry in entries:
-            if part and (len(part) == most or size + len(entry.lines) > self.max_bytes):
-                yield part
-                part, size = [], 0
-            part.append(entry)
-            size += len(entry.lines)
-        if part:
-            yield part
+    def _parts(self, documents: list[Document]) -> Iterator[list[Document]]:
+        """Enough parts for all threads, and not too many."""
+        most = min(MAX_DOCUMENTS, max(_FEWEST, -(-len(documents) // self.threads)))
+        for first in range(0, len(documents), most):
+            yield documents[first : first + most]
 
-    def _send_part(self, entries: list[_Entry]) -> list[Outcome]:
-        waiting = entries
+    def _send_part(self, documents: list[Document]) -> list[Outcome]:
+        """Encode here, in the thread: while it waits for the cluster, another one encodes."""
         outcomes: list[Outcome] = []
+        request, size = _Request([], []), 0
+        for document in documents:
+            try:
+                action = _action(self.index_name(document))
+                lines = b"%b%b}}\n%b\n" % (action, orjson.dumps(document.id), document.encoded)
+            except TypeError as error:
+                outcomes.append(not_json(document, error))
+                continue
+            if request.lines and size + len(lines) > self.max_bytes:
+                self._send(request, outcomes)
+                request, size = _Request([], []), 0
+            request.lines.append(lines)
+            request.documents.append(document)
+            size += len(lines)
+        if request.lines:
+            self._send(request, outcomes)
+        return outcomes
+
+    def _send(self, request: _Request, outcomes: list[Outcome]) -> None:
+        """Send until every document of the request has its outcome."""
+        waiting = request
 
         def send() -> None:
             nonlocal waiting
-            body = b"".join([entry.lines for entry in waiting])
-            items = self.client.attempt("POST", "/_bulk", body, params=_ANSWER, lines=True).body
-            waiting, busy = self._sort(waiting, items, outcomes)
-            if waiting:
-                raise Transient(f"{len(waiting)} of {len(entries)} documents were not taken ({busy})")
+            body = b"".join(waiting.lines)
+            answer = self.client.attempt("POST", "/_bulk", body, params=_ANSWER, lines=True).body
+            waiting, busy = self._sort(waiting, answer, outcomes)
+            if waiting.lines:
+                counts = f"{len(waiting.lines)} of {len(request.lines)}"
+                raise Transient(f"{counts} documents were not taken ({busy})")
 
         try:
             self.client.retry.call(send, self.name, SinkUnavailable)
         except Refused as error:
             if error.status not in (400, 413):
                 raise
-            outcomes.extend(self._apart(waiting, error))
-        return outcomes
+            self._apart(waiting, error, outcomes)
 
-    def _apart(self, entries: list[_Entry], error: Refused) -> list[Outcome]:
+    def _apart(self, request: _Request, error: Refused, outcomes: list[Outcome]) -> None:
         """The request is too large, or one of its documents spoils it: halve it until it is clear which."""
-        if len(entries) > 1:
-            half = len(entries) // 2
-            return self._send_part(entries[:half]) + self._send_part(entries[half:])
+        count = len(request.lines)
+        if count > 1:
+            self._send(request.part(0, count // 2), outcomes)
+            self._send(request.part(count // 2, count), outcomes)
+            return
+        reason = f"{self.name} refused it: {error.reason}"
         if error.status == 413:
-            size = len(entries[0].lines)
-            return entries[0].outcomes(f"its {size} bytes are more than {self.name} takes (http.max_content_length)")
-        return entries[0].outcomes(f"{self.name} refused it: {error.reason}")
+            reason = f"its {len(request.lines[0])} bytes are more than {self.name} takes (http.max_content_length)"
+        outcomes.append(Outcome(request.documents[0], reason))
 
-    def _sort(self, entries: list[_Entry], body: Any, outcomes: list[Outcome]) -> tuple[list[_Entry], str]:
-        """Add the outcomes that are final; returns the entries to send again, and why."""
+    def _sort(self, request: _Request, body: Any, outcomes: list[Outcome]) -> tuple[_Request, str]:
+        """Add the outcomes that are final; returns what is to be sent again, and why."""
         items = body.get("items", [])
-        if len(items) != len(entries):
-            raise Transient(f"answered for {len(items)} of {len(entries)} documents")
-        again: list[_Entry] = []
-        why: set[str] = set()
-        for entry, item in zip(entries, items, strict=True):
+        if len(items) != len(request.lines):
+            raise Transient(f"answered for {len(items)} of {len(request.lines)} documents")
+        again, why = _Request([], []), set()
+        if body.get("errors") is False:
+            outcomes.extend([Outcome(document) for document in request.documents])
+            return again, ""
+        for lines, document, item in zip(*request, items, strict=True):
             result = next(iter(item.values()))
             status, error = int(result["status"]), result.get("error")
             if 200 <= status < 300:
-                outcomes.extend(entry.outcomes())
+                outcomes.append(Outcome(document))
             elif _may_pass(status, error):
-                again.append(entry)
+                again.lines.append(lines)
+                again.documents.append(document)
                 why.add(f"{status} {error_type(error) or 'without a reason'}")
             elif status in (401, 403):
                 raise CredentialsRefused(f"{self.name} refused a document: {reason(error)}. Check the rights of ES_*.")
             elif status == 404:
                 raise ConfigError(f"{self.name} makes no index by itself: {reason(error)} (action.auto_create_index)")
             else:
-                outcomes.extend(entry.outcomes(f"{self.name} refused it: {reason(error)}"))
+                outcomes.append(Outcome(document, f"{self.name} refused it: {reason(error)}"))
         return again, ", ".join(sorted(why))
 
     def _look_for_templates(self, kinds: set[str]) -> None:
