@@ -59,6 +59,7 @@ def export(
     from harvesters.firebase.exportfile import ExportFile, ExportStdout, ExportWriter
     from harvesters.firebase.exportformat import Format, Lines, OneObject
     from harvesters.firebase.paging import PageSize
+    from harvesters.firebase.verbatim import parse_verbatim
     from harvesters.firebase.walk import Walk
 
     if output.endswith(".gz"):
@@ -70,7 +71,7 @@ def export(
         client = open_client(runtime, endpoint, key, credentials)
         writing: Format = Lines() if form == "jsonl" else OneObject()
         writer: ExportWriter = ExportStdout(writing) if output == "-" else ExportFile(Path(output), writing, restart)
-        walk = Walk(client, node_path(path), PageSize(page_size))
+        walk = Walk(client, node_path(path), PageSize(page_size), parse_verbatim)
         watch = _watch(show, milliseconds(runtime.clock.now()))
         Export(walk, writer, runtime.clock, runtime.stop).run(watch)
 
