@@ -34,6 +34,24 @@ def fetch(url: str, start: str, end: str, batch_size: int = 1000) -> dict[str, A
     return {"seconds": time.perf_counter() - started, "rows": rows}
 
 
+def firebase(url: str, batch_size: int = 1000) -> dict[str, Any]:
+    """Seconds to read all children of a Realtime Database's node, a page at a time."""
+    import requests
+
+    session = requests.Session()
+    rows, last = 0, ""
+    started = time.perf_counter()
+    while True:
+        params = {"orderBy": '"$key"', "limitToFirst": str(batch_size), "auth": "none"}
+        if last:
+            params["startAfter"] = orjson.dumps(last).decode()
+        page = orjson.loads(session.get(f"{url}/events.json", params=params).content) or {}
+        rows += len(page)
+        if len(page) < batch_size:
+            return {"seconds": time.perf_counter() - started, "rows": rows}
+        last = max(page)
+
+
 def send(queue: str, bodies: str, in_flight: int = 8) -> dict[str, Any]:
     """Seconds to send the lines of a file, ten a request."""
     import boto3
@@ -70,7 +88,12 @@ def single(queue: str, bodies: str, messages: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run one and print what it measured."""
-    cases: dict[str, Callable[..., dict[str, Any]]] = {"fetch": fetch, "send": send, "single": single}
+    cases: dict[str, Callable[..., dict[str, Any]]] = {
+        "fetch": fetch,
+        "firebase": firebase,
+        "send": send,
+        "single": single,
+    }
     print(orjson.dumps(cases[sys.argv[1]](**orjson.loads(sys.argv[2]))).decode())
 
 

@@ -176,10 +176,16 @@ end
 
 
 class RedisSlots:
-    """In Redis, for all processes that use it. Errors are redis-py's own; see `SharedSlots`."""
+    """In Redis, for all processes that use it. Errors are redis-py's own; see `SharedSlots`.
+
+    Raises:
+        ConfigError: the URL is none.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        if not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigError("REDIS_URL should read redis://[:password@]host:port/db, rediss://… or unix://…")
 
     @cached_property
     def _redis(self) -> redis.Redis:

@@ -92,3 +92,11 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """On CI nothing is skipped: what a test needs is installed or started there, or the run has failed."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter is not None and reporter.stats.get("skipped") and not exitstatus:
+        reporter.write_line(f"{len(reporter.stats['skipped'])} skipped, which CI=true does not allow", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -7,6 +7,7 @@ import sys
 import orjson
 
 from benchmarks.stubs.aws import s3, sqs
+from benchmarks.stubs.firebase import firebase
 from benchmarks.stubs.opencast import opencast
 from benchmarks.stubs.server import serve
 
@@ -14,7 +15,7 @@ from benchmarks.stubs.server import serve
 def main() -> None:
     name, arguments = sys.argv[1], orjson.loads(sys.argv[2])
     latency = float(arguments.pop("latency"))
-    serve({"opencast": opencast, "sqs": sqs, "s3": s3}[name](**arguments), latency)
+    serve({"firebase": firebase, "opencast": opencast, "sqs": sqs, "s3": s3}[name](**arguments), latency)
 
 
 main()

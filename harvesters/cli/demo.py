@@ -27,7 +27,9 @@ USER, PASSWORD = "demo", "demo-password"
 def demo(actions: int) -> None:
     """Watch the main job at work on embedded servers: a simulated Opencast, local S3 and SQS, and Redis.
 
-    Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file.
+    Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file;
+    then `zoom` and `firebase events` from simulated sources. With Java and Maven on this machine the queue is indexed
+    into a real Elasticsearch, and a question asked of it.
 
     \b
     Example:
@@ -60,6 +62,9 @@ def demo(actions: int) -> None:
         _first_and_second_run(environment, simulator)
         queued = list(_received())
         _into_a_file(environment, simulator, folder / "actions.jsonl", queued)
+        _zoom(environment, folder / "zoom.jsonl")
+        _firebase(environment, folder / "firebase.jsonl")
+        _elasticsearch(environment, simulator, len(queued))
     _next_steps()
 
 
@@ -116,6 +121,60 @@ def _into_a_file(
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
+def _zoom(environment: dict[str, str], path: Path) -> None:
+    from harvesters.simulators.zoom import ZoomSimulator
+    from harvesters.simulators.zoom_generate import generate
+
+    _say("\nFourth run: yesterday's meetings of a simulated Zoom, with their participant sessions.")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    with ZoomSimulator(generate(meetings=20, sessions=150, day=yesterday)) as simulator:
+        account = {"ZOOM_ACCOUNT_ID": "account", "ZOOM_CLIENT_ID": "client", "ZOOM_CLIENT_SECRET": "secret"}
+        urls = {"ZOOM_API_URL": simulator.api_url, "ZOOM_OAUTH_URL": simulator.oauth_url}
+        _harvest({**environment, **account, **urls}, "zoom", "--date", f"{yesterday}", "--output", str(path))
+    written = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    meetings = sum("uuid" in document for document in written)
+    _say(f"The file holds {meetings} meetings and {len(written) - meetings} sessions. One of each:")
+    for kind in ("uuid", "meeting"):
+        document = next(document for document in reversed(written) if kind in document)
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _firebase(environment: dict[str, str], path: Path) -> None:
+    from harvesters.simulators import buddyup
+    from harvesters.simulators.firebase import FirebaseSimulator
+
+    _say("\nFifth run: the events of a simulated Firebase, from the first key on.")
+    now = datetime.now(UTC)
+    with FirebaseSimulator() as simulator:
+        for place, children in buddyup.database(200, now - timedelta(days=30), now, 1).items():
+            simulator.load(place, children)
+        settings = {"FIREBASE_ENDPOINT": simulator.url, "FIREBASE_KEY": simulator.secret}
+        _harvest({**environment, **settings}, "firebase", "events", "--output", str(path))
+    written = path.read_bytes().splitlines()
+    _say(f"The file holds {len(written)} events. One of them:")
+    click.echo(orjson.dumps(orjson.loads(written[-1]), option=orjson.OPT_INDENT_2).decode())
+
+
+def _elasticsearch(environment: dict[str, str], simulator: OpencastSimulator, queued: int) -> None:
+    from harvesters.standins.base import StandInMissing
+    from harvesters.standins.elasticsearch import Elasticsearch
+
+    _say("\nStarting Elasticsearch (the first time its jars are fetched with Maven) …")
+    try:
+        server = Elasticsearch().start()
+    except StandInMissing as missing:
+        _say(f"Going on without it: {missing}")
+        return
+    with server:
+        environment = {**environment, **server.environment(), "MATTERHORN_ADMIN_HOST": simulator.url}
+        _harvest(environment, "setup", "load_index_templates")
+        _say(f"\nThe {queued} messages that are still in the queue go into Elasticsearch, and are deleted then.")
+        _harvest(environment, "index", "--drain")
+        _harvest(environment, "load_episodes", "--source-index-pattern", "useractions-*")
+        _say("\nWhich episodes were watched most?")
+        _harvest(environment, "query", "top_episodes", "--format", "table")
+
+
 def _harvest(environment: dict[str, str], *arguments: str) -> None:
     shown = " ".join(arguments)
     _say(f"$ harvest.py {shown}")
@@ -126,14 +185,18 @@ def _harvest(environment: dict[str, str], *arguments: str) -> None:
 
 
 def _received() -> Iterator[dict[str, object]]:
-    """Everything in the queue, received as a consumer would."""
+    """Everything in the queue, received as a consumer would, and then left to the next one."""
     from harvesters import aws
 
     client = aws.client("sqs")
     url = client.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    handles = []
     while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         for message in messages:
+            handles.append(message["ReceiptHandle"])
             yield orjson.loads(message["Body"])
+    for handle in handles:
+        client.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
 def _say(text: str) -> None:

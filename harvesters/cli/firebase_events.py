@@ -19,6 +19,7 @@ from harvesters.cli.firebase import (
     open_sink,
     output_option,
     page_size_option,
+    rest_the_collector,
     sentiment_option,
     source_options,
 )
@@ -37,7 +38,9 @@ _ZONE = "FIREBASE_TIMEZONE"
 @click.option("--path", default="", help="Where in the dump the events are, such as events; default: nothing else.")
 @output_option
 @setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
-@click.option("--batch-size", type=click.IntRange(min=1), default=2000, help="Events per request; default 2000.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=4000, help="Events read and delivered at once; default 4000."
+)
 @sentiment_option
 def load(file: Path, path: str, output: str, queue_name: str | None, batch_size: int, sentiment: bool) -> None:
     """Load a dump of events: an object or an array, or the JSON lines of an export; gzip too.
@@ -53,6 +56,7 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
     from harvesters.firebase.load import DumpHarvest
     from harvesters.firebase.run import FirebaseRun
 
+    rest_the_collector()
     with running() as runtime, bar("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
@@ -115,6 +119,7 @@ def events(
 
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
+    rest_the_collector()
     with running() as runtime, bar("harvesting") as show:
         client = open_client(runtime, endpoint, key, credentials)
         indices = open_indices()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harvesters.cli.firebase import bar, node_path, open_client, page_size_option, source_options
+from harvesters.cli.firebase import bar, node_path, open_client, page_size_option, rest_the_collector, source_options
 from harvesters.cli.runtime import running
 
 if TYPE_CHECKING:
@@ -59,17 +59,19 @@ def export(
     from harvesters.firebase.exportfile import ExportFile, ExportStdout, ExportWriter
     from harvesters.firebase.exportformat import Format, Lines, OneObject
     from harvesters.firebase.paging import PageSize
+    from harvesters.firebase.verbatim import parse_verbatim
     from harvesters.firebase.walk import Walk
 
     if output.endswith(".gz"):
         raise click.UsageError("a compressed file cannot be gone on with: write a plain one, or pipe - into gzip")
     if restart and output == "-":
         raise click.UsageError("--restart is for files; standard output always begins anew")
+    rest_the_collector()
     with running() as runtime, bar("exporting") as show:
         client = open_client(runtime, endpoint, key, credentials)
         writing: Format = Lines() if form == "jsonl" else OneObject()
         writer: ExportWriter = ExportStdout(writing) if output == "-" else ExportFile(Path(output), writing, restart)
-        walk = Walk(client, node_path(path), PageSize(page_size))
+        walk = Walk(client, node_path(path), PageSize(page_size), parse_verbatim)
         watch = _watch(show, milliseconds(runtime.clock.now()))
         Export(walk, writer, runtime.clock, runtime.stop).run(watch)
 

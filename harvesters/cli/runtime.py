@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harvesters.geoip import GeoIP
     from harvesters.live import LiveHarvest, Plan
     from harvesters.pipeline import Counts
+    from harvesters.rate import Slots
     from harvesters.search.client import SearchClient
     from harvesters.sinks.base import Sink
     from harvesters.sinks.deadletters import DeadLetters
@@ -83,13 +84,16 @@ class Runtime:
     @cached_property
     def cache(self) -> Cache:
         """Redis (``REDIS_URL``), or memory when it fails."""
-        from harvesters.privacy import protect
         from harvesters.stores.cache import open_cache
 
-        url = settings.get("REDIS_URL")
-        password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
-        protect([password])
-        return open_cache(url)
+        return open_cache(_redis_url())
+
+    @cached_property
+    def slots(self) -> Slots:
+        """Budgets of calls in Redis (``REDIS_URL``), or of this process alone when it fails."""
+        from harvesters.rate import open_slots
+
+        return open_slots(_redis_url(), self.clock)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -193,6 +197,14 @@ class Runtime:
 
         path = settings.state_dir() / quote(name, safe=" ")
         return FileBlob(path), FileBlob(path.with_name(f"{path.name}.lease"))
+
+
+def _redis_url() -> str:
+    from harvesters.privacy import protect
+
+    url = settings.get("REDIS_URL")
+    protect([url.partition("://")[2].rpartition("@")[0].partition(":")[2]])
+    return url
 
 
 @contextmanager

@@ -218,13 +218,12 @@ def _auth(
 def _client(runtime: Runtime, auth: Auth, account: str, max_wait: float) -> ZoomClient:
     import hashlib
 
-    from harvesters.rate import open_slots
     from harvesters.zoom.client import DEFAULT, ZoomClient
     from harvesters.zoom.limits import Budgets
 
     url = settings.base_url(settings.get("ZOOM_API_URL"), "ZOOM_API_URL")
     name = hashlib.blake2b(f"{url}\n{account}".encode(), digest_size=6).hexdigest()
-    budgets = Budgets(open_slots(settings.get("REDIS_URL"), runtime.clock), runtime.clock, name, max_wait)
+    budgets = Budgets(runtime.slots, runtime.clock, name, max_wait)
     timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
     return ZoomClient("" if url == DEFAULT else url, auth, budgets, runtime.retry, timeout)
 

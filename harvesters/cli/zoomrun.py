@@ -60,7 +60,9 @@ class ZoomRun:
         """
         states = self._states()
         run, fresh = self._run_key("by hand")
-        state = RunState() if fresh else states.load(run)
+        state = states.load(run)
+        if fresh:  # what is listed is listed, but an empty output has nothing of what is done
+            state = RunState(state.window, listing=state.listing)
         windows = [wanted]
         if state.window is not None:
             log.info("continuing an unfinished run of %s (%d meetings of it are done)", state.window, len(state.done))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
+import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from harvesters.errors import ConfigError
+from harvesters.errors import ConfigError, SinkUnavailable
 
 Row = dict[str, Any]
 Writer = Callable[[Iterable[Row], Sequence[str], TextIO], int]
@@ -86,24 +87,37 @@ def opened(path: str | None) -> Iterator[TextIO]:
 
     Raises:
         ConfigError: it cannot be written.
+        SinkUnavailable: there is no room.
     """
-    if path in (None, "-"):
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    target = Path(str(path)).expanduser()
+    target = Path(path).expanduser() if path not in (None, "-") else None
+    name = str(target) if target is not None else "standard output"
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}. Give --output another file.") from error
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            yield stream
-        part.chmod(0o644)
-        part.replace(target)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise ConfigError(f"{target} cannot be written: {error.strerror}. Give --output another file.") from error
+        if target is None:
+            yield sys.stdout
+            sys.stdout.flush()
+        elif target.exists() and not target.is_file():  # a device or a pipe: nothing to take the name of
+            with target.open("w", encoding="utf-8", newline="") as stream:
+                yield stream
+        else:
+            with _replacing(target.resolve()) as stream:
+                yield stream
+    except BrokenPipeError:
         raise
+    except OSError as error:
+        text = f"{name} cannot be written: {error.strerror}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise SinkUnavailable(f"{text} Make room and run again.") from error
+        raise ConfigError(f"{text} Give --output another file.") from error
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[TextIO]:
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        if target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

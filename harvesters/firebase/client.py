@@ -7,7 +7,7 @@ unordered and are sorted here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -84,8 +84,12 @@ class FirebaseClient:
         """A node without what is below its children: an object of true values; a scalar as it is; None."""
         return self._get(path, {"shallow": "true"})[0]
 
-    def children(self, path: Path, limit: int, **bounds: str | None) -> Children:
+    def children(
+        self, path: Path, limit: int, parse: Callable[[bytearray], Any] = parse_json, /, **bounds: str | None
+    ) -> Children:
         """The first `limit` children of a node within `bounds` (``startAt``, ``startAfter``, ``endAt``, ``endBefore``).
+
+        `parse` reads the answer, and may leave the values as they are.
 
         Raises:
             TooBig: together they are larger than one answer may be.
@@ -93,7 +97,7 @@ class FirebaseClient:
         """
         asked = {name: bound for name, bound in bounds.items() if bound is not None}
         params = {name: orjson.dumps(bound).decode() for name, bound in asked.items()}
-        answer, size = self._get(path, {"orderBy": '"$key"', "limitToFirst": str(limit), **params})
+        answer, size = self._get(path, {"orderBy": '"$key"', "limitToFirst": str(limit), **params}, parse)
         pairs = children_of(answer)
         if len(pairs) > limit or (pairs and not _within(pairs[0][0], pairs[-1][0], asked)):
             raise ProtocolError(
@@ -122,15 +126,19 @@ class FirebaseClient:
         found = _keys_behind(self.keys(path), low)
         return found[0] if found else None
 
-    def _get(self, path: Path, params: Mapping[str, str]) -> tuple[Any, int]:
+    def _get(
+        self, path: Path, params: Mapping[str, str], parse: Callable[[bytearray], Any] = parse_json
+    ) -> tuple[Any, int]:
         """The answer and its bytes."""
         try:
-            return self._send(path, params, renewable=True)
+            return self._send(path, params, parse, renewable=True)
         except _Renew:
             log.info("%s: the token is refused; fetching a new one", self.http.name)
-            return self._send(path, params, renewable=False)
+            return self._send(path, params, parse, renewable=False)
 
-    def _send(self, path: Path, params: Mapping[str, str], renewable: bool) -> tuple[Any, int]:
+    def _send(
+        self, path: Path, params: Mapping[str, str], parse: Callable[[bytearray], Any], renewable: bool
+    ) -> tuple[Any, int]:
         def judge(response: requests.Response) -> tuple[Any, int]:
             self.judge_status(response, path, renewable)
             body = bytearray()
@@ -138,7 +146,7 @@ class FirebaseClient:
                 body += chunk
                 if len(body) > self.max_body:
                     raise TooBig
-            return parse_json(body), len(body)
+            return parse(body), len(body)
 
         return self.http.request(
             "GET",

@@ -11,6 +11,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,9 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 KEYWORDS = ("type", "app", "creator", "event_id", "buid", "first_name", "last_name", "profile_pic_url_tiny")
 
 _OURS = frozenset({"hour", "weekday", "day_of_month", "day_of_year", "month", "year", "sentiment"})
+
+_TYPED = _OURS | frozenset(KEYWORDS)
+_QUARTER = timedelta(minutes=15)
 
 # Years in which an event can have happened; a clock that was never set must not make an index of its own.
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -64,11 +68,11 @@ class EventMapper:
         if not isinstance(value, dict):
             return f"an event is an object; this is {_kind_of(value)}"
         moment = moment_of(row["key"], value)
-        body = {name: item for name, item in value.items() if not name.startswith(".")}
+        body = {name: item for name, item in value.items() if name[:1] != "."}
         body["id"] = row["key"]
         _fit(body)
         if moment is not None:
-            body.update(date_parts(moment, self.zone))
+            body.update(_parts_of_quarter(self.zone, (moment - EPOCH) // _QUARTER) or date_parts(moment, self.zone))
         if "sentiment" in row:
             body["sentiment"] = row["sentiment"]
         return Document(document_id(row["key"]), self.kind, moment or EPOCH, body)
@@ -83,15 +87,13 @@ def document_id(key: str) -> str:
 
 def moment_of(key: str, event: dict[str, Any]) -> datetime | None:
     """When an event happened: its ``created_at``, else its key's time; None when neither says."""
-    candidates = [_milliseconds(event.get("created_at"))]
-    if is_push_id(key):
-        candidates.append(push_ms(key))
-    elif found := _AT_END.search(key):
-        candidates.append(int(found[1]))
-    for ms in candidates:
-        if ms is not None and (moment := from_ms(ms)) is not None:
-            return moment
-    return None
+    created = _milliseconds(event.get("created_at"))
+    moment = from_ms(created) if created is not None else None
+    if moment is None and is_push_id(key):
+        moment = from_ms(push_ms(key))
+    elif moment is None and (found := _AT_END.search(key)):
+        moment = from_ms(int(found[1]))
+    return moment
 
 
 def from_ms(ms: float) -> datetime | None:
@@ -116,6 +118,14 @@ def date_parts(moment: datetime, zone: ZoneInfo) -> dict[str, int]:
     }
 
 
+@lru_cache(maxsize=4096)
+def _parts_of_quarter(zone: ZoneInfo, number: int) -> dict[str, int] | None:
+    """The parts that all instants of a quarter of an hour have, by its number since 1970; None if its clocks change."""
+    start = EPOCH + number * _QUARTER
+    parts, last = date_parts(start, zone), date_parts(start + _QUARTER - timedelta(microseconds=1), zone)
+    return parts if parts == last else None
+
+
 def _message(event: Any) -> str:
     """The body of a chat message."""
     if not isinstance(event, dict) or event.get("type") != "chat_message":
@@ -127,17 +137,12 @@ def _message(event: Any) -> str:
 
 def _fit(body: dict[str, Any]) -> None:
     """Have the fields that the index gives a type hold that type."""
-    for name in KEYWORDS:
-        if isinstance(body.get(name), dict | list):
+    for name in _TYPED & body.keys():
+        if name in _OURS or isinstance(body[name], dict | list):
             body[f"{name}_raw"] = body.pop(name)
-    for name in _OURS & body.keys():
-        body[f"{name}_raw"] = body.pop(name)
-    if "created_at" in body:
-        ms = _milliseconds(body["created_at"])
-        if not _is_number(body["created_at"]) or ms is None or from_ms(ms) is None:
-            body["created_at_raw"] = body.pop("created_at")
-        if ms is not None and from_ms(ms) is not None:
-            body["created_at"] = int(ms)
+    created = body.get("created_at")
+    if created.__class__ is not int or from_ms(created) is None:
+        _fit_created(body)
     if "order" in body and not _is_number(body["order"]):
         body["order_raw"] = body.pop("order")
     involved = body.get("involved")
@@ -152,6 +157,18 @@ def _fit(body: dict[str, Any]) -> None:
     if data is not None and not isinstance(data, dict):
         items = data if isinstance(data, list) else [data]
         body["data"] = {str(index): item for index, item in enumerate(items) if item is not None}
+
+
+def _fit_created(body: dict[str, Any]) -> None:
+    """Keep a ``created_at`` that is no whole number of milliseconds aside, and put the number where there is one."""
+    if "created_at" not in body:
+        return
+    value = body.pop("created_at")
+    ms = _milliseconds(value)
+    if ms is not None and from_ms(ms) is not None:
+        body["created_at"] = int(ms)
+    if not _is_number(value) or "created_at" not in body:
+        body["created_at_raw"] = value
 
 
 def _milliseconds(value: Any) -> float | None:

@@ -12,7 +12,6 @@ from harvesters.errors import BadInput, HarvestError, Interrupted
 from harvesters.firebase.exportfile import ExportWriter
 from harvesters.firebase.keys import Path
 from harvesters.firebase.walk import Entries, Walk
-from harvesters.pipeline import prefetch
 from harvesters.telemetry import RunReport
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,10 @@ class ExportCounts:
 
 @dataclass
 class Export:
-    """Writes what `walk` reads to `writer`, verbatim; one page is fetched while the one before is written."""
+    """Writes what `walk` reads to `writer`, verbatim.
+
+    In one thread: writing a page takes a twentieth of reading it, which is less than two threads cost each other.
+    """
 
     walk: Walk
     writer: ExportWriter
@@ -64,7 +66,7 @@ class Export:
         if after:
             self._check(after)
             log.info("going on in %s after %s", self.writer.name, "/".join(after))
-        for page in prefetch(self.walk.pages(after), self.stop):
+        for page in self.walk.pages(after):
             self.writer.write(page.entries)
             self._count(page)
             watch(self.counts)

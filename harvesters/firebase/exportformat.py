@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Protocol
 
 import orjson
+from msgspec import Raw
 
 from harvesters.firebase.keys import Path
 from harvesters.firebase.walk import Entry
@@ -160,13 +161,12 @@ def _key_of(member: bytes) -> str:
 
 
 def _line(key: str, value: Any) -> bytes:
-    try:
-        return orjson.dumps({"key": key, "value": value}, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:
-        return _dump({"key": key, "value": value}) + b"\n"
+    return b'{"key":%b,"value":%b}\n' % (_dump(key), value if value.__class__ is Raw else _dump(value))
 
 
 def _dump(value: Any) -> bytes:
+    if isinstance(value, Raw):
+        return bytes(value)
     try:
         return orjson.dumps(value)
     except TypeError:  # half of a surrogate pair, which only escapes can write

@@ -15,6 +15,8 @@ Rank = tuple[int, int, int, str]
 Path = tuple[str, ...]
 
 _INTEGER = re.compile(r"-?0*[0-9]{1,10}", re.ASCII)
+# Keys that are not simply ordered as Python orders text: integers, what begins with a dot, and what is not ASCII.
+_ODD = re.compile(r"^-?[0-9]+$|^\.|[^\x00-\x7f]", re.MULTILINE)
 _DIGITS = frozenset("0123456789")
 
 
@@ -33,6 +35,8 @@ def children_of(value: Any) -> list[tuple[str, Any]]:
     Gaps of a list are no children, nor are the keys that begin with a dot (``format=export``). A scalar has none.
     """
     if isinstance(value, dict):
+        if not _ODD.search("\n".join(value)):
+            return [(key, value[key]) for key in sorted(value)]
         pairs = [pair for pair in value.items() if not pair[0].startswith(".")]
         pairs.sort(key=lambda pair: rank(pair[0]))
         return pairs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 SECRETS = frozenset({"password", "key", "uuid", "token", "authtoken"})
@@ -46,7 +45,15 @@ class Scrubber:
     def __call__(self, value: Any) -> Any:
         """`value` without what must not be seen; `value` itself is left as it is."""
         if isinstance(value, dict):
-            return {key: None if _plain(key) in self._hidden else self(item) for key, item in value.items()}
+            hidden, names, addresses = self._hidden, _PLAIN, self.addresses
+            scrubbed = {}
+            for key, item in value.items():
+                if (names.get(key) or _plain(key)) in hidden:
+                    item = None
+                elif addresses or item.__class__ is dict or item.__class__ is list:
+                    item = self(item)
+                scrubbed[key] = item
+            return scrubbed
         if isinstance(value, list):
             return [self(item) for item in value]
         if self.addresses and isinstance(value, str) and "@" in value:
@@ -54,6 +61,13 @@ class Scrubber:
         return value
 
 
-@lru_cache(maxsize=4096)
+_PLAIN: dict[str, str] = {}
+_MOST = 10_000  # names that are remembered; push ids are names too, and there is no end of them
+
+
 def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
+    """A name without its separators, in lower case; remembered, as the same few come with every event."""
+    if len(_PLAIN) >= _MOST:
+        _PLAIN.clear()
+    plain = _PLAIN[name] = name.replace("_", "").replace("-", "").lower()
+    return plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from harvesters.errors import ProtocolError
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.keys import Path
 from harvesters.firebase.paging import PageSize
+from harvesters.http import parse_json
 
 Entry = tuple[Path, Any]
 
@@ -27,11 +28,13 @@ class Walk:
     """Everything below `path`.
 
     An entry is one child, or where that is too big a child of it, and so on: from there come paths of several keys.
+    `parse` reads the pages, and may leave the values as they are.
     """
 
     client: FirebaseClient
     path: Path
     size: PageSize = field(default_factory=PageSize)
+    parse: Callable[[bytearray], Any] = parse_json
     refused: int = 0
 
     def pages(self, after: Path = ()) -> Iterator[Entries]:
@@ -56,7 +59,7 @@ class Walk:
         while True:
             limit = self.size.now
             try:
-                page = self.client.children(self.path + here, limit, startAfter=last)
+                page = self.client.children(self.path + here, limit, self.parse, startAfter=last)
             except TooBig:
                 self.refused += 1
                 if not self.size.shrink():

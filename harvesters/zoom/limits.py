@@ -26,6 +26,7 @@ DAILY = "Daily"
 PRO = {LIGHT: 30, MEDIUM: 20, HEAVY: 10, INTENSIVE: 10, DAILY: 30_000}
 BUSINESS = {LIGHT: 80, MEDIUM: 60, HEAVY: 40, INTENSIVE: 20, DAILY: 60_000}
 _MARGIN = 0.001  # seconds by which two clocks may measure a period differently
+_SURELY_DAILY = 10_000  # no plan has as many calls a second or a minute
 _PER_DAY = (HEAVY, INTENSIVE)  # these share the day's budget, which starts anew at 00:00 GMT
 
 
@@ -98,7 +99,7 @@ class Budgets:
         with self._lock:
             self._refused.pop(ticket.category, None)
         self._arrived(ticket)
-        self._learn(headers)
+        self._learn(headers, ticket.category)
         with self._lock:
             if ticket.category not in self._limits:
                 self._limits[ticket.category] = PRO[ticket.category]
@@ -123,7 +124,7 @@ class Budgets:
             wait = after if after else self._pause_unasked(ticket)
             self.slots.pause(self._name(ticket.category), wait)
         if kind:
-            self._learn(headers, refused=True)
+            self._learn(headers, ticket.category, refused=True)
         self.dropped(ticket)
 
     def limit(self, category: str) -> int | None:
@@ -190,12 +191,14 @@ class Budgets:
             self._refused[ticket.category] = (tries, since)
             return PERIOD[ticket.category] * 2.0 ** min(tries - 1, 12)
 
-    def _learn(self, headers: Mapping[str, str], refused: bool = False) -> None:
+    def _learn(self, headers: Mapping[str, str], called: str, refused: bool = False) -> None:
+        """Take in what the headers of an answer to a call of class `called` say; any of them may be missing."""
         limit, left = _number(headers.get("X-RateLimit-Limit")), _number(headers.get("X-RateLimit-Remaining"))
         if limit is None or limit < 1:
             return
         with self._lock:
-            if "daily" in headers.get("X-RateLimit-Type", "").lower():
+            kind = headers.get("X-RateLimit-Type", "").lower()
+            if "daily" in kind or (not kind and limit >= _SURELY_DAILY):
                 self._note(DAILY, limit)
                 if left is not None and not refused:  # a refusal says itself when to go on
                     self.slots.spend(self._day(), limit - left)
@@ -203,11 +206,10 @@ class Budgets:
                 for name in CLASSES:
                     self._limits.setdefault(name, plan[name])
                 return
-            category = _category(headers.get("X-RateLimit-Category", ""))
-            if category is not None:
-                self._note(category, limit)
-                if category == HEAVY:
-                    self._note(f"{HEAVY} told", limit)
+            category = _category(headers.get("X-RateLimit-Category", "")) or called
+            self._note(category, limit)
+            if category == HEAVY:
+                self._note(f"{HEAVY} told", limit)
 
     def _note(self, name: str, value: int) -> None:
         if self._limits.get(name) != value:

@@ -54,6 +54,7 @@ def test_the_demo_delivers_every_action_once_and_leaves_nothing_running(
     assert "The queue holds 43 documents with 43 different ids." in finished.stdout
     assert "The file holds 43 documents with 43 different ids." in finished.stdout
     assert finished.stderr.count("useractions done") == 3
+    assert "The file holds 20 meetings and 150 sessions." in finished.stdout
     assert list(tmp_path.iterdir()) == []
     left = [
         path

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,28 @@ class TestOutput:
         path = tmp_path / "rollcall.csv"
         assert export("rollcall", "--term", "01", "--year", "2026", "-o", str(path)).code == 75
         assert not [found for found in tmp_path.iterdir() if found.is_file()]
+
+    def test_a_file_keeps_its_mode_and_a_link_stays_one(self, export: Export, tmp_path: Path) -> None:
+        path, link = tmp_path / "attendance.csv", tmp_path / "link.csv"
+        path.write_text("before")
+        path.chmod(0o640)
+        link.symlink_to(path)
+        assert export("attendance", "-o", str(link)).code == 0
+        assert link.is_symlink()
+        assert path.stat().st_mode & 0o777 == 0o640
+        assert len(path.read_text().splitlines()) == 4
+
+    def test_a_device_is_written_to_and_not_replaced(self, export: Export, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor() as pool:
+            read = pool.submit(pipe.read_text)
+            assert export("attendance", "-o", str(pipe)).code == 0
+            assert len(read.result(timeout=30).splitlines()) == 4
+        assert pipe.is_fifo()
+
+    def test_no_room_is_69(self, export: Export) -> None:
+        assert export("attendance", "-o", "/dev/full").code == 69
 
     def test_a_file_that_cannot_be_written_is_78(self, export: Export, tmp_path: Path) -> None:
         for path in (tmp_path / "missing" / "file", tmp_path):

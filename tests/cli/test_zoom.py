@@ -126,6 +126,16 @@ class TestOutput:
         result = harvest("zoom", "--es_host", "127.0.0.1:1", env={"HARVEST_RETRY_BUDGET": "0"})
         assert result.code == 69
 
+    def test_geoip(self, harvest: Command, zoom: ZoomSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("harvesters.geoip.GeoIP.__init__", lambda self, path: None)
+        monkeypatch.setattr("harvesters.geoip.GeoIP.look_up", lambda self, address: {"ip": address, "city_name": "X"})
+        result = harvest("zoom", "-o", "-", env={"GEOLITE_PATH": "city.mmdb"})
+        sessions = [document for document in result.documents if "meeting" in document]
+        assert {document["geoip"]["city_name"] for document in sessions} == {"X"}
+
+    def test_a_geoip_file_that_is_not_there_is_configuration(self, harvest: Command, zoom: ZoomSimulator) -> None:
+        assert harvest("zoom", "-o", "-", env={"GEOLITE_PATH": "/nowhere/city.mmdb"}).code == 78
+
 
 class TestRange:
     def test_a_date(self, harvest: Command, zoom: ZoomSimulator) -> None:
@@ -324,6 +334,22 @@ def test_sigterm_ends_it_with_75_and_the_same_command_goes_on(zoom: ZoomSimulato
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert uuids(lines) == ALL
     assert len(lines) == 14
+
+
+@pytest.mark.parametrize("calls", [1, 3, 4, 6, 8])
+def test_a_kill_loses_nothing(zoom: ZoomSimulator, tmp_path: Path, calls: int) -> None:
+    path = tmp_path / "zoom.jsonl"
+    zoom.latency = 0.05
+    words = [*HARVEST, "zoom", "-o", str(path)]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        while len([one for one in zoom.requests if one.path.startswith("/v2")]) < calls:
+            time.sleep(0.01)
+        process.kill()
+    zoom.latency = 0.0
+    assert subprocess.run(words, check=False, stderr=subprocess.DEVNULL).returncode == 0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert uuids(lines) == ALL
+    assert len({line["id"] for line in lines if "meeting" in line}) == 9
 
 
 def test_the_simulated_zoom_can_be_harvested(harvest: Command, tmp_path: Path) -> None:

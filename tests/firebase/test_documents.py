@@ -239,3 +239,24 @@ def test_students_of_classes_become_a_list() -> None:
     body: dict[str, Any] = {"students": {"-A": True, "-B": False, "-C": True}, "news_feed": {}, "code": "101"}
     course(body)
     assert body == {"student_ids": ["-A", "-C"], "code": "101"}
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 30)),
+    st.sampled_from(["UTC", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu", "America/New_York"]),
+)
+def test_remembered_parts_of_dates_are_the_right_ones(moment: datetime, name: str) -> None:
+    ms = int(moment.replace(tzinfo=UTC).timestamp() * 1000)
+    made = EventMapper(ZoneInfo(name)).document({"key": KEY, "value": {"created_at": ms}})
+    assert isinstance(made, Document)
+    parts = date_parts(datetime.fromtimestamp(ms / 1000, UTC), ZoneInfo(name))
+    assert {part: made.body[part] for part in parts} == parts
+
+
+def test_clocks_that_change_within_a_quarter_of_an_hour() -> None:
+    zone = ZoneInfo("America/St_Johns")  # they changed at a minute past midnight until 2011
+    for minute in range(15):
+        moment = datetime(2010, 3, 14, 3, 30 + minute, tzinfo=UTC)
+        made = EventMapper(zone).document({"key": KEY, "value": {"created_at": int(moment.timestamp() * 1000)}})
+        assert isinstance(made, Document)
+        assert made.body["hour"] == moment.astimezone(zone).hour

@@ -17,6 +17,7 @@ from harvesters.firebase.exportfile import ExportFile, ExportStdout
 from harvesters.firebase.exportformat import Format, Lines, OneObject
 from harvesters.firebase.keys import split_path
 from harvesters.firebase.paging import PageSize
+from harvesters.firebase.verbatim import parse_verbatim
 from harvesters.firebase.walk import Walk
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase import FirebaseSimulator
@@ -36,7 +37,7 @@ class Exporter:
 
     def run(self, path: str = "", form: str = "jsonl", page: int = 50, **options: Any) -> Export:
         writer = ExportFile(self.file, FORMATS[form](), options.pop("restart", False))
-        walk = Walk(self.connect(self.server, **options), split_path(path), PageSize(page))
+        walk = Walk(self.connect(self.server, **options), split_path(path), PageSize(page), parse_verbatim)
         export = Export(walk, writer, FakeClock(), threading.Event())
         export.run()
         return export
@@ -270,3 +271,19 @@ def _objects(value: Any) -> Any:
     if isinstance(value, list):
         value = {str(index): item for index, item in enumerate(value) if item is not None}
     return {key: _objects(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ('{"b":1e400,"a":1.0}', ['{"key":"a","value":1.0}', '{"key":"b","value":1e400}']),
+        ('{"a":123456789012345678901234567890}', ['{"key":"a","value":123456789012345678901234567890}']),
+        ('{"a":"\\ud83d"}', ['{"key":"a","value":"\\ud83d"}']),
+        ('{\n  "a" : {\n    "b" : 1\n  }\n}', ['{"key":"a","value":{"b":1}}']),
+        ('[null,{"n":1},null,2]', ['{"key":"1","value":{"n":1}}', '{"key":"3","value":2}']),
+    ],
+)
+def test_values_keep_their_spelling(exporter: Exporter, body: str, lines: list[str]) -> None:
+    exporter.server.fail("status", response=Response(200, body.encode()))
+    exporter.run("x")
+    assert exporter.file.read_text().splitlines() == lines

@@ -118,7 +118,7 @@ def listening(server: FirebaseSimulator, redis_url: str, directory: Path, accoun
 def test_events_are_delivered_as_they_happen(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
     firebase.load("/events", {KEYS[0]: EVENT})
     with listening(firebase, redis_url, tmp_path) as listener:
-        assert listener.keys == [KEYS[0]]
+        listener.wait(lambda: listener.keys == [KEYS[0]])
         firebase.edit(f"/events/{KEYS[1]}", EVENT)
         firebase.edit("/events", {KEYS[2]: EVENT, KEYS[3]: EVENT}, "PATCH")
         pushed = str(firebase.edit("/events", EVENT, "POST"))

@@ -69,6 +69,16 @@ def test_limits_are_learned_again_when_they_change(clock: FakeClock) -> None:
     assert clock.monotonic() == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize(("name", "value"), [("Category", ""), ("Type", ""), ("Remaining", ""), ("Category", "New")])
+def test_headers_that_are_missing_or_new_do_no_harm(clock: FakeClock, name: str, value: str) -> None:
+    made = budgets(clock)
+    call(made, **{**told(HEAVY, 40), f"X_RateLimit_{name}": value})
+    assert made.limit(HEAVY) == 40
+    call(made, **{**told(HEAVY, 60_000), "X_RateLimit_Type": ""})
+    assert made.limit(HEAVY) == 40
+    assert made.day()[1] == 60_000
+
+
 @pytest.mark.parametrize("category", ["heavy", "HEAVY", "Heavy"])
 def test_the_class_is_read_in_any_case(clock: FakeClock, category: str) -> None:
     made = budgets(clock)

@@ -214,6 +214,19 @@ def test_an_empty_output_gets_everything_whatever_was_done_before(start: Start, 
     bench.expect()
 
 
+def test_lists_are_kept_even_where_nothing_was_delivered_yet(start: Start, clock: FakeClock) -> None:
+    account = generate(meetings=150, sessions=400, day=TODAY.start.date())
+    bench = start(account=account, page_cap=10, limits={"Resource-intensive": 3, HEAVY: 500})
+    bench.sink.identity = lambda: ("list", not bench.sink.documents)
+    for _ in range(30):
+        try:
+            bench.harvest(max_wait=30)
+            break
+        except RateLimited:
+            clock.advance(62)
+    bench.expect()
+
+
 def test_two_unfinished_runs_do_not_overwrite_each_other(start: Start, clock: FakeClock, tmp_path: Path) -> None:
     kept = states(tmp_path, clock)
     from harvesters.zoom.state import RunState

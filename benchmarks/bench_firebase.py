@@ -1,0 +1,193 @@
+"""The figures of ``harvest.py firebase``: loading a dump, its memory, and an export against its parts.
+
+python -m benchmarks.bench_firebase [load|memory|export] [--scale 0.1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import orjson
+import requests
+
+from benchmarks.children import Run, baseline, harvest, stub
+from benchmarks.figures import Figure, Target, table
+from harvesters.simulators import buddyup
+from harvesters.standins.elasticsearch import Elasticsearch
+
+SEED_EVENTS, SEED_RATE = 168_000, 4_500
+START, END = datetime(2015, 1, 1, tzinfo=UTC), datetime(2016, 3, 1, tzinfo=UTC)
+RUNS = 3
+
+
+class Node(Elasticsearch):
+    """The stand-in with Java's second compiler, which it leaves out to be up sooner; every real server has it."""
+
+    def command(self) -> list[str]:
+        return [part for part in super().command() if part != "-XX:TieredStopAtLevel=1"]
+
+
+def load(scale: float) -> Iterator[Figure]:
+    """The seed's case: 168,000 events of 73 MB into an empty Elasticsearch."""
+    events = int(SEED_EVENTS * scale)
+    with _directory() as directory, Node(heap="1g") as cluster:
+        dump = directory / "events.json"
+        _write(dump, events)
+        environment = _environment(directory, ES_HOST=cluster.url)
+        rates, sizes = [], []
+        for number in range(RUNS + 1):
+            run = _load(dump, environment, directory)
+            if number:  # the first one warms the cluster's compiler up, as the seed's had been
+                rates.append(events / run.seconds)
+            requests.post(f"{cluster.url}/buddyupevents/_flush", params={"force": "true"}, timeout=120)
+            _settled(cluster.url)
+            if _count(cluster.url) != events:
+                raise RuntimeError("not all events are in the index")
+            sizes.append(_size(cluster.url))
+            requests.delete(f"{cluster.url}/buddyupevents-*", timeout=60)
+        megabytes = dump.stat().st_size / 1e6
+    yield Figure(
+        f"{events:,} events loaded ({megabytes:.0f} MB of JSON): against the seed's {SEED_RATE:,} events a second",
+        median(rates) / SEED_RATE,
+        "×",
+        Target(3, at_least=True),
+        f"{median(rates):,.0f} a second, of the whole process",
+    )
+    yield Figure(
+        "the index against the JSON it was loaded from",
+        median(sizes) / megabytes,
+        "×",
+        Target(1),
+        f"{median(sizes):.0f} MB",
+    )
+
+
+def memory(scale: float) -> Iterator[Figure]:
+    """Loading much against loading little; into a file, so that no cluster is in the way."""
+    with _directory() as directory:
+        environment = _environment(directory)
+        peaks = []
+        for megabytes in (100, 2000):
+            dump = directory / f"{megabytes}.json"
+            _write(dump, int(megabytes * scale * SEED_EVENTS / 75))
+            log = directory / "log"
+            peaks.append(
+                harvest(["--log-format", "json", "firebase", "load", str(dump), "-o", "-"], environment, log).peak
+            )
+            dump.unlink()
+    yield Figure(
+        f"memory of a load of {2000 * scale:,.0f} MB against one of {100 * scale:,.0f} MB",
+        peaks[1] / peaks[0],
+        "×",
+        Target(1.15),
+        f"{peaks[0]:.0f} MB and {peaks[1]:.0f} MB at most",
+    )
+
+
+def export(scale: float) -> Iterator[Figure]:
+    """An export to a file against fetching and parsing the same pages alone."""
+    nodes = int(500_000 * scale)
+    with _directory() as directory, stub("firebase", nodes=nodes) as url:
+        environment = _environment(directory, FIREBASE_ENDPOINT=url, FIREBASE_KEY="none")
+        runs, parts = [], []
+        for number in range(RUNS + 1):
+            out = directory / f"out-{number}.jsonl"
+            arguments = ["--log-format", "json", "firebase", "export", "events", "-o", str(out)]
+            run = harvest(arguments, environment, directory / "log")
+            part = baseline("firebase", environment, url=url)["seconds"]
+            if number:  # the stub makes its pages in the first one
+                runs.append(run)
+                parts.append(part)
+            if run.report["children"] != nodes:
+                raise RuntimeError(f"{run.report['children']} of {nodes} nodes were exported")
+            out.unlink()
+    ratios = [run.seconds / part for run, part in zip(runs, parts, strict=True)]
+    yield Figure(
+        f"an export of {nodes:,} nodes against fetching and parsing the same pages alone",
+        median(ratios),
+        "×",
+        Target(1.3),
+        f"{median(run.seconds for run in runs):.2f} s of the whole process, {median(parts):.2f} s",
+    )
+    yield Figure("the same, memory", median(run.peak for run in runs), "MB")
+
+
+CASES: dict[str, Callable[[float], Iterator[Figure]]] = {"load": load, "memory": memory, "export": export}
+
+
+def _load(dump: Path, environment: Mapping[str, str], directory: Path) -> Run:
+    return harvest(["--log-format", "json", "firebase", "load", str(dump)], environment, directory / "log")
+
+
+def _write(path: Path, events: int) -> None:
+    """A dump as the seed's: one object, compact."""
+    with path.open("wb") as file:
+        file.write(b"{")
+        for number, (key, event) in enumerate(buddyup.events(events, START, END)):
+            if number:
+                file.write(b",")
+            file.write(orjson.dumps(key) + b":" + orjson.dumps(event))
+        file.write(b"}")
+
+
+def _environment(directory: Path, **more: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "HARVEST_STATE_DIR": str(directory / "state"), "REDIS_URL": "redis://127.0.0.1:1/0", **more}
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+def _count(url: str) -> int:
+    requests.post(f"{url}/buddyupevents/_refresh", timeout=60)
+    return int(requests.get(f"{url}/buddyupevents/_count", timeout=60).json()["count"])
+
+
+def _size(url: str) -> float:
+    """MB that the index takes on the disk."""
+    stats = requests.get(f"{url}/buddyupevents/_stats/store", timeout=60).json()
+    return float(stats["_all"]["total"]["store"]["size_in_bytes"]) / 1e6
+
+
+def _settled(url: str) -> None:
+    """Wait until no segments are being merged."""
+    while True:
+        stats = requests.get(f"{url}/buddyupevents/_stats/merge", timeout=60).json()
+        if not stats["_all"]["total"]["merges"]["current"]:
+            return
+        time.sleep(0.5)
+
+
+def main() -> int:
+    """Measure and print; 1 when a figure misses its target."""
+    parser = argparse.ArgumentParser(prog="benchmarks.bench_firebase", description=__doc__)
+    parser.add_argument("case", nargs="?", choices=[*CASES], help="only this one")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the data; the targets are those of 1")
+    options = parser.parse_args()
+    figures = []
+    for name in [options.case] if options.case else [*CASES]:
+        for figure in CASES[name](options.scale):
+            print(f"{figure.what}: {figure.value:.3f} {figure.unit} ({figure.note})", file=sys.stderr, flush=True)
+            figures.append(figure)
+    print("\n".join(table(figures)))
+    return 0 if all(figure.met for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
