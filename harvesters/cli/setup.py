@@ -70,8 +70,7 @@ def load_index_templates(es_host: str | None, dry_run: bool, retention: int | No
         try:
             if templates.has_ilm(client):
                 found = [each.under(templates.POLICY) if each.dated else each for each in found]
-                if not dry_run:
-                    click.echo(templates.put_policy(client, retention))
+                click.echo(templates.put_policy(client, retention, dry_run))
             else:
                 click.echo(f"{client.name} has no ILM: remove old indices with setup prune --older-than 400d")
             older = [name for name in (_load(client, each, dry_run) for each in found) if name]

@@ -165,8 +165,8 @@ def has_ilm(client: SearchClient) -> bool:
     return client.request("GET", "/_ilm/policy", accept=range(300, 600)).status == 200
 
 
-def put_policy(client: SearchClient, retention_days: int | None) -> str:
-    """Put the ILM policy of dated indices; returns what it did.
+def put_policy(client: SearchClient, retention_days: int | None, dry_run: bool = False) -> str:
+    """Put the ILM policy of dated indices; returns what it did, or would do.
 
     Without `retention_days` nothing is ever deleted, and a policy that is already there stays as its operator wants it.
     """
@@ -177,8 +177,10 @@ def put_policy(client: SearchClient, retention_days: int | None) -> str:
     phases: dict[str, Any] = {"hot": {"min_age": "0ms", "actions": {}}}
     if retention_days is not None:
         phases["delete"] = {"min_age": f"{retention_days}d", "actions": {"delete": {}}}
-    client.request("PUT", path, {"policy": {"phases": phases}})
+    if not dry_run:
+        client.request("PUT", path, {"policy": {"phases": phases}})
     keeps = (
         "deletes nothing" if retention_days is None else f"deletes indices {retention_days} days after they were made"
     )
-    return f"ILM policy {POLICY}: {'changed' if there.found else 'new'}, {keeps}"
+    would = "would be " if dry_run else ""
+    return f"ILM policy {POLICY}: {would}{'changed' if there.found else 'new'}, {keeps}"

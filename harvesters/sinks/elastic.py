@@ -106,7 +106,7 @@ class ElasticSink:
         if self.fresh_pattern:
             path = f"/_resolve/index/{self.fresh_pattern}"
             found = self.client.request("GET", path, accept=(404,))
-            fresh = not found.found or not found.body.get("indices")
+            fresh = not found.found or not (found.body.get("indices") or found.body.get("aliases"))
         return f"elasticsearch:{root.get('cluster_uuid')}:{self.fresh_pattern}", fresh
 
     def send(self, documents: Sequence[Document]) -> list[Outcome]:

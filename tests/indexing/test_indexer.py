@@ -224,12 +224,13 @@ class TestEnding:
         assert len(sink.ids) == it.counts.received == len(source.deleted)
 
     def test_what_is_in_hand_is_bounded(self, tmp_path: Path) -> None:
-        stop, full = threading.Event(), threading.Event()
+        stop = threading.Event()
         source = Scarce([], endless=True)
         most = [0]
 
         def slow(documents: Sequence[Document]) -> list[Outcome]:
-            full.wait(1)
+            while not stop.is_set() and it._held.has_room(0):
+                stop.wait(0.01)
             most[0] = max(most[0], len(it._held))
             stop.set()
             return taken(documents)

@@ -163,6 +163,14 @@ class TestRuns:
         node.fill(DAY, [{**old(2, live=True), "episode": {"crn": "1"}}])
         assert node.count("useractions-*") == node.count(DAY) == 2
 
+    def test_an_output_of_migrated_indices_is_not_fresh(self, node: Node) -> None:
+        node.fill(DAY, [old(1)])
+        with migrator(node) as it:
+            it.run()
+        sink = node.sink(fresh_pattern=f"{node.prefix}useractions-*")
+        assert sink.identity()[1] is False
+        sink.close()
+
     def test_a_dry_run_counts_and_changes_nothing(self, node: Node) -> None:
         node.fill(DAY, [old(1), {**old(2), "is_live": 0}, {**old(3), "episode": {}}])
         with migrator(node, lease=False) as it:

@@ -208,6 +208,8 @@ class TestIlm:
     def test_a_policy_deletes_only_when_told_to_and_is_the_operators_afterwards(self) -> None:
         with Ilm() as ilm:
             client = SearchClient(ilm.url, patient())
+            assert "would be new" in templates.put_policy(client, 400, dry_run=True)
+            assert ilm.policies == {}
             assert "deletes nothing" in templates.put_policy(client, None)
             assert "delete" not in ilm.policies["harvest"]["phases"]
             assert "400 days" in templates.put_policy(client, 400)
