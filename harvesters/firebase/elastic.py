@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -13,7 +12,7 @@ from harvesters.document import Document, Outcome
 from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
 from harvesters.firebase.events import Removal
 from harvesters.retry import Transient
-from harvesters.search import templates
+from harvesters.search import scan, templates
 from harvesters.search.client import SearchClient
 from harvesters.sinks.base import Sink
 
@@ -22,7 +21,6 @@ log = logging.getLogger(__name__)
 PREFIX = "buddyup"
 """What the names in the template files begin with."""
 
-_KEEP = "2m"
 _BATCH = 1000
 _NAMES = 100  # of indices in one URL, which Elasticsearch limits to 4 KB
 
@@ -53,27 +51,8 @@ class SearchIndex:
         """The ids of all documents as of now, in batches; none when there is no such index."""
         if not self._refresh():
             return
-        opened = self.client.request("POST", f"/{self.name}/_pit", params={"keep_alive": _KEEP})
-        pit, after = opened.body["id"], None
-        try:
-            while True:
-                query: dict[str, Any] = {
-                    "size": _BATCH,
-                    "_source": False,
-                    "track_total_hits": False,
-                    "pit": {"id": pit, "keep_alive": _KEEP},
-                    "sort": [{"_shard_doc": "asc"}],
-                }
-                if after is not None:
-                    query["search_after"] = after
-                found = self.client.request("POST", "/_search", query).body
-                hits, pit = found["hits"]["hits"], found["pit_id"]
-                if not hits:
-                    return
-                after = hits[-1]["sort"]
-                yield [hit["_id"] for hit in hits]
-        finally:
-            self.client.request("DELETE", "/_pit", {"id": pit}, accept=(404,))
+        for hits in scan.pages(self.client, self.name, source=False):
+            yield [hit["_id"] for hit in hits]
 
     def remove(self, ids: Sequence[str]) -> int:
         """Delete documents by id, in whichever index behind the alias they are; how many there were.

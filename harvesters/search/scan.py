@@ -11,11 +11,14 @@ PAGE = 1000
 _KEEP = "5m"
 
 
-def pages(client: SearchClient, index: str, since: int | None = None) -> Iterator[list[dict[str, Any]]]:
-    """Search hits with their source, a page at a time, sorted by sequence number (the first value of ``sort``).
+def pages(
+    client: SearchClient, index: str, since: int | None = None, source: bool = True
+) -> Iterator[list[dict[str, Any]]]:
+    """Search hits, a page at a time, sorted by sequence number (the first value of ``sort``).
 
     Args:
         since: begin with this sequence number. Shards number by themselves, so several documents may have it.
+        source: whether the documents come along, or their ids alone.
     """
     opened = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP})
     pit, after = opened.body["id"], None
@@ -24,6 +27,7 @@ def pages(client: SearchClient, index: str, since: int | None = None) -> Iterato
         while True:
             body: dict[str, Any] = {
                 "size": PAGE,
+                "_source": source,
                 "track_total_hits": False,
                 "query": query,
                 "pit": {"id": pit, "keep_alive": _KEEP},
