@@ -1,34 +1,61 @@
-"""Measure, and print the figures beside their targets: ``python -m benchmarks.run [CASE]`` (``make bench``)."""
+"""Measure, and print the figures beside their targets: ``python -m benchmarks.run [NAME …]`` (``make bench``).
+
+A name is a group (`elastic`) or one case of it (`elastic.sink`). Each case has a process of its own, so that what one
+leaves in memory neither slows the next down nor counts as its memory.
+"""
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 
-from benchmarks.cases import CASES, Sizes
+from benchmarks import elastic, firebase, useractions, zoom
 from benchmarks.figures import Figure, table
+from benchmarks.groups import Group, Sizes
 
-BEGIN, END = (
-    "<!-- results: begin (written by `make bench ARGS='--write docs/benchmarks.md'`) -->",
-    "<!-- results: end -->",
-)
+GROUPS: dict[str, Group] = {
+    "useractions": useractions.GROUP,
+    "elastic": elastic.GROUP,
+    "zoom": zoom.GROUP,
+    "firebase": firebase.GROUP,
+}
 
 
-def measure(names: Sequence[str], sizes: Sizes) -> list[Figure]:
-    """The figures of the named cases; each is shown on standard error as soon as it is known."""
+def selected(names: Sequence[str]) -> dict[str, list[str]]:
+    """Group and cases that `names` stand for; no names are all of them.
+
+    Raises:
+        ValueError: there is no such group or case.
+    """
+    found: dict[str, list[str]] = {}
+    for name in names or [*GROUPS]:
+        group, _, case = name.partition(".")
+        if group not in GROUPS or (case and case not in GROUPS[group].cases):
+            known = [*GROUPS, *(f"{group}.{case}" for group in GROUPS for case in GROUPS[group].cases)]
+            raise ValueError(f"there is no {name!r}; there are {', '.join(known)}")
+        found.setdefault(group, []).extend([case] if case else GROUPS[group].cases)
+    return found
+
+
+def measure(group: str, cases: Sequence[str], sizes: Sizes) -> list[Figure]:
+    """The figures of these cases; each is shown on standard error as soon as its case has ended."""
     figures = []
-    for name in names:
-        for figure in CASES[name](sizes):
-            print(f"{figure.what}: {figure.value:.3f} {figure.unit}", file=sys.stderr, flush=True)
-            figures.append(figure)
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=fresh, max_tasks_per_child=1) as processes:
+        for case in cases:
+            for figure in processes.submit(_case, group, case, sizes).result():
+                print(f"{figure.what}: {figure.value:.3f} {figure.unit} {figure.note}", file=sys.stderr, flush=True)
+                figures.append(figure)
     return figures
 
 
@@ -42,45 +69,72 @@ def machine() -> str:
     )
 
 
-def section(figures: Sequence[Figure], sizes: Sizes, where: str) -> str:
+def section(group: str, figures: Sequence[Figure], sizes: Sizes, where: str) -> str:
     """The figures with what a reader needs to judge them."""
-    data = (
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {where}. Data: made-up actions of about 450 bytes, evenly "
-        f"spread over a day, over 100 episodes, from an empty cache; median of {sizes.runs} runs, "
-        f"fastest of {sizes.starts} starts."
-    )
+    scale = "" if sizes.scale == 1 else f", at a scale of {sizes.scale:g}"
+    data = f"Measured {datetime.now(UTC):%Y-%m-%d} on {where}{scale}. Data: {GROUPS[group].data}."
     return "\n".join([data, "", *table(figures)])
 
 
-def write(path: Path, text: str) -> None:
-    """Replace what is between the markers in the file at `path`.
+def markers(group: str) -> tuple[str, str]:
+    """The lines of a page between which the results of `group` stand."""
+    written = f"written by `make bench ARGS='{group} --write docs/benchmarks.md'`"
+    return f"<!-- {group}: begin ({written}) -->", f"<!-- {group}: end -->"
+
+
+def write(path: Path, group: str, text: str) -> None:
+    """Replace what is between the markers of `group` in the file at `path`.
 
     Raises:
         ValueError: it has none.
     """
+    begin, end = markers(group)
     old = path.read_text()
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
     if not pattern.search(old):
-        raise ValueError(f"{path} has no section of results: put {BEGIN} and {END} where it should be")
-    path.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", old))
+        raise ValueError(f"{path} has no section of results: put {begin} and {end} where it should be")
+    path.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", old))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 1 when a figure misses its target."""
-    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
-    parser.add_argument("case", nargs="?", choices=[*CASES], help="only this one")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this file's section of results")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.run", description="Measure, and print figures beside their targets."
+    )
+    parser.add_argument("name", nargs="*", help="a group, or a case as GROUP.CASE; default: everything")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of documents")
+    parser.add_argument("--runs", type=int, default=3, help="how often each thing is measured; the median counts")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables of whole groups into this file")
     options = parser.parse_args(arguments)
-    sizes, where = Sizes(), machine()
-    figures = measure([options.case] if options.case else [*CASES], sizes)
+    try:
+        names = selected(options.name)
+    except ValueError as error:
+        parser.error(str(error))
+    sizes = Sizes(options.scale, options.runs)
+    found = dict(_measured(names, sizes, options.write))
     if options.json:
-        print(orjson.dumps([figure.as_dict() for figure in figures], option=orjson.OPT_INDENT_2).decode())
+        figures = {group: [figure.as_dict() for figure in figures] for group, (_, figures) in found.items()}
+        print(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
     else:
-        print(section(figures, sizes, where))
-    if options.write:
-        write(options.write, section(figures, sizes, where))
-    return 0 if all(figure.met for figure in figures) else 1
+        print("\n\n".join(text for text, _ in found.values()))
+    return 0 if all(figure.met for _, figures in found.values() for figure in figures) else 1
+
+
+def _measured(
+    names: dict[str, list[str]], sizes: Sizes, page: Path | None
+) -> Iterator[tuple[str, tuple[str, list[Figure]]]]:
+    for group, cases in names.items():
+        where = machine()
+        figures = measure(group, cases, sizes)
+        text = section(group, figures, sizes, where)
+        if page is not None and cases == [*GROUPS[group].cases]:
+            write(page, group, text)
+        yield group, (text, figures)
+
+
+def _case(group: str, case: str, sizes: Sizes) -> list[Figure]:
+    return [*GROUPS[group].cases[case](sizes)]
 
 
 def _model() -> str:

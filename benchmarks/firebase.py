@@ -1,17 +1,12 @@
-"""The figures of ``harvest.py firebase``: loading a dump, its memory, and an export against its parts.
-
-python -m benchmarks.bench_firebase [load|memory|export] [--scale 0.1]
-"""
+"""``harvest.py firebase``: loading a dump, its memory, and an export against its parts."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +16,13 @@ import orjson
 import requests
 
 from benchmarks.children import Run, baseline, harvest, stub
-from benchmarks.figures import Figure, Target, table
+from benchmarks.figures import Figure, Target
+from benchmarks.groups import Group, Sizes
 from harvesters.simulators import buddyup
 from harvesters.standins.elasticsearch import Elasticsearch
 
 SEED_EVENTS, SEED_RATE = 168_000, 4_500
 START, END = datetime(2015, 1, 1, tzinfo=UTC), datetime(2016, 3, 1, tzinfo=UTC)
-RUNS = 3
 
 
 class Node(Elasticsearch):
@@ -37,15 +32,15 @@ class Node(Elasticsearch):
         return [part for part in super().command() if part != "-XX:TieredStopAtLevel=1"]
 
 
-def load(scale: float) -> Iterator[Figure]:
+def load(sizes: Sizes) -> Iterator[Figure]:
     """The seed's case: 168,000 events of 73 MB into an empty Elasticsearch."""
-    events = int(SEED_EVENTS * scale)
+    events = sizes.of(SEED_EVENTS)
     with _directory() as directory, Node(heap="1g") as cluster:
         dump = directory / "events.json"
         _write(dump, events)
         environment = _environment(directory, ES_HOST=cluster.url)
-        rates, sizes = [], []
-        for number in range(RUNS + 1):
+        rates, megabytes_taken = [], []
+        for number in range(sizes.runs + 1):
             run = _load(dump, environment, directory)
             if number:  # the first one warms the cluster's compiler up, as the seed's had been
                 rates.append(events / run.seconds)
@@ -53,7 +48,7 @@ def load(scale: float) -> Iterator[Figure]:
             _settled(cluster.url)
             if _count(cluster.url) != events:
                 raise RuntimeError("not all events are in the index")
-            sizes.append(_size(cluster.url))
+            megabytes_taken.append(_size(cluster.url))
             requests.delete(f"{cluster.url}/buddyupevents-*", timeout=60)
         megabytes = dump.stat().st_size / 1e6
     yield Figure(
@@ -65,28 +60,28 @@ def load(scale: float) -> Iterator[Figure]:
     )
     yield Figure(
         "the index against the JSON it was loaded from",
-        median(sizes) / megabytes,
+        median(megabytes_taken) / megabytes,
         "×",
         Target(1),
-        f"{median(sizes):.0f} MB",
+        f"{median(megabytes_taken):.0f} MB",
     )
 
 
-def memory(scale: float) -> Iterator[Figure]:
+def memory(sizes: Sizes) -> Iterator[Figure]:
     """Loading much against loading little; into a file, so that no cluster is in the way."""
     with _directory() as directory:
         environment = _environment(directory)
         peaks = []
         for megabytes in (100, 2000):
             dump = directory / f"{megabytes}.json"
-            _write(dump, int(megabytes * scale * SEED_EVENTS / 75))
+            _write(dump, sizes.of(megabytes * SEED_EVENTS // 75))
             log = directory / "log"
             peaks.append(
                 harvest(["--log-format", "json", "firebase", "load", str(dump), "-o", "-"], environment, log).peak
             )
             dump.unlink()
     yield Figure(
-        f"memory of a load of {2000 * scale:,.0f} MB against one of {100 * scale:,.0f} MB",
+        f"memory of a load of {2000 * sizes.scale:,.0f} MB against one of {100 * sizes.scale:,.0f} MB",
         peaks[1] / peaks[0],
         "×",
         Target(1.15),
@@ -94,13 +89,13 @@ def memory(scale: float) -> Iterator[Figure]:
     )
 
 
-def export(scale: float) -> Iterator[Figure]:
+def export(sizes: Sizes) -> Iterator[Figure]:
     """An export to a file against fetching and parsing the same pages alone."""
-    nodes = int(500_000 * scale)
+    nodes = sizes.of(500_000)
     with _directory() as directory, stub("firebase", nodes=nodes) as url:
         environment = _environment(directory, FIREBASE_ENDPOINT=url, FIREBASE_KEY="none")
         runs, parts = [], []
-        for number in range(RUNS + 1):
+        for number in range(sizes.runs + 1):
             out = directory / f"out-{number}.jsonl"
             arguments = ["--log-format", "json", "firebase", "export", "events", "-o", str(out)]
             run = harvest(arguments, environment, directory / "log")
@@ -120,9 +115,6 @@ def export(scale: float) -> Iterator[Figure]:
         f"{median(run.seconds for run in runs):.2f} s of the whole process, {median(parts):.2f} s",
     )
     yield Figure("the same, memory", median(run.peak for run in runs), "MB")
-
-
-CASES: dict[str, Callable[[float], Iterator[Figure]]] = {"load": load, "memory": memory, "export": export}
 
 
 def _load(dump: Path, environment: Mapping[str, str], directory: Path) -> Run:
@@ -177,20 +169,7 @@ def _settled(url: str) -> None:
         time.sleep(0.5)
 
 
-def main() -> int:
-    """Measure and print; 1 when a figure misses its target."""
-    parser = argparse.ArgumentParser(prog="benchmarks.bench_firebase", description=__doc__)
-    parser.add_argument("case", nargs="?", choices=[*CASES], help="only this one")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the data; the targets are those of 1")
-    options = parser.parse_args()
-    figures = []
-    for name in [options.case] if options.case else [*CASES]:
-        for figure in CASES[name](options.scale):
-            print(f"{figure.what}: {figure.value:.3f} {figure.unit} ({figure.note})", file=sys.stderr, flush=True)
-            figures.append(figure)
-    print("\n".join(table(figures)))
-    return 0 if all(figure.met for figure in figures) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+GROUP = Group(
+    "made-up BuddyUp events, 168,000 of them 75 MB as the seed's",
+    {"load": load, "memory": memory, "export": export},
+)

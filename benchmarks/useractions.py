@@ -1,4 +1,4 @@
-"""The cases: what is measured, how, and which target it has.
+"""``harvest.py useractions``: what is measured, how, and which target it has.
 
 Other programs may be using the machine. So what is compared is measured in turns within one case, and of several
 runs the median counts; of starts, which are compared to nothing and which others can only lengthen, the fastest.
@@ -6,32 +6,26 @@ runs the median counts; of starts, which are compared to nothing and which other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
 from benchmarks.children import Run, interpreter
 from benchmarks.figures import Figure, Target
+from benchmarks.groups import Group, Sizes
 from benchmarks.world import QUEUE, World, world
 
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is moved, and how often; the defaults are those of the targets."""
-
-    actions: int = 20_000
-    many: int = 200_000
-    sample: int = 500  # messages sent one at a time
-    latency: float = 0.01
-    runs: int = 3
-    starts: int = 11
+FEW, MANY = 20_000, 200_000
+SAMPLE = 500  # messages sent one at a time
+LATENCY = 0.01
+STARTS = 4  # for each run
 
 
 def queue(sizes: Sizes) -> Iterator[Figure]:
     """Everything to SQS, against its parts alone and against one message at a time."""
-    with world(sizes.actions, sizes.latency) as servers:
+    actions = sizes.of(FEW)
+    with world(actions, LATENCY) as servers:
         bodies = servers.directory / "bodies.jsonl"
         servers.useractions(output=bodies)
         servers.useractions()  # so that no measured run is the first
@@ -40,20 +34,20 @@ def queue(sizes: Sizes) -> Iterator[Figure]:
             fetching.append(servers.fetch_only())
             sending.append(servers.baseline("send", queue=QUEUE, bodies=str(bodies)))
             runs.append(servers.useractions())
-            found = servers.baseline("single", queue=QUEUE, bodies=str(bodies), messages=sizes.sample)
-            single.append(found / min(sizes.sample, sizes.actions) * sizes.actions)
+            found = servers.baseline("single", queue=QUEUE, bodies=str(bodies), messages=SAMPLE)
+            single.append(found / min(SAMPLE, actions) * actions)
             bare.append(interpreter(servers.environment()))
     total, inner = _seconds(runs), median(run.report["seconds"] for run in runs)
     larger = [max(pair) for pair in zip(fetching, sending, strict=True)]
     speedups = [one / run.seconds for one, run in zip(single, runs, strict=True)]
     overheads = [run.seconds / part for part, run in zip(larger, runs, strict=True)]
-    name = f"{sizes.actions:,} actions to SQS, {sizes.latency * 1000:g} ms a request"
+    name = f"{actions:,} actions to SQS, {LATENCY * 1000:g} ms a request"
     yield Figure(
         f"{name}: against sending one message at a time",
         median(speedups),
         "×",
         Target(40, at_least=True),
-        f"{median(single):.1f} s (scaled from {sizes.sample} messages) to {total:.2f} s",
+        f"{median(single):.1f} s (scaled from {SAMPLE} messages) to {total:.2f} s",
     )
     yield Figure(
         f"{name}: against the larger of fetching only and sending only",
@@ -73,53 +67,54 @@ def queue(sizes: Sizes) -> Iterator[Figure]:
 
 def file(sizes: Sizes) -> Iterator[Figure]:
     """Everything to a file."""
-    for actions in (sizes.many, sizes.actions):
+    for actions in (sizes.of(MANY), sizes.of(FEW)):
         with world(actions) as servers:
             output = servers.directory / "actions.jsonl"
             runs = [servers.useractions(output=output) for _ in range(sizes.runs)]
         note = "of the whole process, from its start"
         note += f"; {median(run.report['rows_per_second'] for run in runs):,.0f} /s of the run itself"
-        target = Target(15_000, at_least=True) if actions == sizes.many else None
+        target = Target(15_000, at_least=True) if actions == sizes.of(MANY) else None
         yield Figure(f"{actions:,} actions to a file", actions / _seconds(runs), "/s", target, note)
 
 
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """The most memory that a harvest has at once, for a small and a large window."""
+    few, many = sizes.of(FEW), sizes.of(MANY)
     for dialect in ("dce", "stock"):
         for name in ("file", "SQS"):
-            peaks = {actions: _peak(actions, dialect, name) for actions in (sizes.actions, sizes.many)}
-            large = peaks[sizes.many]
-            yield Figure(f"peak memory, {sizes.many:,} actions, {dialect}, to {name}", large, "MB", Target(120))
-            growth = (large / peaks[sizes.actions] - 1) * 100
+            peaks = {actions: _peak(actions, dialect, name) for actions in (few, many)}
+            large = peaks[many]
+            yield Figure(f"peak memory, {many:,} actions, {dialect}, to {name}", large, "MB", Target(120))
+            growth = (large / peaks[few] - 1) * 100
             yield Figure(
-                f"growth from {sizes.actions:,} to {sizes.many:,} actions, {dialect}, to {name}",
+                f"growth from {few:,} to {many:,} actions, {dialect}, to {name}",
                 growth,
                 "%",
                 Target(15),
-                f"from {peaks[sizes.actions]:.1f} MB",
+                f"from {peaks[few]:.1f} MB",
             )
 
 
 def start(sizes: Sizes) -> Iterator[Figure]:
     """What a run costs that has nothing to do."""
-    with world(sizes.actions, sizes.latency) as servers:
-        bare = [interpreter(servers.environment()) for _ in range(sizes.starts)]
-        helped = [servers.harvest("--help") for _ in range(sizes.starts)]
-        idle = [_idle(servers) for _ in range(sizes.starts + 1)][1:]
+    starts = sizes.runs * STARTS
+    with world(sizes.of(FEW), LATENCY) as servers:
+        bare = [interpreter(servers.environment()) for _ in range(starts)]
+        helped = [servers.harvest("--help") for _ in range(starts)]
+        idle = [_idle(servers) for _ in range(starts + 1)][1:]
     for what, runs, bound, note in (
         ("`harvest.py --help`", helped, 0.2, f"`python -c pass` takes {min(bare):.3f} s"),
-        ("a run with nothing to do: S3 checkpoint, SQS, Redis", idle, 0.7, f"{sizes.latency * 1000:g} ms a request"),
+        ("a run with nothing to do: S3 checkpoint, SQS, Redis", idle, 0.7, f"{LATENCY * 1000:g} ms a request"),
     ):
         fastest = min(run.seconds for run in runs)
         yield Figure(what, fastest, "s", Target(bound), f"{note}; median {_seconds(runs):.2f} s")
 
 
-CASES: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
-    "queue": queue,
-    "file": file,
-    "memory": memory,
-    "start": start,
-}
+GROUP = Group(
+    "made-up actions of about 450 bytes, evenly spread over a day, over 100 episodes, from an empty cache; "
+    "of starts the fastest counts",
+    {"queue": queue, "file": file, "memory": memory, "start": start},
+)
 
 
 def _peak(actions: int, dialect: str, name: str) -> float:
