@@ -6,12 +6,11 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from harvesters.clock import Clock
-from harvesters.errors import HarvestError
 from harvesters.pipeline import Counts, Harvest, Pipeline, Progress
 from harvesters.sinks.base import Sink
 from harvesters.sinks.deadletters import DeadLetters, ErrorBudget
@@ -19,7 +18,7 @@ from harvesters.stores.cache import Cache
 from harvesters.stores.checkpoint import Checkpoint
 from harvesters.stores.delivered import DeliveredLog
 from harvesters.stores.lease import Lease
-from harvesters.telemetry import RunReport
+from harvesters.telemetry import reported
 from harvesters.timespan import SpanGuard, Window, floor_second, format_checkpoint, iso
 
 log = logging.getLogger(__name__)
@@ -153,34 +152,19 @@ class LiveHarvest:
     def _run(
         self, planned: Plan, harvest: Harvest, sink: Sink, progress: Progress, watch: Callable[[Counts], None]
     ) -> None:
-        started = self.clock.monotonic()
         delivered = DeliveredLog(self.cache, harvest.source, sink.identity) if planned.moves else None
         pipeline = Pipeline(
             harvest, sink, self.dead_letters, self.budget, progress, delivered, self.stop, counts=self.counts
         )
         log.info("harvesting %s from %s to %s", planned.window, harvest.source, sink.name)
-        outcome = "failed"
-        try:
-            pipeline.run(planned.read, watch)
-            outcome = "done"
-        except HarvestError as error:
-            outcome = f"ended with {int(error.code)}"
-            raise
-        finally:
-            seconds = self.clock.monotonic() - started
-            self._report(planned, harvest, progress, seconds).emit(outcome)
 
-    def _report(self, planned: Plan, harvest: Harvest, progress: Progress, seconds: float) -> RunReport:
-        counts: dict[str, Any] = asdict(self.counts)
-        del counts["fraction"]
-        return RunReport(
-            self.name,
-            {
+        def fields(seconds: float) -> dict[str, Any]:
+            return {
                 "window": {"start": iso(planned.window.start), "end": iso(planned.window.end)},
-                **counts,
+                **self.counts.report(seconds),
                 **harvest.report(),
-                "seconds": round(seconds, 3),
-                "rows_per_second": round(self.counts.rows / seconds, 1) if seconds > 0 else 0.0,
                 "checkpoint": format_checkpoint(progress.value) if progress.store and progress.value else None,
-            },
-        )
+            }
+
+        with reported(self.name, self.clock, fields):
+            pipeline.run(planned.read, watch)

@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 from harvesters.stores.checkpoint import Checkpoint
 from harvesters.stores.delivered import DeliveredLog, Mark
 from harvesters.stores.lease import Lease
+from harvesters.telemetry import per_second
 from harvesters.timespan import Window, floor_second, iso
 
 T = TypeVar("T")
@@ -88,6 +89,12 @@ class Counts:
     duplicates: int = 0
     dead: int = 0
     fraction: float = 0.0  # of the window, as far as that can be told
+
+    def report(self, seconds: float) -> dict[str, Any]:
+        """For the run report of a run that took so long."""
+        counts = asdict(self)
+        del counts["fraction"]
+        return {**counts, "rows_per_second": per_second(self.rows, seconds)}
 
 
 @dataclass

@@ -10,12 +10,15 @@ import queue
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
+from harvesters.clock import Clock
+from harvesters.errors import HarvestError
 from harvesters.privacy import redact
 
 _LAST_WORDS = 5.0  # seconds that the end of a run may wait for Loggly
@@ -180,6 +183,27 @@ class RunReport:
             text,
             extra={"fields": {"report": self.command, "outcome": outcome, **self.fields}},
         )
+
+
+@contextmanager
+def reported(command: str, clock: Clock, fields: Callable[[float], dict[str, Any]]) -> Iterator[None]:
+    """Emit the report of the run inside, however it ends. `fields` is asked for them then, with the seconds it took."""
+    started = clock.monotonic()
+    outcome = "failed"
+    try:
+        yield
+        outcome = "done"
+    except HarvestError as error:
+        outcome = f"ended with {int(error.code)}"
+        raise
+    finally:
+        seconds = clock.monotonic() - started
+        RunReport(command, {**fields(seconds), "seconds": round(seconds, 3)}).emit(outcome)
+
+
+def per_second(count: int, seconds: float) -> float:
+    """A rate for the report; 0 where no time passed."""
+    return round(count / seconds, 1) if seconds > 0 else 0.0
 
 
 def _plain(value: Any) -> str:

@@ -9,14 +9,17 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import requests
 
 from harvesters import privacy, telemetry
+from harvesters.errors import Unavailable
 from harvesters.privacy import protect
 from harvesters.simulators.base import Request, Response, Simulator
-from harvesters.telemetry import RunReport, configure, ship_to_loggly
+from harvesters.telemetry import RunReport, configure, reported, ship_to_loggly
+from tests.clocks import FakeClock
 
 log = logging.getLogger("harvesters.test")
 
@@ -143,6 +146,19 @@ class TestRunReport:
         assert entry["outcome"] == "ended with 69"
         assert entry["window"] == {"start": "a", "end": "b"}
         assert entry["checkpoint"] is None
+
+    @pytest.mark.parametrize(
+        ("error", "outcome"),
+        [(None, "done"), (Unavailable("gone"), "ended with 69"), (RuntimeError("a bug"), "failed")],
+    )
+    def test_it_comes_however_the_run_ends(self, error: Exception | None, outcome: str) -> None:
+        written, clock = one_line("json"), FakeClock()
+        with suppress(Unavailable, RuntimeError), reported("index", clock, lambda seconds: {"took": seconds}):
+            clock.sleep(2)
+            if error is not None:
+                raise error
+        entry = json.loads(written.getvalue())
+        assert (entry["report"], entry["outcome"], entry["took"], entry["seconds"]) == ("index", outcome, 2.0, 2.0)
 
 
 class Loggly(Simulator):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
+from typing import Any
 
 import click
 
@@ -76,11 +78,10 @@ def _index(
 ) -> None:
     from dataclasses import asdict
 
-    from harvesters.errors import HarvestError
     from harvesters.indexing.indexer import Indexer
     from harvesters.indexing.source import SqsSource
     from harvesters.sinks.deadletters import ErrorBudget
-    from harvesters.telemetry import RunReport
+    from harvesters.telemetry import per_second, reported
 
     # What is in hand is finished after SIGTERM too, so retries go on: their clock does not know of it.
     patient = Runtime(stop=threading.Event())
@@ -97,19 +98,12 @@ def _index(
         follow=not drain,
         receivers=receivers,
     )
-    started, outcome = patient.clock.monotonic(), "failed"
-    try:
+
+    def fields(seconds: float) -> dict[str, Any]:
+        return {**asdict(indexer.counts), "messages_per_second": per_second(indexer.counts.received, seconds)}
+
+    with reported("index", patient.clock, fields), closing(sink):
         indexer.run()
-        outcome = "done"
-    except HarvestError as error:
-        outcome = f"ended with {int(error.code)}"
-        raise
-    finally:
-        sink.close()
-        seconds = patient.clock.monotonic() - started
-        rate = round(indexer.counts.received / seconds, 1) if seconds > 0 else 0.0
-        fields = {**asdict(indexer.counts), "seconds": round(seconds, 3), "messages_per_second": rate}
-        RunReport("index", fields).emit(outcome)
     if drain and runtime.stop.is_set():
         raise Interrupted("told to stop: finished what was in hand; the rest is still in the queue")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -129,26 +130,18 @@ def _mpids(runtime: Runtime, es_host: str | None, pattern: str) -> Iterator[str]
 
 
 def _run(runtime: Runtime, harvest: EpisodeIndex, sink: ChangedOnly, source: str) -> None:
-    from harvesters.errors import HarvestError
     from harvesters.pipeline import Pipeline, Progress
     from harvesters.sinks.deadletters import ErrorBudget
-    from harvesters.telemetry import RunReport
+    from harvesters.telemetry import reported
     from harvesters.timespan import Window
 
-    now, started = harvest.now, runtime.clock.monotonic()
     budget = ErrorBudget(*settings.error_budget())
     pipeline = Pipeline(harvest, sink, runtime.dead_letters, budget, Progress(), None, runtime.stop)
-    outcome = "failed"
-    try:
-        pipeline.run(Window(now, now))
-        outcome = "done"
-    except HarvestError as error:
-        outcome = f"ended with {int(error.code)}"
-        raise
-    finally:
-        harvest.close()
-        sink.close()
-        counts, seconds = pipeline.counts, runtime.clock.monotonic() - started
+
+    def fields(_seconds: float) -> dict[str, Any]:
+        counts = pipeline.counts
         indexed = {"unchanged": sink.unchanged, "indexed": counts.delivered - sink.unchanged, "dead": counts.dead}
-        fields = {"source": source, "target": sink.name, **harvest.report(), **indexed, "seconds": round(seconds, 3)}
-        RunReport("load_episodes", fields).emit(outcome)
+        return {"source": source, "target": sink.name, **harvest.report(), **indexed}
+
+    with reported("load_episodes", runtime.clock, fields), closing(sink), closing(harvest):
+        pipeline.run(Window(harvest.now, harvest.now))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from harvesters.clock import Clock
-from harvesters.errors import BadInput, HarvestError, Interrupted
+from harvesters.errors import BadInput, Interrupted
 from harvesters.firebase.exportfile import ExportWriter
 from harvesters.firebase.keys import Path
 from harvesters.firebase.walk import Entries, Walk
-from harvesters.telemetry import RunReport
+from harvesters.telemetry import per_second, reported
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +50,10 @@ class Export:
             Interrupted: told to stop; what was written stays, and the same command goes on from there.
             HarvestError: as its subclasses say.
         """
-        started = self.clock.monotonic()
-        outcome = "failed"
-        try:
+        with reported("firebase export", self.clock, self._report), closing(self.writer):
             after = self.writer.resume()
             if after is not None:
                 self._run(after, watch)
-            outcome = "done"
-        except HarvestError as error:
-            outcome = f"ended with {int(error.code)}"
-            raise
-        finally:
-            self.writer.close()
-            self._report(self.clock.monotonic() - started).emit(outcome)
 
     def _run(self, after: Path, watch: Callable[[ExportCounts], None]) -> None:
         if after:
@@ -89,17 +82,13 @@ class Export:
         self.counts.bytes += page.size
         self.counts.last = page.entries[-1][0]
 
-    def _report(self, seconds: float) -> RunReport:
+    def _report(self, seconds: float) -> dict[str, Any]:
         counts = self.counts
-        return RunReport(
-            "firebase export",
-            {
-                "path": "/" + "/".join(self.walk.path),
-                "pages": counts.pages,
-                "children": counts.children,
-                "bytes": counts.bytes,
-                "refused": self.walk.refused,
-                "seconds": round(seconds, 3),
-                "children_per_second": round(counts.children / seconds, 1) if seconds > 0 else 0.0,
-            },
-        )
+        return {
+            "path": "/" + "/".join(self.walk.path),
+            "pages": counts.pages,
+            "children": counts.children,
+            "bytes": counts.bytes,
+            "refused": self.walk.refused,
+            "children_per_second": per_second(counts.children, seconds),
+        }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import Any
 
-from harvesters.errors import HarvestError, Interrupted
+from harvesters.errors import Interrupted
 from harvesters.firebase.cursor import FOREVER, EventCheckpoint, EventLog, EventProgress
 from harvesters.firebase.documents import EPOCH
 from harvesters.firebase.events import Events
@@ -18,7 +18,7 @@ from harvesters.live import LiveHarvest
 from harvesters.pipeline import Counts, Harvest, Pipeline, Progress
 from harvesters.sinks.base import Sink
 from harvesters.stores.delivered import DeliveredLog
-from harvesters.telemetry import RunReport
+from harvesters.telemetry import reported
 from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
@@ -94,33 +94,14 @@ class FirebaseRun:
         at_end: Callable[[], None] = lambda: None,
     ) -> None:
         live = self.live
-        started = live.clock.monotonic()
         pipeline = Pipeline(
             harvest, sink, live.dead_letters, live.budget, progress, delivered, live.stop, counts=live.counts
         )
-        outcome = "failed"
-        try:
+
+        def fields(seconds: float) -> dict[str, Any]:
+            key = progress.key if isinstance(progress, EventProgress) else None
+            return {**live.counts.report(seconds), **harvest.report(), "checkpoint": key}
+
+        with reported(live.name, live.clock, fields), closing(harvest):
             pipeline.run(Window(EPOCH, FOREVER), watch)
             at_end()
-            outcome = "done"
-        except HarvestError as error:
-            outcome = f"ended with {int(error.code)}"
-            raise
-        finally:
-            harvest.close()
-            seconds = live.clock.monotonic() - started
-            self._report(harvest, progress, seconds).emit(outcome)
-
-    def _report(self, harvest: Harvest, progress: Progress, seconds: float) -> RunReport:
-        counts: dict[str, Any] = asdict(self.live.counts)
-        del counts["fraction"]
-        return RunReport(
-            self.live.name,
-            {
-                **counts,
-                **harvest.report(),
-                "seconds": round(seconds, 3),
-                "rows_per_second": round(self.live.counts.rows / seconds, 1) if seconds > 0 else 0.0,
-                "checkpoint": progress.key if isinstance(progress, EventProgress) else None,
-            },
-        )
