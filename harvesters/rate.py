@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from harvesters import redis_client
 from harvesters.clock import Clock
-from harvesters.errors import ConfigError
 from harvesters.privacy import redact
 
 if TYPE_CHECKING:
@@ -183,18 +183,11 @@ class RedisSlots:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        if not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ConfigError("REDIS_URL should read redis://[:password@]host:port/db, rediss://… or unix://…")
+        self.url = redis_client.checked(url)
 
     @cached_property
     def _redis(self) -> redis.Redis:
-        import redis
-
-        try:
-            return redis.Redis.from_url(self.url, socket_connect_timeout=2, socket_timeout=5)
-        except ValueError as error:
-            raise ConfigError(f"REDIS_URL cannot be read: {redact(str(error))}") from error
+        return redis_client.client(self.url)
 
     @cached_property
     def _scripts(self) -> tuple[Any, Any, Any]:
@@ -280,11 +273,9 @@ class SharedSlots:
     def _either(self, use: Callable[[Slots], T]) -> T:
         if self._slots is self._alone:
             return use(self._alone)
-        import redis
-
         try:
             return use(self._slots)
-        except (redis.RedisError, OSError) as error:
+        except redis_client.failures() as error:
             if self._slots is not self._alone:  # several threads may fail at once
                 self._slots = self._alone
                 log.warning(

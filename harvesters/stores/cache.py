@@ -10,14 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cachetools import TLRUCache
 
-from harvesters.collector import uncollected
-from harvesters.errors import ConfigError
+from harvesters import redis_client
 from harvesters.privacy import redact
 
 if TYPE_CHECKING:
@@ -108,17 +107,11 @@ class RedisCache:
     volatile = False
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        if not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ConfigError("REDIS_URL should read redis://[:password@]host:port/db, rediss://… or unix://…")
+        self.url = redis_client.checked(url)
 
     @cached_property
     def _redis(self) -> redis.Redis:
-        try:
-            client: redis.Redis = _library().Redis.from_url(self.url, socket_connect_timeout=2, socket_timeout=5)
-        except ValueError as error:
-            raise ConfigError(f"REDIS_URL cannot be read: {redact(str(error))}") from error
-        return client
+        return redis_client.client(self.url)
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The values of those `keys` that are there: one MGET."""
@@ -194,7 +187,7 @@ class FallbackCache:
             return use(self._memory)
         try:
             return use(self._cache)
-        except (_library().RedisError, OSError) as error:
+        except redis_client.failures() as error:
             if self._cache is not self._memory:  # several threads may fail at once
                 self._cache = self._memory
                 log.warning(
@@ -209,14 +202,6 @@ class FallbackCache:
 def open_cache(url: str) -> FallbackCache:
     """The cache at `url`; connects when first used."""
     return FallbackCache(RedisCache(url))
-
-
-@cache
-def _library() -> Any:
-    with uncollected():
-        import redis
-
-    return redis
 
 
 def _milliseconds(ttl: float) -> int:
