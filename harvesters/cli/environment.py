@@ -33,7 +33,9 @@ def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 
 def _up_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--fetch", is_flag=True, help="With --embedded: let Maven fetch Elasticsearch (41 MB) once."),
+        click.option(
+            "--fetch", is_flag=True, help="With --embedded: let Maven fetch Elasticsearch and ElasticMQ (80 MB) once."
+        ),
         click.option("--embedded", is_flag=True, help="Processes of this machine instead of containers."),
         click.option(
             "--services",

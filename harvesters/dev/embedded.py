@@ -10,7 +10,9 @@ from harvesters.dev.process import Process
 from harvesters.dev.record import Home, Record, Server, remove_settings, settings_path, write_settings
 from harvesters.dev.services import names_of_ours
 from harvesters.errors import ConfigError, Unavailable
+from harvesters.standins import elasticmq, elasticsearch
 from harvesters.standins.base import StandIn, StandInFailed, StandInMissing
+from harvesters.standins.elasticmq import ElasticMQ
 from harvesters.standins.elasticsearch import Elasticsearch
 from harvesters.standins.moto import Moto
 from harvesters.standins.opencast import SimulatedOpencast
@@ -21,12 +23,15 @@ Say = Callable[[str], None]
 STANDINS: dict[str, tuple[type[StandIn], tuple[str, ...]]] = {
     "redis": (Redis, ("redis",)),
     "moto": (Moto, ("s3", "sqs")),
+    "elasticmq": (ElasticMQ, ("sqs",)),
     "opencast": (SimulatedOpencast, ("opencast",)),
     "elasticsearch": (Elasticsearch, ("elasticsearch",)),
 }
-"""Each stand-in, and the services that it stands in for."""
+"""Each stand-in, and the services that it stands in for. Where ElasticMQ runs, queues are there and not in moto."""
 
-NAMES = tuple(service for _, services in STANDINS.values() for service in services)
+NAMES = tuple(dict.fromkeys(service for _, services in STANDINS.values() for service in services))
+INSTEAD = {"elasticmq": "moto is the SQS, which takes about 100 messages a second, and fewer the longer its queue is"}
+"""What one does without a stand-in of this name, where something else gives the same."""
 KIND = "embedded"
 
 
@@ -85,12 +90,13 @@ def _standins(services: Sequence[str]) -> list[str]:
 
 def _start(home: Home, record: Record, name: str, named: bool, say: Say) -> None:
     standin = STANDINS[name][0](directory=home.path / name, detached=True)
-    if name == "elasticsearch" and not standin.installed():
+    if name in ("elasticsearch", "elasticmq") and not standin.installed():
+        instead = f", so {INSTEAD[name]}" if name in INSTEAD else ""
         missing = StandInMissing(
-            "the jars of Elasticsearch are not here",
-            "give --fetch once to have Maven fetch them (41 MB; needs a JDK, 17 or newer, and Maven)",
+            f"the jars of {type(standin).__name__} are not here{instead}",
+            "give --fetch once to have Maven fetch them (80 MB in all; needs a JDK, 17 or newer, and Maven)",
         )
-        _leave_out(name, missing, named, say)
+        _leave_out(name, missing, named and not instead, say)
         return
     server = Server(name, standin.url, standin.environment() | names_of_ours(STANDINS[name][1]))
 
@@ -125,14 +131,13 @@ def _stop(servers: Sequence[Server], home: Home) -> None:
 
 
 def fetch() -> None:
-    """Have Maven fetch Elasticsearch's jars, if they are not here.
+    """Have Maven fetch the jars of Elasticsearch and ElasticMQ, if they are not here.
 
     Raises:
         ConfigError: that cannot be done here; the message says what is missing.
     """
-    from harvesters.standins.elasticsearch import JARS
-
-    try:
-        JARS.install()
-    except StandInMissing as missing:
-        raise ConfigError(f"Elasticsearch cannot be fetched: {missing}") from missing
+    for name, jars in (("Elasticsearch", elasticsearch.JARS), ("ElasticMQ", elasticmq.JARS)):
+        try:
+            jars.install()
+        except StandInMissing as missing:
+            raise ConfigError(f"{name} cannot be fetched: {missing}") from missing

@@ -17,7 +17,8 @@ import requests
 
 from harvesters.dev.process import Process
 from harvesters.standins.base import StandInMissing
-from harvesters.standins.elasticsearch import JARS
+from harvesters.standins.elasticmq import JARS as ELASTICMQ
+from harvesters.standins.elasticsearch import JARS as ELASTICSEARCH
 from harvesters.standins.moto import Moto
 from harvesters.standins.redis import Redis
 from tests.servers import give_up
@@ -61,19 +62,20 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_jars() -> None:
-    """Elasticsearch can be started without fetching anything."""
+def jars() -> None:
+    """Elasticsearch and ElasticMQ can be started without fetching anything."""
     try:
-        JARS.install()
+        ELASTICSEARCH.install()
+        ELASTICMQ.install()
     except StandInMissing as missing:
         give_up(missing)
 
 
-def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto, elasticsearch_jars: None) -> None:
+def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto, jars: None) -> None:
     started = shell.up()
     assert started.returncode == 0, started.stderr
     before = shell.status()
-    assert set(before) == {"redis", "moto", "opencast", "elasticsearch"}
+    assert set(before) == {"redis", "moto", "elasticmq", "opencast", "elasticsearch"}
     assert {entry["state"] for entry in before.values()} == {"running"}
     assert all("//127.0.0.1:" in entry["url"] for entry in before.values())
     assert shell.env_file.stat().st_mode & 0o777 == 0o600
@@ -88,6 +90,12 @@ def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto, elas
     assert queued.returncode == 0, queued.stderr
     report = next(record for line in queued.stderr.splitlines() if "report" in (record := json.loads(line)))
     assert report["delivered"] == report["documents"] > 0
+    assert f"AWS_ENDPOINT_URL_SQS={before['elasticmq']['url']}\n" in shell.env_file.read_text()
+    indexed = shell.run("index", options=("--env-file", ".env.dev"))
+    assert indexed.returncode == 0, indexed.stderr
+    requests.post(f"{before['elasticsearch']['url']}/useractions-*/_refresh", timeout=5)
+    count = requests.get(f"{before['elasticsearch']['url']}/useractions-*/_count", timeout=5).json()["count"]
+    assert count == report["delivered"]
     live = shell.run("useractions", "--output", "-", options=("--env-file", ".env.dev"))
     assert live.returncode == 0, live.stderr  # goes on from the checkpoint in the stand-in's S3
 
@@ -100,7 +108,7 @@ def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto, elas
     assert shell.run("dev", "down").stdout == "Nothing is up.\n"
 
 
-def test_init_loads_the_index_templates_and_explains_kopf(shell: Shell, elasticsearch_jars: None) -> None:
+def test_init_loads_the_index_templates_and_explains_kopf(shell: Shell, jars: None) -> None:
     real = {"ES_HOST": "https://production.example.org", "ES_API_KEY": "b2YtdGhlLXJlYWwtb25l"}
     for _ in range(2):  # it can be run again
         result = shell.run("dev", "init", "--embedded", "--services", "elasticsearch", **real)
@@ -207,6 +215,7 @@ def test_what_is_not_here_is_left_out_unless_it_was_named(
     everything = shell.up(XDG_CACHE_HOME=str(tmp_path))
     assert everything.returncode == 0, everything.stderr
     assert "left out elasticsearch" in everything.stdout
+    assert "left out elasticmq: the jars of ElasticMQ are not here, so moto is the SQS" in everything.stdout
     assert set(shell.status()) == {"redis", "moto", "opencast"}
     assert "ES_HOST" not in shell.env_file.read_text()
 
