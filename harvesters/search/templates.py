@@ -14,6 +14,9 @@ import orjson
 from harvesters.errors import ConfigError
 from harvesters.search.client import SearchClient
 
+# What newer clusters add to a template that they give back: when it was put.
+_OF_THE_CLUSTER = {"created_date", "created_date_millis", "modified_date", "modified_date_millis"}
+
 POLICY = "harvest"
 """Name of the ILM policy that dated indices get, where the cluster has ILM."""
 
@@ -137,7 +140,9 @@ def put(client: SearchClient, template: Template) -> None:
 
 def _lines(body: Mapping[str, Any]) -> dict[str, None]:
     """Every value with its path, in one spelling: the cluster gives settings back as strings, and below ``index``."""
-    body = {name: value for name, value in body.items() if name != "composed_of" or value}
+    body = {
+        name: value for name, value in body.items() if name not in _OF_THE_CLUSTER and (name != "composed_of" or value)
+    }
     template = dict(body.get("template", {}))
     settings = template.pop("settings", {})
     lines: dict[str, None] = {}

@@ -136,6 +136,19 @@ class TestLoading:
         client.close()
         assert (found.verdict, found.diff) == (Verdict.SAME, [])
 
+    def test_when_it_was_put_is_no_change(self) -> None:
+        class Nine(Simulator):
+            """Elasticsearch 9 tells when a template was made, and when it was changed."""
+
+            def handle(self, request: Request) -> Response:
+                stamps = {"created_date_millis": 1_795_588_729_504, "modified_date_millis": 1_795_588_729_504}
+                entry = {"name": "episodes", "index_template": {**templates.find("episodes").body, **stamps}}
+                return Response(200, json.dumps({"index_templates": [entry]}).encode(), HEADERS)
+
+        with Nine() as nine:
+            found = compare(SearchClient(nine.url, patient()), templates.find("episodes"))
+        assert (found.verdict, found.diff) == (Verdict.SAME, [])
+
     def test_under_a_policy_it_is_unchanged_too(self, node: Node) -> None:
         template = Template(f"{node.prefix}meetings", node.template("meetings").body).under("harvest")
         client = node.client()
