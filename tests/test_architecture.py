@@ -1,0 +1,57 @@
+"""The floors of docs/architecture.md: a room imports nothing from above, not even inside a function."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HOUSE = ROOT / "harvesters"
+FLOORS = (
+    {"timespan", "document", "settings", "errors", "clock"},
+    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
+    {"stores", "sinks", "search"},
+    {"pipeline", "live"},
+    {"opencast", "zoom", "firebase", "indexing", "export", "dev"},
+    {"cli"},
+)
+BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them
+LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def rooms() -> set[str]:
+    names = {path.name.removesuffix(".py") for path in HOUSE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    return {name for name in names if not name.startswith("__")}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The rooms that a file imports from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "harvesters" else [module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        yield from (name.split(".")[1] for name in names if name.startswith("harvesters."))
+
+
+def test_every_room_has_its_floor() -> None:
+    assert rooms() == {*LEVEL, *BESIDE}
+
+
+@pytest.mark.parametrize("room", sorted(LEVEL))
+def test_a_room_imports_nothing_from_above(room: str) -> None:
+    place = HOUSE / room
+    for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
+        for other in imported(path):
+            if other in BESIDE:
+                assert room in {"cli", "dev"}, f"{path} starts servers ({other})"
+            elif other in LEVEL:
+                assert LEVEL[other] <= LEVEL[room], f"{path} imports {other}, which is above it"
+
+
+def test_the_page_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert [room for room in sorted(rooms()) if room not in page] == []
