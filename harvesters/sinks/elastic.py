@@ -153,10 +153,11 @@ class ElasticSink:
         return list(newest.values()), older
 
     def _parts(self, documents: list[Document]) -> Iterator[list[Document]]:
-        """Enough parts for all threads, and not too many."""
-        most = min(MAX_DOCUMENTS, max(_FEWEST, -(-len(documents) // self.threads)))
-        for first in range(0, len(documents), most):
-            yield documents[first : first + most]
+        """As many parts for each thread, so that none has one more while the others wait; and not too small."""
+        rounds = -(-len(documents) // (self.threads * MAX_DOCUMENTS))
+        size = max(_FEWEST, -(-len(documents) // (self.threads * rounds)))
+        for first in range(0, len(documents), size):
+            yield documents[first : first + size]
 
     def _send_part(self, documents: list[Document]) -> list[Outcome]:
         """Encode here, in the thread: while it waits for the cluster, another one encodes."""
