@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
@@ -87,6 +89,16 @@ def test_what_is_no_elasticsearch_is_refused() -> None:
         client = SearchClient(simulator.url, patient())
         with pytest.raises(ProtocolError, match="no Elasticsearch"):
             client.request("GET", "/")
+        client.close()
+
+
+@pytest.mark.parametrize("accept", [(404,), range(300, 600)])
+def test_a_web_server_that_finds_nothing_is_no_elasticsearch_without_indices(accept: Collection[int]) -> None:
+    with Answering(Response(404, b"<html>", {"Content-Type": "text/html"})) as simulator:
+        client = SearchClient(simulator.url, patient())
+        for _ in range(2):
+            with pytest.raises(ProtocolError, match="no Elasticsearch"):
+                client.request("GET", "/_resolve/index/useractions-*", accept=accept)
         client.close()
 
 
