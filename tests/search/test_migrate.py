@@ -330,13 +330,14 @@ class Dying(SearchClient):
         return answer
 
 
-def _attempt(node: Node, at: int, after: bool) -> None:
+def _attempt(node: Node, at: int, after: bool, undo: bool = False) -> None:
     client = Dying(node.url, patient())
     client.at, client.after = at, after
     ledger = Ledger(client, SystemClock(), f"{node.prefix}migrations")
     ledger.prepare()
     with ledger.lease(60) as lease:
-        Migrator(client, ledger, lambda line: None, lease, known=[node.template("useractions")]).run()
+        it = Migrator(client, ledger, lambda line: None, lease, known=[node.template("useractions")])
+        _ = it.undo(MIGRATIONS[0]) if undo else it.run()
 
 
 class Watcher:
@@ -395,3 +396,24 @@ def test_killed_at_every_few_requests_it_ends_with_every_document_once(
         assert len(found) == 60
         assert all(source["is_live"] is True and source["episode"]["crn"] == "13001" for source in found.values())
     assert indices(node) == {f"migrated-0002-{node.prefix}{day}" for day in days}
+
+
+def test_killed_at_every_few_requests_an_undo_ends_with_every_document_once(node: Node) -> None:
+    node.fill(DAY, [old(number) for number in range(60)])
+    with migrator(node) as it:
+        it.run()
+    fork = multiprocessing.get_context("fork")
+    at = 1
+    with Watcher(node, {"useractions-*": 60, DAY: 60}) as watcher:
+        while True:
+            process = fork.Process(target=_attempt, args=(node, at, True, True))
+            process.start()
+            process.join(60)
+            if process.exitcode == 0:
+                break
+            assert process.exitcode == -signal.SIGKILL
+            at += 2
+    assert at > 20
+    assert watcher.seen == []
+    assert all(source["episode"]["cdn"] == "13001" for source in sources(node).values())
+    assert indices(node) == {f"reverted-0001-{node.prefix}{DAY}"}
