@@ -199,6 +199,8 @@ class SearchClient:
             return CredentialsRefused(
                 f"{self.name} refused {what}: {text}. Check ES_API_KEY or ES_USER, and its rights."
             )
+        if status == 406:  # OpenSearch does not take the media types of Elasticsearch's clients
+            return ProtocolError(f"{self._stranger} It answers {what} with {status} {text}")
         return Refused(f"{self.name}: {what}: {status} {text}", status, text)
 
     @property

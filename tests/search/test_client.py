@@ -92,6 +92,15 @@ def test_what_is_no_elasticsearch_is_refused() -> None:
         client.close()
 
 
+def test_opensearch_takes_no_media_type_of_elasticsearch() -> None:
+    body = b'{"error": "Content-Type header [application/vnd.elasticsearch+json] is not supported", "status": 406}'
+    with Answering(Response(406, body, {"Content-Type": "application/json"})) as simulator:
+        client = SearchClient(simulator.url, patient())
+        with pytest.raises(ProtocolError, match=r"OpenSearch is none.*Content-Type header"):
+            client.request("PUT", "/_index_template/useractions", {})
+        client.close()
+
+
 @pytest.mark.parametrize("accept", [(404,), range(300, 600)])
 def test_a_web_server_that_finds_nothing_is_no_elasticsearch_without_indices(accept: Collection[int]) -> None:
     with Answering(Response(404, b"<html>", {"Content-Type": "text/html"})) as simulator:
