@@ -214,7 +214,34 @@ class Unsure(SearchClient):
         return answer
 
 
+class Forgetful(SearchClient):
+    """Of a cluster that forgets a point in time after each second search."""
+
+    searches = 0
+
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+        if path == "/_search":
+            self.searches += 1
+            if self.searches % 3 == 0:
+                super().attempt("DELETE", "/_pit", {"id": body["pit"]["id"]})
+        return super().attempt(method, path, body, **named)
+
+
 class TestSwap:
+    def test_a_node_that_is_started_again_meanwhile_costs_no_document(
+        self, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scan, "PAGE", 10)
+        node.ask("PUT", f"/{node.prefix}{DAY}", {"settings": {"number_of_shards": 3}})
+        node.fill(DAY, [old(number) for number in range(100)])
+        with migrator(node) as it:
+            it.client = Forgetful(node.url, patient())
+            assert it.run() == 1
+            it.client.close()
+        found = sources(node)
+        assert len(found) == 100
+        assert all(source["is_live"] is True for source in found.values())
+
     @pytest.mark.parametrize("which", ["migrated", "undone"])
     def test_an_answer_that_gets_lost_costs_no_document(self, node: Node, which: str) -> None:
         node.fill(DAY, [old(number) for number in range(30)])
