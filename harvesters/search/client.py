@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -59,6 +59,7 @@ class SearchClient:
     ca_certs: str = ""
     connections: int = 8
     timeout: float = 60.0
+    _known: bool = field(default=False, init=False)
 
     @classmethod
     def from_settings(cls, retry: RetryPolicy, host: str | None = None, connections: int = 8) -> Self:
@@ -170,11 +171,10 @@ class SearchClient:
         try:
             answer = self.raw.perform_request(method, path, params=params, headers=headers, body=body)
         except UnsupportedProductError as error:
-            raise ProtocolError(
-                f"{self.name} is no Elasticsearch of version 8 or newer (OpenSearch is none)"
-            ) from error
+            raise ProtocolError(self._stranger) from error
         except ApiError as error:
             if error.meta.status in accept:
+                self._make_sure(error.meta.headers)
                 return Answer(error.meta.status, error.body)
             raise self._judge(error, f"{method} {path}") from error
         except TlsError as error:
@@ -199,7 +199,27 @@ class SearchClient:
             return CredentialsRefused(
                 f"{self.name} refused {what}: {text}. Check ES_API_KEY or ES_USER, and its rights."
             )
+        if status == 406:  # OpenSearch does not take the media types of Elasticsearch's clients
+            return ProtocolError(f"{self._stranger} It answers {what} with {status} {text}")
         return Refused(f"{self.name}: {what}: {status} {text}", status, text)
+
+    @property
+    def _stranger(self) -> str:
+        return f"{self.name} is no Elasticsearch of version 8 or newer (OpenSearch is none). Check ES_HOST."
+
+    def _make_sure(self, headers: Mapping[str, str]) -> None:
+        """That a status such as 404 comes from Elasticsearch, and not from whatever listens there."""
+        if self._known:
+            return
+        self._known = True
+        if headers.get("x-elastic-product") != "Elasticsearch":
+            try:
+                self.attempt("GET", "/")
+            except Exception as error:
+                self._known = False
+                if isinstance(error, Refused):
+                    raise ProtocolError(self._stranger) from error
+                raise
 
     def _with_port(self) -> str:
         # elasticsearch-py wants a port in every URL.

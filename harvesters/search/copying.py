@@ -9,12 +9,15 @@ from typing import Any
 from harvesters.document import Document
 from harvesters.errors import ConfigError, ProtocolError, TooManyDead
 from harvesters.search import scan
-from harvesters.search.client import SearchClient
+from harvesters.search.client import Refused, SearchClient
 from harvesters.search.ledger import Copy, Ledger
 from harvesters.search.templates import Template
 from harvesters.sinks.elastic import ElasticSink
+from harvesters.stores.lease import Lease
 
 Body = dict[str, Any]
+
+_UNDER_WAY = 0.2  # seconds that searches get which began to read the original
 
 
 @dataclass
@@ -23,12 +26,14 @@ class Copier:
 
     Args:
         transform: what becomes of a document.
+        lease: checked before anything is written to the copy.
     """
 
     client: SearchClient
     ledger: Ledger
     template: Template
     transform: Callable[[Body], Body]
+    lease: Lease | None = None
 
     def copy(self, copy: Copy, target: Body) -> tuple[int, int]:
         """Fill `copy.target`, made as `target` says; returns how many documents it has, and how many changed now.
@@ -55,19 +60,70 @@ class Copier:
         return after, changed
 
     def swap(self, copy: Copy) -> None:
-        """Put the copy in the original's place, in one request: its name and its aliases."""
+        """Put the copy in the original's place: first in every pattern and alias, then under its name.
+
+        A search that is under way when an index is removed misses its shards. So the original is removed a moment
+        after patterns and aliases have stopped to read it: it is hidden from patterns, a second name keeps it in
+        them, and that name, like every alias, changes sides in one request.
+        """
+        self._check()
         aliases = self.client.request("GET", f"/{copy.source}/_alias").body[copy.source]["aliases"]
-        wanted = {**self.template.aliases, **aliases, copy.logical: {}}
-        actions: list[Body] = [{"remove_index": {"index": copy.source}}]
+        wanted: Body = {**self.template.aliases, **aliases}
+        if copy.source == copy.logical:
+            wanted[copy.stand_in] = {}
+            actions: list[Body] = [{"add": {"index": copy.source, "alias": copy.stand_in}}]
+            self.client.request("POST", "/_aliases", {"actions": actions})
+            self.client.request("PUT", f"/{copy.source}/_settings", {"index.hidden": True})
+        actions = [{"remove": {"index": copy.source, "alias": name, "must_exist": False}} for name in wanted]
         actions += [{"add": {"index": copy.target, "alias": name, **options}} for name, options in wanted.items()]
         self.client.request("POST", "/_aliases", {"actions": actions})
+        self.ledger.clock.sleep(_UNDER_WAY)
+        self.finish(copy)
+
+    def finish(self, copy: Copy) -> None:
+        """Remove the original and give the copy its name; a run that was killed, or an answer that was lost, may
+        have done so already."""
+        if not self._original_there(copy):
+            return
+        actions: list[Body] = [
+            {"remove_index": {"index": copy.source}},
+            {"add": {"index": copy.target, "alias": copy.logical}},
+            {"remove": {"index": copy.target, "alias": copy.stand_in, "must_exist": False}},
+        ]
+        try:
+            self.client.request("POST", "/_aliases", {"actions": actions})
+        except Refused:
+            if self._original_there(copy):
+                raise
+
+    def is_read(self, copy: Copy) -> bool:
+        """Whether patterns and aliases read the copy already, so that it may never be discarded."""
+        found = self.client.request("GET", f"/{copy.target}/_alias", accept=(404,))
+        return found.found and not {copy.logical, copy.stand_in}.isdisjoint(found.body[copy.target]["aliases"])
 
     def discard(self, copy: Copy) -> None:
-        """Remove the copy, let the original take writes again, and forget about it."""
-        self.client.request("DELETE", f"/{copy.target}", accept=(404,))
-        unblocked = {"index.blocks.write": None}
-        self.client.request("PUT", f"/{copy.source}/_settings", unblocked, accept=(404,))
+        """Remove the copy, let the original take writes again, and forget about it; not if the copy is read by now."""
+        if self.is_read(copy):
+            return
+        if self._original_there(copy):
+            as_before = {"index.blocks.write": None, "index.hidden": None}
+            self.client.request("PUT", f"/{copy.source}/_settings", as_before, accept=(403, 404))
+            self.client.request("DELETE", f"/{copy.source}/_alias/{copy.stand_in}", accept=(403, 404))
+        self.client.request("DELETE", f"/{copy.target}", accept=(403, 404))
         self.ledger.forget(copy)
+
+    def _check(self) -> None:
+        if self.lease is not None:
+            self.lease.check()
+
+    def _original_there(self, copy: Copy) -> bool:
+        """Whether the index itself is there, and not another one of its name, nor an alias."""
+        found = self.client.request("GET", f"/{copy.source}/_settings", accept=(404,))
+        return (
+            found.found
+            and copy.source in found.body
+            and found.body[copy.source]["settings"]["index"]["uuid"] == copy.uuid
+        )
 
     def _fill(self, copy: Copy) -> int:
         changed = 0
@@ -82,6 +138,7 @@ class Copier:
                 body = self.transform(hit["_source"])
                 changed += repr(body) != repr(hit["_source"])  # in Python 1 equals True, in JSON it does not
                 documents.append(Document(hit["_id"], self.template.name, now, body))
+            self._check()
             dead = [outcome for outcome in sink.send(documents) if not outcome.delivered]
             if dead:
                 raise TooManyDead(

@@ -33,6 +33,11 @@ class Copy:
     undo: bool
     cursor: int | None = None
 
+    @property
+    def stand_in(self) -> str:
+        """What patterns know the index by while its own name changes hands."""
+        return f"{self.logical}.swap"
+
     def after(self, cursor: int) -> Copy:
         """The same, further on."""
         return replace(self, cursor=cursor)

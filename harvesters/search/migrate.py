@@ -1,8 +1,8 @@
 """Brings indices into today's form: copied under a name that nobody reads, then swapped in one request.
 
 While an index is copied it takes no writes (a harvest into it waits), and every pattern and name goes on reading it.
-The ``_aliases`` request that removes it gives its name to the copy, so no search ever counts a document twice or not at
-all. A killed run goes on where it stopped, by `Ledger`.
+Patterns and aliases change from the one to the other in one request, and so does the name, so no search ever counts a
+document twice or not at all. A killed run goes on where it stopped, by `Ledger`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from harvesters.errors import ConfigError, ProtocolError, TooManyDead
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, TooManyDead
 from harvesters.search import retention, scan, templates
 from harvesters.search.client import SearchClient
 from harvesters.search.copying import Copier
@@ -31,6 +31,7 @@ class Index:
     uuid: str
     mappings: Body
     shards: int
+    hidden: bool
 
     @property
     def properties(self) -> Body:
@@ -49,7 +50,7 @@ class Migrator:
 
     Args:
         say: told what happens, a line each.
-        lease: checked before anything is swapped; None for a dry run.
+        lease: checked before anything is copied or swapped; None for a dry run.
         known: the templates whose indices are migrated; ours unless told otherwise.
     """
 
@@ -68,7 +69,6 @@ class Migrator:
         """
         changed = 0
         for template, index in self._indices():
-            self._settle(index)
             pending = self._pending(index, template)
             if not pending:
                 continue
@@ -93,7 +93,6 @@ class Migrator:
             )
         changed = 0
         for template, index in self._indices():
-            self._settle(index)
             if self.ledger.is_done(migration.number, index.logical, index.uuid):
                 self._move(index, template, [migration], undo=True)
                 changed += 1
@@ -102,7 +101,7 @@ class Migrator:
     def plan(self) -> int:
         """Say what `run` would do, and do nothing; returns how many indices it would change."""
         count = 0
-        for template, index in self._indices():
+        for template, index in self._indices(settle=False):
             pending = self._pending(index, template)
             if not pending:
                 continue
@@ -119,14 +118,20 @@ class Migrator:
                 self.say(f"  a run that ended early left a copy, {copy.target}; it would go on")
         return count
 
-    def _indices(self) -> Iterator[tuple[Template, Index]]:
+    def _indices(self, settle: bool = True) -> Iterator[tuple[Template, Index]]:
+        """Our indices; `settle`: what an earlier run had swapped when it ended is brought to its end first."""
         kinds = {migration.kind for migration in self.migrations}
         for template in self._templates:
             if template.name in kinds:
-                for name, logical in sorted(retention.indices_of(self.client, template, closed=False)):
+                for name, logical in sorted(retention.indices_of(self.client, template, "open,hidden")):
+                    copy = self.ledger.copy_of(logical)
+                    if settle and copy is not None and self._settle(copy, template):
+                        name = copy.target
                     found = self.client.request("GET", f"/{name}", accept=(404,))
                     if found.found and name in found.body:
-                        yield template, _index(name, logical, found.body[name])
+                        index = _index(name, logical, found.body[name])
+                        if not index.hidden or copy is not None:  # hidden by a swap, and not by its operator
+                            yield template, index
 
     @cached_property
     def _templates(self) -> list[Template]:
@@ -160,7 +165,7 @@ class Migrator:
         word = "reverted" if undo else "migrated"
         fresh = Copy(index.logical, index.name, index.uuid, f"{word}-{numbers[-1]:04d}-{index.logical}", numbers, undo)
         before = self.ledger.copy_of(index.logical)
-        copier = Copier(self.client, self.ledger, template, _transform(migrations, undo))
+        copier = Copier(self.client, self.ledger, template, _transform(migrations, undo), self.lease)
         if before is not None and before.after(0) != fresh.after(0):
             copier.discard(before)
             before = None
@@ -169,10 +174,8 @@ class Migrator:
             self.say(f"{index.logical}: going on with the copy that an earlier run left")
         try:
             copied, changed = copier.copy(copy, _target(index, template, migrations, undo))
-            if self.lease is not None:
-                self.lease.check()
             copier.swap(copy)
-        except (TooManyDead, ProtocolError, ConfigError):
+        except (TooManyDead, ProtocolError, ConfigError, CredentialsRefused):
             copier.discard(copy)
             raise
         self._note(copy, changed)
@@ -184,16 +187,20 @@ class Migrator:
             self.ledger.record(number, copy.logical, uuid, "undone" if copy.undo else "done", changed)
         self.ledger.forget(copy)
 
-    def _settle(self, index: Index) -> None:
-        """Note what a run swapped before it was killed."""
-        copy = self.ledger.copy_of(index.logical)
-        if copy is not None and index.name == copy.target and index.uuid != copy.uuid:
-            self._note(copy, 0)
+    def _settle(self, copy: Copy, template: Template) -> bool:
+        """Bring a swap to its end that a run had begun when it was killed; False when none was."""
+        copier = Copier(self.client, self.ledger, template, lambda body: body)
+        if not copier.is_read(copy):
+            return False
+        copier.finish(copy)
+        self._note(copy, 0)
+        return True
 
 
 def _index(name: str, logical: str, body: Body) -> Index:
-    settings = body["settings"]["index"]
-    return Index(name, logical, settings["uuid"], body["mappings"], int(settings["number_of_shards"]))
+    config = body["settings"]["index"]
+    hidden = config.get("hidden") == "true"
+    return Index(name, logical, config["uuid"], body["mappings"], int(config["number_of_shards"]), hidden)
 
 
 def _transform(migrations: Sequence[Migration], undo: bool) -> Callable[[Body], Body]:

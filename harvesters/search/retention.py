@@ -42,12 +42,10 @@ def last_day(template: Template, name: str) -> date | None:
     return None
 
 
-def indices_of(client: SearchClient, template: Template, closed: bool = True) -> Iterator[tuple[str, str]]:
+def indices_of(client: SearchClient, template: Template, states: str = "open,closed") -> Iterator[tuple[str, str]]:
     """Indices of a template with what they are called by: their own name, or the alias that a migration left."""
     path = f"/_resolve/index/{','.join(template.patterns)}"
-    answer = client.request(
-        "GET", path, params={"expand_wildcards": "open,closed" if closed else "open"}, accept=(404,)
-    )
+    answer = client.request("GET", path, params={"expand_wildcards": states}, accept=(404,))
     if not answer.found:
         return
     for index in answer.body.get("indices", ()):

@@ -9,6 +9,8 @@ from harvesters.search.client import SearchClient
 
 PAGE = 1000
 _KEEP = "5m"
+_WHOLE = {"allow_partial_search_results": "false"}
+_MOST = 5  # times in a row that a point in time may be forgotten
 
 
 def pages(
@@ -16,30 +18,39 @@ def pages(
 ) -> Iterator[list[dict[str, Any]]]:
     """Search hits, a page at a time, sorted by sequence number (the first value of ``sort``).
 
+    All shards answer, or it is asked again. Where the cluster forgets the point in time, as it does when a node is
+    started again, a new one goes on with the last sequence number: then a few documents come twice.
+
     Args:
         since: begin with this sequence number. Shards number by themselves, so several documents may have it.
         source: whether the documents come along, or their ids alone.
     """
-    opened = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP})
-    pit, after = opened.body["id"], None
-    query = {"range": {"_seq_no": {"gte": since}}} if since is not None else {"match_all": {}}
+    pit, after, forgotten = _open(client, index), None, 0
     try:
         while True:
             body: dict[str, Any] = {
                 "size": PAGE,
                 "_source": source,
                 "track_total_hits": False,
-                "query": query,
+                "query": {"range": {"_seq_no": {"gte": since}}} if since is not None else {"match_all": {}},
                 "pit": {"id": pit, "keep_alive": _KEEP},
                 "sort": [{"_seq_no": "asc"}],
             }
             if after is not None:
                 body["search_after"] = after
-            found = client.request("POST", "/_search", body).body
-            hits, pit = found["hits"]["hits"], found["pit_id"]
+            answer = client.request("POST", "/_search", body, params=_WHOLE, accept=(404,) if forgotten < _MOST else ())
+            if not answer.found:
+                since = after[0] if after is not None else since
+                pit, after, forgotten = _open(client, index), None, forgotten + 1
+                continue
+            hits, pit, forgotten = answer.body["hits"]["hits"], answer.body["pit_id"], 0
             if not hits:
                 return
             after = hits[-1]["sort"]
             yield hits
     finally:
         client.request("DELETE", "/_pit", {"id": pit}, accept=(404,))
+
+
+def _open(client: SearchClient, index: str) -> str:
+    return str(client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP}).body["id"])

@@ -31,10 +31,15 @@ def cluster_for_a_test(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     month = f"{random.randrange(1800, 1970)}-{random.randrange(1, 13):02d}"
     url = request.getfixturevalue("elasticsearch_url")
     cluster = Cluster(url, f"useractions-{month.replace('-', '.')}.", month)
+    _without_ours(cluster)  # a run that was killed may have left some
     try:
         yield cluster
     finally:
         cluster.clean()
-        for template in templates.read():
-            cluster.ask("DELETE", f"/_index_template/{template.name}", accept=(404,))
-        cluster.ask("DELETE", "/harvest-migrations", accept=(404,))
+        _without_ours(cluster)
+
+
+def _without_ours(cluster: Cluster) -> None:
+    for template in templates.read():
+        cluster.ask("DELETE", f"/_index_template/{template.name}", accept=(404,))
+    cluster.ask("DELETE", "/harvest-migrations", accept=(404,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
@@ -87,6 +89,25 @@ def test_what_is_no_elasticsearch_is_refused() -> None:
         client = SearchClient(simulator.url, patient())
         with pytest.raises(ProtocolError, match="no Elasticsearch"):
             client.request("GET", "/")
+        client.close()
+
+
+def test_opensearch_takes_no_media_type_of_elasticsearch() -> None:
+    body = b'{"error": "Content-Type header [application/vnd.elasticsearch+json] is not supported", "status": 406}'
+    with Answering(Response(406, body, {"Content-Type": "application/json"})) as simulator:
+        client = SearchClient(simulator.url, patient())
+        with pytest.raises(ProtocolError, match=r"OpenSearch is none.*Content-Type header"):
+            client.request("PUT", "/_index_template/useractions", {})
+        client.close()
+
+
+@pytest.mark.parametrize("accept", [(404,), range(300, 600)])
+def test_a_web_server_that_finds_nothing_is_no_elasticsearch_without_indices(accept: Collection[int]) -> None:
+    with Answering(Response(404, b"<html>", {"Content-Type": "text/html"})) as simulator:
+        client = SearchClient(simulator.url, patient())
+        for _ in range(2):
+            with pytest.raises(ProtocolError, match="no Elasticsearch"):
+                client.request("GET", "/_resolve/index/useractions-*", accept=accept)
         client.close()
 
 
