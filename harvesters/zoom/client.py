@@ -51,7 +51,7 @@ class ZoomClient:
     """
 
     def __init__(
-        self, api_url: str, auth: Auth, budgets: Budgets, retry: RetryPolicy, timeout: float = 60.0, workers: int = 24
+        self, api_url: str, auth: Auth, budgets: Budgets, retry: RetryPolicy, timeout: float = 60.0, workers: int = 48
     ) -> None:
         self.auth = auth
         self.budgets = budgets
@@ -174,8 +174,11 @@ class _Call:
         self.bearer = str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
         if response.status_code >= 500:
             self.http.check_transient(response)
+        good = False
         try:
-            return read_answer(response)
+            answer = read_answer(response)
+            good = True
+            return answer
         except TooManyCalls:
             if self._ticket is not None:
                 self.budgets.refused(self._ticket, response.headers, response.text)
@@ -183,7 +186,7 @@ class _Call:
             raise
         finally:
             if self._ticket is not None:
-                self.budgets.answered(self._ticket, response.headers)
+                self.budgets.answered(self._ticket, response.headers, good)
                 self._ticket = None
 
 

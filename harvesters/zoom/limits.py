@@ -94,11 +94,11 @@ class Budgets:
                 early = wait - asked.slack
                 self._wait(wait, f"{category} calls are limited", sleep=early if early > 0.001 else wait)
 
-    def answered(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
-        """A good answer: note how late the call can have been, and what the headers say of limits."""
+    def answered(self, ticket: Ticket, headers: Mapping[str, str], good: bool = True) -> None:
+        """An answer, `good` or an error: note how late the call can have been, and what the headers say of limits."""
         with self._lock:
             self._refused.pop(ticket.category, None)
-        self._arrived(ticket)
+        self._arrived(ticket, good)
         self._learn(headers, ticket.category)
         with self._lock:
             if ticket.category not in self._limits:
@@ -113,7 +113,7 @@ class Budgets:
     def refused(self, ticket: Ticket, headers: Mapping[str, str], text: str) -> None:
         """Zoom answered 429: let nothing of that class in until it says, or until the day is over."""
         self.refusals += 1
-        self._arrived(ticket)
+        self._arrived(ticket, good=False)
         after = parse_retry_after(headers.get("Retry-After"), self.clock.now())
         kind = headers.get("X-RateLimit-Type", "").lower()
         if "daily" in kind or (not kind and "daily" in text.lower()):
@@ -137,11 +137,16 @@ class Budgets:
         with self._lock:
             return self.slots.spent(self._day()), self._day_limit()
 
-    def _arrived(self, ticket: Ticket) -> None:
-        """What a call took longer than the quickest one of its class is how late it may have arrived."""
+    def _arrived(self, ticket: Ticket, good: bool) -> None:
+        """What a call took longer than the quickest good one of its class is how late it may have arrived.
+
+        Errors are no measure: a refusal costs the other side nothing and is there at once.
+        """
         took = self.clock.monotonic() - ticket.sent
         with self._lock:
-            quickest = self._quickest[ticket.category] = min(took, self._quickest.get(ticket.category, took))
+            quickest = min(took, self._quickest.get(ticket.category, took))
+            if good:
+                self._quickest[ticket.category] = quickest
         # Beyond a tenth of the period it is the answer that took long, more likely than the way there.
         self.slots.arrived(ticket.asked, ticket.call, min(took - quickest, PERIOD[ticket.category] / 10, 2.0))
 

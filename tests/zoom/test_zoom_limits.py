@@ -167,6 +167,26 @@ def test_one_wait_too_long_ends_it_and_many_short_ones_do_not(clock: FakeClock) 
     assert caught.value.code == 75
 
 
+@pytest.mark.parametrize("error", ["refused", "failed"])
+def test_an_error_that_is_there_at_once_does_not_make_good_answers_late(clock: FakeClock, error: str) -> None:
+    made = budgets(clock)
+
+    def good() -> Ticket:
+        ticket = made.acquire(HEAVY)
+        clock.advance(0.5)
+        made.answered(ticket, {"X-RateLimit-Category": HEAVY, "X-RateLimit-Type": "QPS", "X-RateLimit-Limit": "1"})
+        return ticket
+
+    good()
+    ticket = made.acquire(HEAVY)
+    if error == "refused":
+        made.refused(ticket, {"Retry-After": "1"}, "")
+    else:
+        made.answered(ticket, {}, good=False)
+    sent = [good().sent for _ in range(4)]
+    assert sent[3] - sent[1] == pytest.approx(2.002, abs=0.01)
+
+
 def test_a_call_without_an_answer_does_not_block_the_class(clock: FakeClock) -> None:
     made = budgets(clock)
     made.dropped(made.acquire(HEAVY))
