@@ -6,6 +6,7 @@ says how many may follow; where no header does, the class keeps the limits of th
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from collections import defaultdict
@@ -63,6 +64,9 @@ class Budgets:
     _known: dict[str, int] | None = None
     _probes: set[str] = field(default_factory=set)
     _refused: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _under_way: int = 0
+    _at_once: float = math.inf
+    _halved_at: float = -1.0
     _quickest: dict[str, float] = field(default_factory=dict)
     _turns: dict[str, threading.Lock] = field(default_factory=lambda: {name: threading.Lock() for name in CLASSES})
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -77,8 +81,8 @@ class Budgets:
         with self._turns[category]:
             while True:
                 asked = self._allowance(category)
-                if asked is None:
-                    self.clock.sleep(0.02)  # the first call of the class is under way and will say what is allowed
+                if asked is None or self._under_way >= self._at_once:
+                    self.clock.sleep(0.02)  # until a call that is under way is answered, and says what is allowed
                     continue
                 call = uuid.uuid4().hex
                 asked_at = self.clock.monotonic()
@@ -98,6 +102,7 @@ class Budgets:
         """An answer, `good` or an error: note how late the call can have been, and what the headers say of limits."""
         with self._lock:
             self._refused.pop(ticket.category, None)
+            self._under_way -= 1
         self._arrived(ticket, good)
         self._learn(headers, ticket.category)
         with self._lock:
@@ -108,12 +113,15 @@ class Budgets:
     def dropped(self, ticket: Ticket) -> None:
         """No answer came: the call counts as late as it may have arrived."""
         with self._lock:
+            self._under_way -= 1
             self._probes.discard(ticket.category)
 
     def refused(self, ticket: Ticket, headers: Mapping[str, str], text: str) -> None:
         """Zoom answered 429: let nothing of that class in until it says, or until the day is over."""
         self.refusals += 1
         self._arrived(ticket, good=False)
+        if "concurrent" in text.lower():
+            self._halve(ticket)
         after = parse_retry_after(headers.get("Retry-After"), self.clock.now())
         kind = headers.get("X-RateLimit-Type", "").lower()
         if "daily" in kind or (not kind and "daily" in text.lower()):
@@ -126,6 +134,13 @@ class Budgets:
         if kind:
             self._learn(headers, ticket.category, refused=True)
         self.dropped(ticket)
+
+    def _halve(self, ticket: Ticket) -> None:
+        """Too many were under way at once, whatever their class: no more than half of them from now on."""
+        with self._lock:
+            if ticket.sent > self._halved_at:  # those that were under way together count once
+                self._at_once = max(1, min(self._at_once, self._under_way) // 2)
+                self._halved_at = self.clock.monotonic()
 
     def limit(self, category: str) -> int | None:
         """Calls within a period, as far as that is known."""
@@ -153,6 +168,7 @@ class Budgets:
     def _let_in(self, category: str) -> None:
         with self._lock:
             self.calls[category] += 1
+            self._under_way += 1
             if category not in self._limits:
                 self._probes.add(category)
 

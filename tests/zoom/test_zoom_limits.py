@@ -167,6 +167,31 @@ def test_one_wait_too_long_ends_it_and_many_short_ones_do_not(clock: FakeClock) 
     assert caught.value.code == 75
 
 
+def test_too_many_at_once_halves_what_is_under_way_once_for_all_that_are_refused_together(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = budgets(clock)
+    call(made, **told(HEAVY, 100))
+    clock.advance(0.1)
+    together = [made.acquire(HEAVY) for _ in range(9)]
+    for ticket in together[:5]:
+        made.refused(ticket, {"Retry-After": "1"}, '{"code": 429, "message": "Too many concurrent requests."}')
+    clock.advance(2)
+    under_way = together[5:]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(seconds)
+        made.answered(under_way.pop(0), {})
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    under_way.append(made.acquire(HEAVY))
+    assert len(waits) == 1  # four of nine may be under way, and these were
+    under_way.append(made.acquire(LIGHT))  # whatever the class
+    assert len(waits) == 2
+
+
 @pytest.mark.parametrize("error", ["refused", "failed"])
 def test_an_error_that_is_there_at_once_does_not_make_good_answers_late(clock: FakeClock, error: str) -> None:
     made = budgets(clock)
