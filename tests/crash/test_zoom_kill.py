@@ -1,4 +1,4 @@
-"""``zoom`` killed at its steps, over every output, and started again: nothing is lost, and Elasticsearch has it once."""
+"""``zoom`` killed at its steps, over every output, and started again: nothing lost, and Elasticsearch has it once."""
 
 from __future__ import annotations
 
