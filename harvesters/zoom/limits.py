@@ -64,6 +64,8 @@ class Budgets:
     _known: dict[str, int] | None = None
     _probes: set[str] = field(default_factory=set)
     _refused: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    _turned_away: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _under_way: int = 0
     _at_once: float = math.inf
     _halved_at: float = -1.0
@@ -120,8 +122,6 @@ class Budgets:
         """Zoom answered 429: let nothing of that class in until it says, or until the day is over."""
         self.refusals += 1
         self._arrived(ticket, good=False)
-        if "concurrent" in text.lower():
-            self._halve(ticket)
         after = parse_retry_after(headers.get("Retry-After"), self.clock.now())
         kind = headers.get("X-RateLimit-Type", "").lower()
         if "daily" in kind or (not kind and "daily" in text.lower()):
@@ -131,16 +131,30 @@ class Budgets:
         else:
             wait = after if after else self._pause_unasked(ticket)
             self.slots.pause(self._name(ticket.category), wait)
+            if "concurrent" in text.lower():
+                self._crowd_less(ticket)
+            else:
+                self._slow_down(ticket)
         if kind:
             self._learn(headers, ticket.category, refused=True)
         self.dropped(ticket)
 
-    def _halve(self, ticket: Ticket) -> None:
+    def _crowd_less(self, ticket: Ticket) -> None:
         """Too many were under way at once, whatever their class: no more than half of them from now on."""
         with self._lock:
             if ticket.sent > self._halved_at:  # those that were under way together count once
                 self._at_once = max(1, min(self._at_once, self._under_way) // 2)
                 self._halved_at = self.clock.monotonic()
+
+    def _slow_down(self, ticket: Ticket) -> None:
+        """Where no header says a limit and more than one call in ten is refused, let in half as many from now on."""
+        name = ticket.category
+        with self._lock:
+            refused = self._turned_away[name]
+            if name not in self._told and ticket.sent > max(refused, default=-1.0):  # together they count once
+                refused.append(self.clock.monotonic())
+                if len(refused) > 1 and self.refusals * 10 > self.calls[name]:
+                    self._limits[name] = max(1, self._limits.get(name, PRO[name]) // 2)
 
     def limit(self, category: str) -> int | None:
         """Calls within a period, as far as that is known."""
@@ -233,6 +247,7 @@ class Budgets:
                 self._note(f"{HEAVY} told", limit)
 
     def _note(self, name: str, value: int) -> None:
+        self._told.add(name)
         if self._limits.get(name) != value:
             self._limits[name] = value
             self.slots.learn(self._shared, name, value)

@@ -192,6 +192,32 @@ def test_too_many_at_once_halves_what_is_under_way_once_for_all_that_are_refused
     assert len(waits) == 2
 
 
+def test_a_limit_that_no_header_tells_is_found_by_its_refusals(clock: FakeClock) -> None:
+    made = budgets(clock)
+    server = RateLimits("free", now=lambda: clock.now().timestamp())
+    for number in range(60):
+        ticket = made.acquire(HEAVY)
+        _, refusal = server.admit(HEAVY)
+        if refusal is not None:
+            made.refused(ticket, {}, "")
+        else:
+            made.answered(ticket, {})
+        assert refusal is None or number < 30
+    assert made.limit(HEAVY) == 1
+
+
+def test_a_few_refusals_of_an_account_that_others_use_too_take_nothing_away(clock: FakeClock) -> None:
+    made = budgets(clock)
+    for number in range(200):
+        ticket = made.acquire(HEAVY)
+        if number % 20 == 5:
+            made.refused(ticket, {"Retry-After": "1"}, "")
+        else:
+            made.answered(ticket, {})
+        clock.advance(0.01)
+    assert made.limit(HEAVY) == 10
+
+
 @pytest.mark.parametrize("error", ["refused", "failed"])
 def test_an_error_that_is_there_at_once_does_not_make_good_answers_late(clock: FakeClock, error: str) -> None:
     made = budgets(clock)
