@@ -341,7 +341,7 @@ def base_url(value: str, name: str) -> str:
     if "://" not in text:
         host = text.rpartition("@")[2]
         bare = host.split("/")[0].rsplit(":", 1)[0] if not host.startswith("[") else host[1:].split("]")[0]
-        text = f"{'http' if _is_loopback(bare) else 'https'}://{text}"
+        text = f"{'http' if is_loopback(bare) else 'https'}://{text}"
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -354,7 +354,8 @@ def base_url(value: str, name: str) -> str:
     return text.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """The host is this machine itself."""
     return host.lower() == "localhost" or host == "::1" or _LOOPBACK.fullmatch(host) is not None
 
 

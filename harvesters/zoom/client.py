@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -13,6 +13,7 @@ from requests.auth import AuthBase
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource
 from harvesters.retry import RetryPolicy
+from harvesters.settings import is_loopback
 from harvesters.zoom.auth import Auth
 from harvesters.zoom.limits import Budgets, Ticket
 from harvesters.zoom.refusals import (
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 PAGE_SIZE = 300
 DEFAULT = "https://api.zoom.us/v2"
+_ENVELOPE = {"next_page_token", "page_size", "page_count", "total_records", "from", "to"}  # what is around any list
 _RESTARTS = 4  # a token lives fifteen minutes; a list that cannot be read in that time never will be
 
 
@@ -49,7 +51,7 @@ class ZoomClient:
     """
 
     def __init__(
-        self, api_url: str, auth: Auth, budgets: Budgets, retry: RetryPolicy, timeout: float = 60.0, workers: int = 24
+        self, api_url: str, auth: Auth, budgets: Budgets, retry: RetryPolicy, timeout: float = 60.0, workers: int = 48
     ) -> None:
         self.auth = auth
         self.budgets = budgets
@@ -63,8 +65,8 @@ class ZoomClient:
     def api_url(self) -> str:
         """Where the API is."""
         if not self._api_url:
-            region = self.auth.token().api_url
-            self._api_url = f"{region}/v2" if region.startswith("https://") else DEFAULT
+            region = self.auth.token().api_url.removesuffix("/v2")
+            self._api_url = f"{region}/v2" if _trusted(region) else DEFAULT
         return self._api_url
 
     def scopes(self) -> frozenset[str] | None:
@@ -115,7 +117,7 @@ class ZoomClient:
             extra = {"next_page_token": token} if token else {}
             answer = self.get(path, category, page_size=PAGE_SIZE, **params, **extra)
             rows = answer.get(field)
-            if rows is None:
+            if rows is None and (field in answer or _ENVELOPE & answer.keys()):
                 rows = []
             if not isinstance(rows, list):
                 raise ProtocolError(f"{self.api_url}{path} answers without a list of {field}: is this Zoom's API v2?")
@@ -172,8 +174,11 @@ class _Call:
         self.bearer = str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
         if response.status_code >= 500:
             self.http.check_transient(response)
+        good = False
         try:
-            return read_answer(response)
+            answer = read_answer(response)
+            good = True
+            return answer
         except TooManyCalls:
             if self._ticket is not None:
                 self.budgets.refused(self._ticket, response.headers, response.text)
@@ -181,7 +186,7 @@ class _Call:
             raise
         finally:
             if self._ticket is not None:
-                self.budgets.answered(self._ticket, response.headers)
+                self.budgets.answered(self._ticket, response.headers, good)
                 self._ticket = None
 
 
@@ -192,6 +197,12 @@ class _Bearer(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self.auth.token().text}"
         return request
+
+
+def _trusted(url: str) -> bool:
+    """A token is sent to where it says only over TLS, or within this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def encode_uuid(uuid: str) -> str:

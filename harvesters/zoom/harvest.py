@@ -20,7 +20,7 @@ from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.gather import gather
 from harvesters.zoom.listing import Meeting, Route
 from harvesters.zoom.ranges import horizon
-from harvesters.zoom.refusals import NoSuchMeeting, NotAMeeting, PlanMissing
+from harvesters.zoom.refusals import NoSuchMeeting, NoSuchUser, NotAMeeting, PlanMissing
 from harvesters.zoom.routes import Routes
 from harvesters.zoom.state import RunState
 
@@ -152,9 +152,12 @@ class ZoomHarvest:
         # In the order of their ends, so that a checkpoint can follow; those without an end come first.
         todo.sort(key=lambda meeting: (meeting.end is not None, meeting.filed, meeting.uuid))
         route.find_hosts(todo)
+        order, whole = iter(todo), True
         for found in gather(self.pool, lambda meeting: self._fetch(route, meeting), todo, 128, full=_full):
             rows = [row for one in found for row in self._rows(route.name, one)]
-            last = found[-1].meeting.end
+            # After a failure come those that had begun; the checkpoint must not pass the one that failed.
+            whole = whole and all(one.meeting is meeting for one, meeting in zip(found, order, strict=False))
+            last = found[-1].meeting.end if whole else None
             self._handed.append([one.meeting for one in found])
             yield Page(rows, last, requests=len(found))
 
@@ -163,7 +166,7 @@ class ZoomHarvest:
             return _Found(meeting, None)
         try:
             return _Found(meeting, route.participants(meeting.uuid))
-        except NoSuchMeeting as refusal:
+        except (NoSuchMeeting, NoSuchUser) as refusal:
             log.info("a meeting without sessions: %s", refusal)
             return _Found(meeting, None)
         except NotAMeeting:

@@ -6,6 +6,7 @@ says how many may follow; where no header does, the class keeps the limits of th
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from collections import defaultdict
@@ -63,6 +64,11 @@ class Budgets:
     _known: dict[str, int] | None = None
     _probes: set[str] = field(default_factory=set)
     _refused: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    _turned_away: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _under_way: int = 0
+    _at_once: float = math.inf
+    _halved_at: float = -1.0
     _quickest: dict[str, float] = field(default_factory=dict)
     _turns: dict[str, threading.Lock] = field(default_factory=lambda: {name: threading.Lock() for name in CLASSES})
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -77,8 +83,8 @@ class Budgets:
         with self._turns[category]:
             while True:
                 asked = self._allowance(category)
-                if asked is None:
-                    self.clock.sleep(0.02)  # the first call of the class is under way and will say what is allowed
+                if asked is None or self._under_way >= self._at_once:
+                    self.clock.sleep(0.02)  # until a call that is under way is answered, and says what is allowed
                     continue
                 call = uuid.uuid4().hex
                 asked_at = self.clock.monotonic()
@@ -94,11 +100,12 @@ class Budgets:
                 early = wait - asked.slack
                 self._wait(wait, f"{category} calls are limited", sleep=early if early > 0.001 else wait)
 
-    def answered(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
-        """A good answer: note how late the call can have been, and what the headers say of limits."""
+    def answered(self, ticket: Ticket, headers: Mapping[str, str], good: bool = True) -> None:
+        """An answer, `good` or an error: note how late the call can have been, and what the headers say of limits."""
         with self._lock:
             self._refused.pop(ticket.category, None)
-        self._arrived(ticket)
+            self._under_way -= 1
+        self._arrived(ticket, good)
         self._learn(headers, ticket.category)
         with self._lock:
             if ticket.category not in self._limits:
@@ -108,12 +115,13 @@ class Budgets:
     def dropped(self, ticket: Ticket) -> None:
         """No answer came: the call counts as late as it may have arrived."""
         with self._lock:
+            self._under_way -= 1
             self._probes.discard(ticket.category)
 
     def refused(self, ticket: Ticket, headers: Mapping[str, str], text: str) -> None:
         """Zoom answered 429: let nothing of that class in until it says, or until the day is over."""
         self.refusals += 1
-        self._arrived(ticket)
+        self._arrived(ticket, good=False)
         after = parse_retry_after(headers.get("Retry-After"), self.clock.now())
         kind = headers.get("X-RateLimit-Type", "").lower()
         if "daily" in kind or (not kind and "daily" in text.lower()):
@@ -123,9 +131,30 @@ class Budgets:
         else:
             wait = after if after else self._pause_unasked(ticket)
             self.slots.pause(self._name(ticket.category), wait)
+            if "concurrent" in text.lower():
+                self._crowd_less(ticket)
+            else:
+                self._slow_down(ticket)
         if kind:
             self._learn(headers, ticket.category, refused=True)
         self.dropped(ticket)
+
+    def _crowd_less(self, ticket: Ticket) -> None:
+        """Too many were under way at once, whatever their class: no more than half of them from now on."""
+        with self._lock:
+            if ticket.sent > self._halved_at:  # those that were under way together count once
+                self._at_once = max(1, min(self._at_once, self._under_way) // 2)
+                self._halved_at = self.clock.monotonic()
+
+    def _slow_down(self, ticket: Ticket) -> None:
+        """Where no header says a limit and more than one call in ten is refused, let in half as many from now on."""
+        name = ticket.category
+        with self._lock:
+            refused = self._turned_away[name]
+            if name not in self._told and ticket.sent > max(refused, default=-1.0):  # together they count once
+                refused.append(self.clock.monotonic())
+                if len(refused) > 1 and self.refusals * 10 > self.calls[name]:
+                    self._limits[name] = max(1, self._limits.get(name, PRO[name]) // 2)
 
     def limit(self, category: str) -> int | None:
         """Calls within a period, as far as that is known."""
@@ -137,17 +166,23 @@ class Budgets:
         with self._lock:
             return self.slots.spent(self._day()), self._day_limit()
 
-    def _arrived(self, ticket: Ticket) -> None:
-        """What a call took longer than the quickest one of its class is how late it may have arrived."""
+    def _arrived(self, ticket: Ticket, good: bool) -> None:
+        """What a call took longer than the quickest good one of its class is how late it may have arrived.
+
+        Errors are no measure: a refusal costs the other side nothing and is there at once.
+        """
         took = self.clock.monotonic() - ticket.sent
         with self._lock:
-            quickest = self._quickest[ticket.category] = min(took, self._quickest.get(ticket.category, took))
+            quickest = min(took, self._quickest.get(ticket.category, took))
+            if good:
+                self._quickest[ticket.category] = quickest
         # Beyond a tenth of the period it is the answer that took long, more likely than the way there.
         self.slots.arrived(ticket.asked, ticket.call, min(took - quickest, PERIOD[ticket.category] / 10, 2.0))
 
     def _let_in(self, category: str) -> None:
         with self._lock:
             self.calls[category] += 1
+            self._under_way += 1
             if category not in self._limits:
                 self._probes.add(category)
 
@@ -212,6 +247,7 @@ class Budgets:
                 self._note(f"{HEAVY} told", limit)
 
     def _note(self, name: str, value: int) -> None:
+        self._told.add(name)
         if self._limits.get(name) != value:
             self._limits[name] = value
             self.slots.learn(self._shared, name, value)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from harvesters.document import Document
-from harvesters.zoom.values import clock_seconds, integer, iso_or_none, lasted, moment, without_blanks
+from harvesters.zoom.values import clock_seconds, integer, iso_or_none, lasted, moment, truth, without_blanks
 
 KIND = "meetings"
 _FLAGS = ("has_pstn", "has_voip", "has_3rd_party_audio", "has_video", "has_screen_share", "has_sip")
@@ -48,9 +48,9 @@ def to_document(
         "end_time": iso_or_none(end),
         "duration": duration(row.get("duration"), start, end),
         "participant_sessions": sessions,
-        **{name: row.get(name) for name in _FLAGS},
-        "recording": row.get("has_recording"),
-        "zoom": {"route": route, **{name: value for name, value in row.items() if name not in _TOLD}},
+        **{name: truth(row.get(name)) for name in _FLAGS},
+        "recording": truth(row.get("has_recording")),
+        "zoom": {**{name: value for name, value in row.items() if name not in _TOLD}, "route": route},
     }
     return Document(str(row["uuid"]), KIND, filed, without_blanks(body))
 

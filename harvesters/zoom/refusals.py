@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from harvesters.errors import CredentialsRefused
+from harvesters.errors import CredentialsRefused, ProtocolError
 from harvesters.http import read_json
 from harvesters.privacy import redact
 from harvesters.retry import Transient
@@ -17,8 +17,11 @@ _TOKEN = {124}
 _NO_USER = {1001, 1010}
 
 
-class Refusal(Exception):
-    """Zoom's answer is an error; subclasses are the ones that a harvest can go on from."""
+class Refusal(ProtocolError):
+    """Zoom's answer is an error; subclasses are the ones that a harvest can go on from.
+
+    Where nobody can, as when a list of meetings is answered with "no such user", the run ends with 76.
+    """
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -75,7 +78,8 @@ class Problem:
     def __str__(self) -> str:
         code = f" code {self.code}" if self.code is not None else ""
         tracking = f" (x-zm-trackingid {self.tracking})" if self.tracking else ""
-        return f"{self.path} was answered {self.status}{code}: {self.message or 'no message'}{tracking}"
+        message = self.message.rstrip(". ") or "no message"
+        return f"{self.path} was answered {self.status}{code}: {message}{tracking}"
 
 
 def read_answer(response: requests.Response) -> dict[str, Any]:
@@ -88,7 +92,7 @@ def read_answer(response: requests.Response) -> dict[str, Any]:
     status = response.status_code
     body = _body(response)
     code = _code(body)
-    if 200 <= status < 300 and code is None:
+    if 200 <= status < 300 and code is None and not _failed(body):
         if isinstance(body, dict):
             return body
         raise Transient(f"sent no JSON object ({len(response.content)} bytes)")
@@ -108,7 +112,7 @@ def judge(problem: Problem) -> Refusal | CredentialsRefused:
     code, text = problem.code, problem.message.lower()
     if problem.status == 429 or code == 429:
         return TooManyCalls(problem)
-    if code in _TOKEN or (problem.status == 401 and code in (None, 401)):
+    if code in _TOKEN or code == 401 or (problem.status == 401 and code is None):
         return TokenRefused(problem)
     if code in _SCOPES or "does not contain scopes" in text:
         return CredentialsRefused(
@@ -158,6 +162,11 @@ def _code(body: Any) -> int | None:
         if code:
             return code
     return None
+
+
+def _failed(body: Any) -> bool:
+    """Some endpoints say ``{"status": false, "errorMessage": …}``, with or without a code that is a number."""
+    return isinstance(body, dict) and body.get("status") is False
 
 
 def _text(body: Any) -> str:

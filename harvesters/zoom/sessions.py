@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from harvesters.document import Document
-from harvesters.zoom.values import integer, iso_or_none, lasted, moment, place, without_blanks
+from harvesters.zoom.values import integer, iso_or_none, lasted, moment, place, truth, without_blanks
 
 KIND = "sessions"
 _TOLD = {
@@ -83,17 +83,17 @@ def to_document(
         "join_time": iso_or_none(join),
         "leave_time": iso_or_none(leave),
         "duration": told if told is not None else lasted(join, leave),
-        "share_application": row.get("share_application"),
-        "share_desktop": row.get("share_desktop"),
-        "share_whiteboard": row.get("share_whiteboard"),
-        "recording": row.get("recording"),
+        "share_application": truth(row.get("share_application")),
+        "share_desktop": truth(row.get("share_desktop")),
+        "share_whiteboard": truth(row.get("share_whiteboard")),
+        "recording": truth(row.get("recording")),
         "zoom": {
+            **{name: value for name, value in row.items() if name not in _TOLD},
             "route": route,
             "email": row.get("email") or row.get("user_email"),
             "waiting_room": row.get("status") == "in_waiting_room",
             "breakout_room": bool(row.get("bo_mtg_id")),
             "location": row.get("location"),
-            **{name: value for name, value in row.items() if name not in _TOLD},
         },
     }
     body = without_blanks(body)

@@ -63,6 +63,11 @@ def integer(value: Any) -> int | None:
         return None
 
 
+def truth(value: Any) -> Any:
+    """True or False, which API v1 wrote as 1 and 0; anything else as it is."""
+    return bool(value) if isinstance(value, int) and value in (0, 1) else value
+
+
 def lasted(start: datetime | None, end: datetime | None) -> int | None:
     """Whole seconds between two instants, days included; None where one is missing or they are the wrong way round."""
     if start is None or end is None or end < start:

@@ -119,6 +119,21 @@ def test_a_session_has_the_fields_of_old_and_the_new_ones_under_zoom() -> None:
     }
 
 
+def test_flags_that_are_numbers_are_flags() -> None:
+    body = meetings.to_document({**MEETING, "has_pstn": 1, "has_recording": 0}, {}, "dashboard", FILED, 5).body
+    assert (body["has_pstn"], body["recording"]) == (True, False)
+    assert session(recording=1, share_desktop=0, share_whiteboard="")["recording"] is True
+    assert session(recording="?")["recording"] == "?"  # Elasticsearch says what is wrong with it
+
+
+def test_a_new_field_of_zooms_does_not_hide_one_of_ours() -> None:
+    new = {"route": "theirs", "waiting_room": "theirs", "another": 1}
+    body = meetings.to_document({**MEETING, **new}, {}, "dashboard", FILED, 5).body
+    for zoom in (body["zoom"], session(**new)["zoom"]):
+        assert (zoom["route"], zoom["another"]) == ("dashboard", 1)
+    assert session(**new)["zoom"]["waiting_room"] is False
+
+
 def test_a_report_row_is_the_same_session() -> None:
     row = {"id": "", "user_id": "16778240", "name": "Guest", "user_email": "g@example.edu", "duration": 90}
     row["join_time"] = ROW["join_time"]

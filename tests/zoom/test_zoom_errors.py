@@ -121,6 +121,11 @@ def test_a_refusal_in_the_middle_is_no_reason_to_change_the_route(start: Start) 
         (Response(404, b"<html>nothing here</html>"), ConfigError, "ZOOM_API_URL"),
         (Response(302, b"", {"Location": "https://example.edu"}), ConfigError, "ZOOM_API_URL"),
         (Response.json({"status": False, "errorCode": 9999, "errorMessage": "odd"}), ProtocolError, "9999: odd"),
+        (Response.json({"status": False, "errorMessage": "no number"}), ProtocolError, "200: no number"),
+        (Response.json({"status": False, "errorCode": "E_1", "errorMessage": "a word"}), ProtocolError, "200: a word"),
+        (answer(1010, "User does not belong to this account."), ProtocolError, "1010: User does not belong"),
+        (answer(3001, "Meeting does not exist.", 404), ProtocolError, "3001: Meeting does not exist"),
+        (answer(3000, "This is a webinar."), ProtocolError, "3000: This is a webinar"),
     ],
 )  # fmt: skip
 def test_errors_that_nobody_expects_say_what_zoom_said(
@@ -166,6 +171,44 @@ def test_what_does_not_pass_ends_the_run_with_69(start: Start) -> None:
     with pytest.raises(Unavailable) as caught:
         bench.harvest()
     assert caught.value.code == 69
+
+
+@pytest.mark.parametrize("path", [LIST, f"{LIST}/", "/v2/report/users"])
+@pytest.mark.parametrize("body", [{}, {"message": "hello"}, {"error": {"code": 300, "message": "API v1 says it so"}}])
+def test_an_answer_that_has_no_list_is_no_empty_list(start: Start, path: str, body: dict[str, Any]) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, Response.json(body), path=path, times=99)
+    with pytest.raises(ProtocolError, match="answers without a list"):
+        bench.harvest()
+
+
+def test_an_empty_list_may_be_left_out(start: Start) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, Response.json({"from": "2026-11-02", "to": "2026-11-02", "next_page_token": ""}), times=1)
+    bench.harvest()
+    refuse(bench, Response.json({"page_size": 300}), path=f"{LIST}/", times=1)
+    bench.harvest()
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_401_in_the_body_is_a_token_that_ended(start: Start, status: int) -> None:
+    bench = start(meeting("m=="))
+    refused = Response.json({"status": False, "errorCode": 401, "errorMessage": "Unauthorized"}, status)
+    refuse(bench, refused)
+    bench.harvest()
+    bench.expect()
+    refuse(bench, refused, times=2)
+    with pytest.raises(CredentialsRefused):
+        bench.harvest()
+
+
+@pytest.mark.parametrize("code", [1001, 1010, 3001])
+def test_participants_that_are_refused_leave_the_meeting_without_sessions(start: Start, code: int) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, answer(code, "There is no such thing."), path=f"{LIST}/")
+    bench.harvest()
+    assert bench.body("m==")["participant_sessions"] is None
+    assert not bench.sessions
 
 
 def test_code_0_is_success(start: Start) -> None:
@@ -245,6 +288,27 @@ def test_a_wrong_jwt_secret_says_so_too(start: Start) -> None:
 
 
 def test_the_token_says_where_the_region_is(start: Start) -> None:
-    client = start(meeting("m==")).client()
+    bench = start(meeting("m=="))
+    client = bench.client()
     client._api_url = ""
-    assert client.api_url == "https://api.zoom.us/v2"  # what the simulator says is no https
+    assert client.api_url == bench.simulator.api_url
+
+
+@pytest.mark.parametrize(
+    ("told", "used"),
+    [
+        ("https://api-eu.zoom.us", "https://api-eu.zoom.us/v2"),
+        ("https://api-eu.zoom.us/v2/", "https://api-eu.zoom.us/v2"),
+        ("http://127.0.0.1:8090", "http://127.0.0.1:8090/v2"),
+        ("http://api.example.edu", "https://api.zoom.us/v2"),  # no token goes over an open line
+        ("nonsense", "https://api.zoom.us/v2"),
+        ("", "https://api.zoom.us/v2"),
+    ],
+)
+def test_a_region_is_believed_where_the_line_to_it_is_safe(start: Start, told: str, used: str) -> None:
+    bench = start(meeting("m=="))
+    grant = Response.json({"access_token": "t", "expires_in": 3600, "api_url": told})
+    bench.simulator.fail("status", path="/oauth/token", response=grant)
+    client = bench.client()
+    client._api_url = ""
+    assert client.api_url == used

@@ -167,6 +167,77 @@ def test_one_wait_too_long_ends_it_and_many_short_ones_do_not(clock: FakeClock) 
     assert caught.value.code == 75
 
 
+def test_too_many_at_once_halves_what_is_under_way_once_for_all_that_are_refused_together(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = budgets(clock)
+    call(made, **told(HEAVY, 100))
+    clock.advance(0.1)
+    together = [made.acquire(HEAVY) for _ in range(9)]
+    for ticket in together[:5]:
+        made.refused(ticket, {"Retry-After": "1"}, '{"code": 429, "message": "Too many concurrent requests."}')
+    clock.advance(2)
+    under_way = together[5:]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(seconds)
+        made.answered(under_way.pop(0), {})
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    under_way.append(made.acquire(HEAVY))
+    assert len(waits) == 1  # four of nine may be under way, and these were
+    under_way.append(made.acquire(LIGHT))  # whatever the class
+    assert len(waits) == 2
+
+
+def test_a_limit_that_no_header_tells_is_found_by_its_refusals(clock: FakeClock) -> None:
+    made = budgets(clock)
+    server = RateLimits("free", now=lambda: clock.now().timestamp())
+    for number in range(60):
+        ticket = made.acquire(HEAVY)
+        _, refusal = server.admit(HEAVY)
+        if refusal is not None:
+            made.refused(ticket, {}, "")
+        else:
+            made.answered(ticket, {})
+        assert refusal is None or number < 30
+    assert made.limit(HEAVY) == 1
+
+
+def test_a_few_refusals_of_an_account_that_others_use_too_take_nothing_away(clock: FakeClock) -> None:
+    made = budgets(clock)
+    for number in range(200):
+        ticket = made.acquire(HEAVY)
+        if number % 20 == 5:
+            made.refused(ticket, {"Retry-After": "1"}, "")
+        else:
+            made.answered(ticket, {})
+        clock.advance(0.01)
+    assert made.limit(HEAVY) == 10
+
+
+@pytest.mark.parametrize("error", ["refused", "failed"])
+def test_an_error_that_is_there_at_once_does_not_make_good_answers_late(clock: FakeClock, error: str) -> None:
+    made = budgets(clock)
+
+    def good() -> Ticket:
+        ticket = made.acquire(HEAVY)
+        clock.advance(0.5)
+        made.answered(ticket, {"X-RateLimit-Category": HEAVY, "X-RateLimit-Type": "QPS", "X-RateLimit-Limit": "1"})
+        return ticket
+
+    good()
+    ticket = made.acquire(HEAVY)
+    if error == "refused":
+        made.refused(ticket, {"Retry-After": "1"}, "")
+    else:
+        made.answered(ticket, {}, good=False)
+    sent = [good().sent for _ in range(4)]
+    assert sent[3] - sent[1] == pytest.approx(2.002, abs=0.01)
+
+
 def test_a_call_without_an_answer_does_not_block_the_class(clock: FakeClock) -> None:
     made = budgets(clock)
     made.dropped(made.acquire(HEAVY))

@@ -299,6 +299,25 @@ class TestLive:
             bench.live()
         bench.expect()
 
+    @pytest.mark.parametrize("options", [{}, {"scopes": REPORTS}], ids=["dashboard", "report"])
+    def test_the_checkpoint_does_not_pass_a_meeting_that_failed_while_later_ones_were_under_way(
+        self, start: Start, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("ZOOM_LOOKBACK", "60")
+        path = tmp_path / "state" / "zoom-last-end-timestamp"
+        path.parent.mkdir()
+        path.write_text("20261102000000Z")
+        meetings = [meeting(f"m{number}==", NOON + timedelta(hours=number)) for number in range(8)]
+        bench = start(*meetings, **options)
+        reports = "/v2/report/meetings/" if options else "/v2/metrics/meetings/"
+        fault = bench.simulator.fail("status", path=f"{reports}m2", times=10_000, response=NOT_THERE)
+        with pytest.raises(Unavailable):
+            bench.live()
+        assert path.read_text() <= f"{NOON + timedelta(hours=2):%Y%m%d%H%M%SZ}"
+        fault.times = 0
+        bench.live()
+        bench.expect()
+
     def test_a_blank_meeting_comes_once(self, start: Start, clock: FakeClock) -> None:
         blank = meeting("blank==", clock.now() - timedelta(hours=1), people=0, blank_times=True)
         bench = start(meeting("m=="), blank)
