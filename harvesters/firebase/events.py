@@ -99,8 +99,6 @@ class Events:
         """Nothing stays open."""
 
     def _document(self, row: Row) -> Document | str:
-        if "problem" in row:
-            return str(row["problem"])
         if row.get("deleted"):
             moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
             return Removal(document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True})

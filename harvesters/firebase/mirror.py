@@ -6,6 +6,7 @@ changes nothing. What is gone is found by comparing ids, and deleted by id.
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from harvesters.firebase.documents import Row, document_id
 from harvesters.firebase.keys import Path
 from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
+from harvesters.http import parse_json
 from harvesters.pipeline import Page
 from harvesters.timespan import Window
 
@@ -77,7 +79,7 @@ class Mirror:
             spool.seek(0)
             rows: list[Row] = []
             for line in spool:
-                rows.append(orjson.loads(line))
+                rows.append(parse_json(line))
                 if len(rows) == self.batch_size:
                     yield Page(rows, expected=len(self._ids), requests=requests)
                     rows, requests = [], 0
@@ -119,5 +121,12 @@ class Mirror:
                         "sends in one answer. Nothing was changed."
                     )
                 self._ids.add(document_id(path[0]))
-                spool.write(orjson.dumps(self.mapper.row(path[0], value)) + b"\n")
+                spool.write(_line(self.mapper.row(path[0], value)))
         return requests
+
+
+def _line(row: Row) -> bytes:
+    try:
+        return orjson.dumps(row) + b"\n"
+    except TypeError:  # half of a surrogate pair, which only escapes can write
+        return json.dumps(row).encode() + b"\n"

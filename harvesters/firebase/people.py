@@ -11,6 +11,7 @@ from typing import Any
 
 from harvesters.document import Document
 from harvesters.firebase.documents import EPOCH, Row, document_id, from_ms
+from harvesters.firebase.fit import fit_names, fit_values
 from harvesters.firebase.keys import children_of
 from harvesters.firebase.scrub import Scrubber
 
@@ -46,6 +47,7 @@ class EntityMapper:
             return f"an object is expected here, not {type(value).__name__}"
         body = {name: item for name, item in value.items() if not name.startswith(".")}
         body["id"] = row["key"]
+        fit_names(body)
         self.fill(body)
         for name in _TEXTS:
             if isinstance(body.get(name), dict | list):
@@ -56,7 +58,7 @@ class EntityMapper:
                 body["created_at_raw"] = body.pop("created_at")
         else:
             body["created_at"] = int(created)
-        return Document(document_id(row["key"]), self.kind, EPOCH, body)
+        return fit_values(Document(document_id(row["key"]), self.kind, EPOCH, body))
 
 
 def profile(body: Body) -> None:
