@@ -26,6 +26,7 @@ Hit = dict[str, Any]
 
 _BATCH = 1000
 _SAFE = ("id", "type", "created_at", "hour", "weekday", "day_of_month", "day_of_year", "month", "year")
+_RECENT = 20_000  # places of documents that are remembered until searches certainly see them
 _NAMES = 100  # of indices in one URL, which Elasticsearch limits to 4 KB
 
 
@@ -149,6 +150,7 @@ class IndexingSink:
     _complete: set[str] = field(default_factory=set)
     _ready: bool = False
     _may_move: bool = True
+    _recent: dict[str, str] = field(default_factory=dict)
 
     durable = True
 
@@ -193,11 +195,20 @@ class IndexingSink:
         """Index them; whatever is elsewhere is looked for before, so that nobody's newer version is taken away."""
         if not self._may_move or self.place is None:
             return self._whole_or_raw(documents)
-        before = self.index.elsewhere({document.id: self.place(document) for document in documents})
+        places = {document.id: self.place(document) for document in documents}
+        if any(self._recent.get(id, place) != place for id, place in places.items()):
+            self.index.refresh()  # what moves was indexed a moment ago, and searches may not see it yet
+        self._remember(places)
+        before = self.index.elsewhere(places)
         outcomes = self._whole_or_raw(documents)
         there = {outcome.document.id for outcome in outcomes if outcome.delivered}
         self.index.discard([hit for hit in before if hit["_id"] in there])
         return outcomes
+
+    def _remember(self, places: Mapping[str, str]) -> None:
+        self._recent.update(places)
+        while len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def _whole_or_raw(self, documents: Sequence[Document]) -> list[Outcome]:
         outcomes = self.sink.send(documents)

@@ -230,6 +230,14 @@ def test_an_event_that_moves_to_another_month_is_in_that_one_only(cluster: Clust
     assert cluster.found(cluster.indices.events) == 51
 
 
+def test_an_event_that_moves_at_once_is_in_one_month_only(cluster: Cluster) -> None:
+    sink = cluster.events
+    versions = monthly(cluster, "moving", datetime(2016, 1, 5, tzinfo=UTC), datetime(2016, 4, 5, tzinfo=UTC))
+    for version in versions:
+        sink.send([version])
+    assert cluster.found(cluster.indices.events) == 1
+
+
 def test_a_version_that_another_run_wrote_meanwhile_is_not_taken_away(cluster: Cluster) -> None:
     first, second = monthly(cluster, "moving", datetime(2016, 1, 5, tzinfo=UTC), datetime(2016, 4, 5, tzinfo=UTC))
     cluster.events.send([first])
