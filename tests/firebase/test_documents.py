@@ -281,3 +281,12 @@ def test_an_event_that_is_nested_beyond_all_bounds_is_dead_and_ends_nothing() ->
         value = {"a": value}
     mapper = EventMapper(ZoneInfo("UTC"))
     assert mapper.document(mapper.row(KEY, value)) == "it is nested too deeply"
+
+
+def test_what_is_no_map_of_schools_is_kept() -> None:
+    body: dict[str, Any] = {"schools": "osu_edu", "classes": ["a", None, "b"], "groups": [True], "buddies-outgoing": 5}
+    profile(body)
+    assert (body["school_ids"], body["schools_raw"]) == ([], "osu_edu")
+    assert body["class_ids"] == ["a", "b"]
+    assert body["group_ids"] == ["0"]
+    assert (body["buddies-outgoing"], body["buddies-outgoing_raw"]) == ([], 5)

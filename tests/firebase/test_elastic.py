@@ -334,6 +334,28 @@ def test_a_source_that_fails_changes_nothing(firebase: FirebaseSimulator, sync: 
     assert sync.content() == before
 
 
+@pytest.mark.parametrize("body", [b'{"error": "Permission denied"}', b'"down"', b"[1, 2]"])
+def test_an_answer_that_holds_no_profiles_changes_nothing(firebase: FirebaseSimulator, sync: Sync, body: bytes) -> None:
+    firebase.load("/users", dict(buddyup.users(5)))
+    sync.run()
+    firebase.fail("status", times=2, response=Response(200, body))
+    with pytest.raises(BadInput, match="Nothing was changed"):
+        sync.run()
+    assert len(sync.content()) == 5
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_pages_that_end_too_early_delete_nothing(firebase: FirebaseSimulator, sync: Sync, times: int) -> None:
+    firebase.max_response = 10_000
+    firebase.load("/users", dict(buddyup.users(60)))
+    sync.run()
+    reads = len(firebase.requests)
+    firebase.fail("status", times=times, after=reads // 2, response=Response(200, b"null"))
+    with pytest.raises(Unavailable, match="deleted"):
+        sync.run()
+    assert len(sync.content()) == 60
+
+
 def test_an_empty_source_empties_nothing_unless_it_is_meant(firebase: FirebaseSimulator, sync: Sync) -> None:
     firebase.load("/users", dict(buddyup.users(5)))
     sync.run()
