@@ -172,11 +172,13 @@ def open_sink(
     queue: str | None,
     name: str,
     index_name: Callable[[Document], str],
-    complete: Callable[[Document], str] = lambda document: "",
+    several: bool = False,
+    complete: Callable[[Document], str] | None = None,
 ) -> Sink:
     """The sink of ``--output``; in Elasticsearch documents go to indices behind the alias (or index) `name`.
 
-    `complete`: the index of a document, if nothing more will come to it after this run; such are merged at the end.
+    `several`: whether there are several. `complete`: the index of a document, if nothing more will come to it after
+    this run; such are merged at the end.
 
     Raises:
         ConfigError: it is ``sqs`` and no queue is named.
@@ -187,9 +189,8 @@ def open_sink(
     from harvesters.sinks.elastic import ElasticSink
 
     index = open_index(runtime, name)
-    return IndexingSink(
-        ElasticSink(index.client, index_name, threads=_IN_FLIGHT, fresh_pattern=f"{name}*"), index, complete
-    )
+    sink = ElasticSink(index.client, index_name, threads=_IN_FLIGHT, fresh_pattern=f"{name}*")
+    return IndexingSink(sink, index, index_name if several else None, complete)
 
 
 def open_index(runtime: Runtime, name: str) -> SearchIndex:

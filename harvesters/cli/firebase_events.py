@@ -63,7 +63,7 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
         indices = open_indices()
         harvest = DumpHarvest(dump, _mapper(sentiment, indices), batch_size)
         complete = indices.over(runtime.clock.now())
-        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event, complete)
+        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event, True, complete)
         live = runtime.live_harvest("firebase load", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
         FirebaseRun(live).load(harvest, sink, lambda counts: show(dump.fraction, f"{counts.delivered:,} events"))
 
@@ -132,7 +132,7 @@ def events(
             span=_span(start, end, runtime.clock.now()),
             size=PageSize(page_size),
         )
-        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event)
+        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event, True)
         live = runtime.live_harvest("firebase events", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
         FirebaseRun(live).events(
             harvest, sink, update_checkpoint, lambda counts: show(harvest.fraction, f"{counts.delivered:,} events")

@@ -72,13 +72,13 @@ class FirebaseClient:
         """Where a node is."""
         return f"{self.base_url}/{'/'.join(quote(key, safe='') for key in path)}.json"
 
-    def get(self, path: Path) -> Any:
-        """All of a node; None where there is none.
+    def get(self, path: Path, parse: Callable[[bytearray], Any] = parse_json) -> Any:
+        """All of a node, as `parse` reads it; None where there is none.
 
         Raises:
             TooBig: it is larger than one answer may be.
         """
-        return self._get(path, {})[0]
+        return self._get(path, {}, parse)[0]
 
     def keys(self, path: Path) -> Any:
         """A node without what is below its children: an object of true values; a scalar as it is; None."""
@@ -112,6 +112,9 @@ class FirebaseClient:
 
         One key is asked for as Google's own command line does it; the documentation does not allow that, so a refusal
         or a wrong answer leads to reading all keys.
+
+        Raises:
+            ProtocolError: the keys, too, are more than one answer may hold.
         """
         low = rank(after) if after is not None else None
         one = {"shallow": "true", "orderBy": '"$key"', "limitToFirst": "1"}
@@ -123,7 +126,14 @@ class FirebaseClient:
                 return found[0]
         except (TooBig, ProtocolError):
             log.debug("%s: no shallow answer with limits", self.http.name)
-        found = _keys_behind(self.keys(path), low)
+        try:
+            found = _keys_behind(self.keys(path), low)
+        except TooBig:
+            raise ProtocolError(
+                f"a child of /{'/'.join(path)} {'behind ' + after + ' ' if after is not None else ''}is more than "
+                f"{self.http.name} sends in one answer, and so are the keys beside it, so it cannot be passed over or "
+                "looked into. Read its neighbours by their own paths."
+            ) from None
         return found[0] if found else None
 
     def _get(

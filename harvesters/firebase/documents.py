@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from harvesters.document import Document
+from harvesters.firebase.fit import fit_names, fit_values
 from harvesters.firebase.pushid import is_push_id, push_ms
 from harvesters.firebase.scrub import Scrubber
 from harvesters.firebase.sentiment import Sentiment
@@ -57,7 +58,10 @@ class EventMapper:
 
     def row(self, key: str, value: Any) -> Row:
         """What is known of an event once it is scrubbed: nothing beyond this sees, logs or keeps its secrets."""
-        row: Row = {"key": key, "value": self.scrub(value)}
+        try:
+            row: Row = {"key": key, "value": self.scrub(value)}
+        except RecursionError:  # from a file: the database goes 32 levels deep
+            return {"key": key, "value": None, "problem": "it is nested too deeply"}
         if self.sentiment is not None and (body := _message(value)):
             row["sentiment"] = self.sentiment(body)
         return row
@@ -65,17 +69,20 @@ class EventMapper:
     def document(self, row: Row) -> Document | str:
         """The document, or the reason why there can be none."""
         value = row["value"]
+        if "problem" in row:
+            return str(row["problem"])
         if not isinstance(value, dict):
             return f"an event is an object; this is {_kind_of(value)}"
         moment = moment_of(row["key"], value)
         body = {name: item for name, item in value.items() if name[:1] != "."}
         body["id"] = row["key"]
+        fit_names(body)
         _fit(body)
         if moment is not None:
             body.update(_parts_of_quarter(self.zone, (moment - EPOCH) // _QUARTER) or date_parts(moment, self.zone))
         if "sentiment" in row:
             body["sentiment"] = row["sentiment"]
-        return Document(document_id(row["key"]), self.kind, moment or EPOCH, body)
+        return fit_values(Document(document_id(row["key"]), self.kind, moment or EPOCH, body))
 
 
 def document_id(key: str) -> str:

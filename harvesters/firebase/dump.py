@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO, NoReturn, cast
 
@@ -74,8 +77,16 @@ class Dump:
                 for key, value in self._pairs(file, head):
                     self.children += 1
                     yield key, value
-            except (ijson.JSONError, ValueError, EOFError, zlib.error, OSError) as error:
-                self._fail(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+            except (
+                ijson.JSONError,
+                ValueError,
+                ArithmeticError,
+                RecursionError,
+                EOFError,
+                zlib.error,
+                OSError,
+            ) as error:
+                self._fail(_short(error))
 
     @property
     def fraction(self) -> float:
@@ -97,26 +108,48 @@ class Dump:
             yield from self._from_lines(file)
             return
         shape = self._shape_inside() if self.inside else head[:1]
+        read = 0
+        try:
+            for member in self._members(file, shape, fast=True):
+                read += 1
+                if _is_child(member):
+                    yield member
+            return
+        except ijson.JSONError as error:
+            if "overflow" not in _short(error):
+                raise
+        # A number beyond 64 bits, which the fast reader does not take; the other one goes on where it stopped.
+        with self._opened() as again:
+            self._head(again)
+            for key, value in filter(_is_child, islice(self._members(again, shape, fast=False), read, None)):
+                yield key, _plain(value)
+
+    def _members(self, file: BinaryIO, shape: bytes, fast: bool) -> Iterator[tuple[str, Any]]:
+        """All that is at `inside`; without `fast` any number is taken, and floats come as decimals."""
+        import ijson
+
         prefix = ".".join(self.inside)
         if shape == b"{":
-            found = ijson.kvitems(file, prefix, use_float=True)
+            yield from ijson.kvitems(file, prefix, use_float=fast)
         else:
-            items = ijson.items(file, f"{prefix}.item".lstrip("."), use_float=True)
-            found = ((str(index), item) for index, item in enumerate(items))
-        for key, value in found:
-            if value is not None and not key.startswith("."):
-                yield key, value
+            items = ijson.items(file, f"{prefix}.item".lstrip("."), use_float=fast)
+            yield from ((str(index), item) for index, item in enumerate(items))
 
     def _from_lines(self, file: BinaryIO) -> Iterator[tuple[str, Any]]:
+        found = False
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
-                entry = orjson.loads(line)
+                entry = _parsed(line)
                 key, value = str(entry["key"]), entry["value"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise ValueError(f"line {number} is no {{key, value}}") from None
-            yield from self._below(key, value)
+            for child in self._below(key, value):
+                found = True
+                yield child
+        if self.inside and not found:
+            raise BadInput(f"{self.path} has nothing at /{'/'.join(self.inside)}")
 
     def _below(self, key: str, value: Any) -> Iterator[tuple[str, Any]]:
         """What an exported entry has to do with `inside`: it lies there, holds it, or neither."""
@@ -128,7 +161,7 @@ class Dump:
             yield "/".join(path[len(self.inside) :]), value
         elif self.inside[: len(path)] == path:
             for step in self.inside[len(path) :]:
-                value = value.get(step) if isinstance(value, dict) else None
+                value = dict(children_of(value)).get(step)
             yield from children_of(value)
 
     def _shape_inside(self) -> bytes:
@@ -139,13 +172,13 @@ class Dump:
         with self._opened() as file:
             self._head(file)
             try:
-                for where, event, _ in ijson.parse(file, use_float=True):
+                for where, event, _ in ijson.parse(file):
                     if where == prefix:
                         begun = True
                         if event in ("start_map", "start_array"):
                             return b"{" if event == "start_map" else b"["
             except (ijson.JSONError, EOFError, zlib.error, OSError) as error:
-                self._fail(str(error).strip().splitlines()[0])
+                self._fail(_short(error))
         what = "holds a single value at" if begun else "has nothing at"
         raise BadInput(f"{self.path} {what} /{'/'.join(self.inside)}")
 
@@ -224,9 +257,37 @@ def _lstripped(file: BinaryIO) -> bytes:
     return head.lstrip(_BLANK)
 
 
+def _is_child(member: tuple[str, Any]) -> bool:
+    return member[1] is not None and not member[0].startswith(".")
+
+
+def _plain(value: Any) -> Any:
+    """`value` with floats for the decimals of the slower reader."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _parsed(line: bytes) -> Any:
+    """A line as JSON; Python's own reader takes half of a surrogate pair, which must not end the load."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return json.loads(line)
+
+
 def _is_json(text: bytes) -> bool:
     try:
-        orjson.loads(text)
-    except ValueError:
+        _parsed(text)
+    except (ValueError, RecursionError):
         return False
     return True
+
+
+def _short(error: Exception) -> str:
+    """What is wrong, without what the file holds there: that may be a secret."""
+    text = error.args[0] if error.args else ""
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(error)
+    return text.strip().partition("\n")[0] or type(error).__name__

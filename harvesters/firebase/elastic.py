@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -21,7 +22,11 @@ log = logging.getLogger(__name__)
 PREFIX = "buddyup"
 """What the names in the template files begin with."""
 
+Hit = dict[str, Any]
+
 _BATCH = 1000
+_SAFE = ("id", "type", "created_at", "hour", "weekday", "day_of_month", "day_of_year", "month", "year")
+_RECENT = 20_000  # places of documents that are remembered until searches certainly see them
 _NAMES = 100  # of indices in one URL, which Elasticsearch limits to 4 KB
 
 
@@ -49,7 +54,7 @@ class SearchIndex:
 
     def ids(self) -> Iterator[list[str]]:
         """The ids of all documents as of now, in batches; none when there is no such index."""
-        if not self._refresh():
+        if not self.refresh():
             return
         for hits in scan.pages(self.client, self.name, source=False):
             yield [hit["_id"] for hit in hits]
@@ -60,18 +65,31 @@ class SearchIndex:
         Raises:
             SinkUnavailable: the cluster did not take it within the retry budget.
         """
-        removed = 0
-        if not self._refresh():
-            return 0
+        return self._delete([_place(hit) for hit in self._hits(ids)]) if self.refresh() else 0
+
+    def elsewhere(self, places: Mapping[str, str]) -> list[Hit]:
+        """Documents with the ids of `places` that are in other indices than it says, as far as searches see them."""
+        return [hit for hit in self._hits(list(places)) if hit["_index"] != places[hit["_id"]]]
+
+    def discard(self, hits: Sequence[Hit]) -> None:
+        """Delete these, unless somebody has written them since.
+
+        Raises:
+            SinkUnavailable: the cluster did not take it within the retry budget.
+        """
+        versions = ("_seq_no", "_primary_term")
+        self._delete([{**_place(hit), **{f"if{name}": hit[name] for name in versions}} for hit in hits])
+
+    def _hits(self, ids: Sequence[str]) -> Iterator[Hit]:
         for start in range(0, len(ids), _BATCH):
             query = {
                 "size": 10 * _BATCH,
                 "_source": False,
+                "seq_no_primary_term": True,
                 "query": {"ids": {"values": list(ids[start : start + _BATCH])}},
             }
-            hits = self.client.request("POST", f"/{self.name}/_search", query).body["hits"]["hits"]
-            removed += self._delete([(hit["_index"], hit["_id"]) for hit in hits])
-        return removed
+            found = self.client.request("POST", f"/{self.name}/_search", query, accept=(404,))
+            yield from found.body["hits"]["hits"] if found.found else ()
 
     def merge(self, names: Sequence[str]) -> None:
         """Have the cluster merge indices to which nothing more will come; it does so in its own time.
@@ -87,18 +105,18 @@ class SearchIndex:
                 log.warning("indices are not merged: %s", error)
                 return
 
-    def _refresh(self) -> bool:
+    def refresh(self) -> bool:
         """Have searches see what was indexed; False when there is no such index."""
         return self.client.request("POST", f"/{self.name}/_refresh", accept=(404,)).found
 
-    def _delete(self, places: list[tuple[str, str]]) -> int:
+    def _delete(self, places: Sequence[Mapping[str, Any]]) -> int:
         if not places:
             return 0
-        lines = [orjson.dumps({"delete": {"_index": index, "_id": id}}) + b"\n" for index, id in places]
+        lines = [orjson.dumps({"delete": place}) + b"\n" for place in places]
 
         def send() -> None:
             answer = self.client.attempt("POST", "/_bulk", b"".join(lines), lines=True).body
-            failed = [item["delete"] for item in answer["items"] if item["delete"]["status"] not in (200, 404)]
+            failed = [item["delete"] for item in answer["items"] if item["delete"]["status"] not in (200, 404, 409)]
             if failed:
                 raise Transient(f"{len(failed)} of {len(lines)} documents were not deleted: {failed[0].get('error')}")
 
@@ -106,22 +124,33 @@ class SearchIndex:
         return len(places)
 
 
+def _place(hit: Hit) -> dict[str, Any]:
+    return {"_index": hit["_index"], "_id": hit["_id"]}
+
+
 @dataclass
 class IndexingSink:
     """A sink into Elasticsearch that has the template there first, and takes removals for what they say.
 
+    A document is in one index: where its time has changed since it was indexed, it leaves the one of the other month.
+    One that Elasticsearch refuses for what it says is indexed by its typed fields, and kept whole as a text in `raw`.
+
     Args:
         sink: indexes documents.
         index: where removed ones are.
-        complete: the index of a document, if nothing more will come to it after this run; "" if not. Such indices are
-            merged at the end.
+        place: the index of a document; None where there is only one.
+        complete: the same if nothing more will come to it after this run; "" if more may. Such indices are merged at
+            the end. None for a run that goes on and on.
     """
 
     sink: Sink
     index: SearchIndex
-    complete: Callable[[Document], str] = lambda document: ""
+    place: Callable[[Document], str] | None = None
+    complete: Callable[[Document], str] | None = None
     _complete: set[str] = field(default_factory=set)
     _ready: bool = False
+    _may_move: bool = True
+    _recent: dict[str, str] = field(default_factory=dict)
 
     durable = True
 
@@ -137,14 +166,14 @@ class IndexingSink:
     def send(self, documents: Sequence[Document]) -> list[Outcome]:
         """Index, and remove."""
         if not self._ready:
-            ensure_template(self.index.client, self.index.name)
-            self._ready = True
-        self._complete.update(self.complete(document) for document in documents)
+            self._prepare()
+        if self.complete is not None:
+            self._complete.update(self.complete(document) for document in documents)
         removals = [document for document in documents if isinstance(document, Removal)]
-        if not removals:
-            return self.sink.send(documents)
-        outcomes = self.sink.send([document for document in documents if not isinstance(document, Removal)])
-        self.index.remove([document.id for document in removals])
+        kept = [document for document in documents if not isinstance(document, Removal)] if removals else documents
+        outcomes = self._index(kept)
+        if removals:
+            self.index.remove([document.id for document in removals])
         return outcomes + [Outcome(document) for document in removals]
 
     def finish(self) -> None:
@@ -155,3 +184,53 @@ class IndexingSink:
     def close(self) -> None:
         """Close the sink."""
         self.sink.close()
+
+    def _prepare(self) -> None:
+        ensure_template(self.index.client, self.index.name)
+        there = self.index.refresh()
+        self._may_move = self.place is not None and (there or self.complete is None)
+        self._ready = True
+
+    def _index(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Index them; whatever is elsewhere is looked for before, so that nobody's newer version is taken away."""
+        if not self._may_move or self.place is None:
+            return self._whole_or_raw(documents)
+        places = {document.id: self.place(document) for document in documents}
+        if any(self._recent.get(id, place) != place for id, place in places.items()):
+            self.index.refresh()  # what moves was indexed a moment ago, and searches may not see it yet
+        self._remember(places)
+        before = self.index.elsewhere(places)
+        outcomes = self._whole_or_raw(documents)
+        there = {outcome.document.id for outcome in outcomes if outcome.delivered}
+        self.index.discard([hit for hit in before if hit["_id"] in there])
+        return outcomes
+
+    def _remember(self, places: Mapping[str, str]) -> None:
+        self._recent.update(places)
+        while len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _whole_or_raw(self, documents: Sequence[Document]) -> list[Outcome]:
+        outcomes = self.sink.send(documents)
+        refused = {reduced(outcome.document): outcome for outcome in outcomes if _was_refused(outcome)}
+        if not refused:
+            return outcomes
+        log.warning(
+            "%d documents do not fit into the index and are kept as a text, the first is %s",
+            len(refused),
+            next(iter(refused)).id,
+        )
+        again = [
+            Outcome(refused[outcome.document].document, outcome.reason) for outcome in self.sink.send(list(refused))
+        ]
+        return [outcome for outcome in outcomes if not _was_refused(outcome)] + again
+
+
+def reduced(document: Document) -> Document:
+    """The document with what no index can refuse: fields of a fitting type, and all of it as a text in `raw`."""
+    body = {name: document.body[name] for name in _SAFE if name in document.body}
+    return Document(document.id, document.kind, document.timestamp, {**body, "raw": document.encoded.decode()})
+
+
+def _was_refused(outcome: Outcome) -> bool:
+    return "parsing_exception" in outcome.reason

@@ -19,8 +19,8 @@ from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
 
-BEFORE_ALL = "-"
-"""Push ids begin with it until the year 2109, so integers and what sorts before it are never behind a push id."""
+BEFORE_ALL = push_floor(1_293_840_000_000)
+"""The first push id of 2011, before there were any: what sorts before it, integers too, is never behind a push id."""
 
 _TOO_BIG = "the event is larger than the database sends in one answer"
 
@@ -72,8 +72,10 @@ class Events:
             yield from self._scan(**self.start())
 
     def sorted_before(self) -> Iterator[Page]:
-        """Keys that sort before all push ids, old and new."""
-        return self._scan(endAt=BEFORE_ALL)
+        """Keys that sort before all push ids, old and new; none that `start` finds as well."""
+        bounds = self.start()
+        first = bounds.get("startAt") or bounds.get("startAfter") or BEFORE_ALL
+        return self._scan(endBefore=min(BEFORE_ALL, first))
 
     def start(self) -> dict[str, str]:
         """Where to read from: `lookback` before the last push id, or behind it."""
@@ -99,8 +101,6 @@ class Events:
         """Nothing stays open."""
 
     def _document(self, row: Row) -> Document | str:
-        if "problem" in row:
-            return str(row["problem"])
         if row.get("deleted"):
             moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
             return Removal(document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True})
@@ -160,7 +160,7 @@ class Events:
         floor, ceiling = push_floor(milliseconds(span.start)), push_floor(milliseconds(span.end))
         behind = push_floor(milliseconds(self.client.http.retry.clock.now()))
         for bounds in (
-            {"endAt": BEFORE_ALL},
+            {"endBefore": min(BEFORE_ALL, floor)},
             {"startAt": floor, "endBefore": ceiling},
             {"startAt": max(ceiling, behind)},
         ):

@@ -6,6 +6,7 @@ changes nothing. What is gone is found by comparing ids, and deleted by id.
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,13 @@ from typing import IO, Any, Protocol
 import orjson
 
 from harvesters.document import Document
-from harvesters.errors import BadInput
-from harvesters.firebase.client import FirebaseClient
+from harvesters.errors import BadInput, Unavailable
+from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.documents import Row, document_id
-from harvesters.firebase.keys import Path
+from harvesters.firebase.keys import Path, children_of
 from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
+from harvesters.http import parse_json
 from harvesters.pipeline import Page
 from harvesters.timespan import Window
 
@@ -77,20 +79,34 @@ class Mirror:
             spool.seek(0)
             rows: list[Row] = []
             for line in spool:
-                rows.append(orjson.loads(line))
+                rows.append(parse_json(line))
                 if len(rows) == self.batch_size:
                     yield Page(rows, expected=len(self._ids), requests=requests)
                     rows, requests = [], 0
             yield Page(rows, expected=len(self._ids), requests=requests)
 
     def sweep(self) -> None:
-        """Delete what is in the index and was not in the database; after everything else is delivered."""
+        """Delete what is in the index and was not in the database; after everything else is delivered.
+
+        Raises:
+            Unavailable: a second look at the database shows what the first did not; that is not deleted.
+        """
         if self.index is None:
             return
+        there: set[str] | None = None
+        unread = 0
         for ids in self.index.ids():
             gone = [id for id in ids if id not in self._ids]
-            if gone:
-                self.removed += self.index.remove(gone)
+            if not gone:
+                continue
+            there = self._second_look() if there is None else there
+            unread += sum(1 for id in gone if id in there)
+            self.removed += self.index.remove([id for id in gone if id not in there])
+        if unread:
+            raise Unavailable(
+                f"{self.source}: {unread} were not among what was read, and are there all the same. They were not "
+                "deleted; run the same command again."
+            )
 
     def row_id(self, row: Row) -> str:
         """The key."""
@@ -110,14 +126,36 @@ class Mirror:
     def _read(self, spool: IO[bytes]) -> int:
         """Read the node into `spool`, scrubbed; the number of requests."""
         requests = 0
+        entities = 0
         for page in Walk(self.client, self.path).pages():
             requests += 1
             for path, value in page.entries:
                 if len(path) != 1:
-                    raise BadInput(
-                        f"{self.source} holds {'/'.join(path)}, where a profile or class is expected that the database "
-                        "sends in one answer. Nothing was changed."
-                    )
+                    what = f"{'/'.join(path)}, which is too large for one answer" if path else "a single value"
+                    raise BadInput(f"{self.source} holds {what}, where profiles or classes are. Nothing was changed.")
+                entities += isinstance(value, dict)
                 self._ids.add(document_id(path[0]))
-                spool.write(orjson.dumps(self.mapper.row(path[0], value)) + b"\n")
+                spool.write(_line(self.mapper.row(path[0], value)))
+        if self._ids and not entities:
+            raise BadInput(f"{self.source} holds nothing that is a profile or a class. Nothing was changed.")
         return requests
+
+    def _second_look(self) -> set[str]:
+        """The ids of all keys, asked for once more and alone: before anything is deleted for not having been seen."""
+        try:
+            found = {document_id(key) for key, _ in children_of(self.client.keys(self.path))}
+        except TooBig:
+            log.info("%s has too many keys for a second look", self.source)
+            return set()
+        if self._ids and not found:
+            raise Unavailable(
+                f"{self.source} had {len(self._ids)} children a moment ago and none now. Nothing is deleted."
+            )
+        return found
+
+
+def _line(row: Row) -> bytes:
+    try:
+        return orjson.dumps(row) + b"\n"
+    except TypeError:  # half of a surrogate pair, which only escapes can write
+        return json.dumps(row).encode() + b"\n"

@@ -11,6 +11,7 @@ from typing import Any
 
 from harvesters.document import Document
 from harvesters.firebase.documents import EPOCH, Row, document_id, from_ms
+from harvesters.firebase.fit import fit_names, fit_values
 from harvesters.firebase.keys import children_of
 from harvesters.firebase.scrub import Scrubber
 
@@ -46,6 +47,7 @@ class EntityMapper:
             return f"an object is expected here, not {type(value).__name__}"
         body = {name: item for name, item in value.items() if not name.startswith(".")}
         body["id"] = row["key"]
+        fit_names(body)
         self.fill(body)
         for name in _TEXTS:
             if isinstance(body.get(name), dict | list):
@@ -56,7 +58,7 @@ class EntityMapper:
                 body["created_at_raw"] = body.pop("created_at")
         else:
             body["created_at"] = int(created)
-        return Document(document_id(row["key"]), self.kind, EPOCH, body)
+        return fit_values(Document(document_id(row["key"]), self.kind, EPOCH, body))
 
 
 def profile(body: Body) -> None:
@@ -66,12 +68,11 @@ def profile(body: Body) -> None:
     for name, ids in (("schools", "school_ids"), ("classes", "class_ids"), ("groups", "group_ids")):
         _listed(body, name, "id", ids)
     _listed(body, "buddies", "user_id", "buddy_ids")
-    if "buddies-outgoing" in body:
-        outgoing = [
+    if (outgoing := body.pop("buddies-outgoing", None)) is not None:
+        body["buddies-outgoing"] = [
             {"user_id": key, **(value if isinstance(value, dict) else {"accepted": value})}
-            for key, value in children_of(body["buddies-outgoing"])
+            for key, value in _children(body, "buddies-outgoing", outgoing)
         ]
-        body["buddies-outgoing"] = outgoing
     names = [body.get("first_name"), body.get("last_name")]
     if "name" not in body and any(isinstance(name, str) and name for name in names):
         body["name"] = " ".join(name for name in names if isinstance(name, str) and name)
@@ -82,7 +83,7 @@ def course(body: Body) -> None:
     for name in _CLASS_DROPPED:
         body.pop(name, None)
     if "students" in body:
-        body["student_ids"] = [key for key, value in children_of(body.pop("students")) if value]
+        body["student_ids"] = [key for key, value in _children(body, "students", body.pop("students")) if value]
 
 
 def _listed(body: Body, name: str, key_name: str, ids: str) -> None:
@@ -90,7 +91,16 @@ def _listed(body: Body, name: str, key_name: str, ids: str) -> None:
     if name not in body:
         return
     items = []
-    for key, value in children_of(body[name]):
+    for key, value in _children(body, name, body[name]):
         items.append({**value, key_name: key} if isinstance(value, dict) else {key_name: key, "value": value})
     body[name] = items
     body[ids] = [item[key_name] for item in items]
+
+
+def _children(body: Body, name: str, value: Any) -> list[tuple[str, Any]]:
+    """The children of a map, or of a list, where a text is its own key; anything else is kept in ``NAME_raw``."""
+    if isinstance(value, list):
+        return [(item if isinstance(item, str) else key, item) for key, item in children_of(value)]
+    if not isinstance(value, dict):
+        body[f"{name}_raw"] = value
+    return children_of(value)

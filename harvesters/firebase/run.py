@@ -82,7 +82,12 @@ class FirebaseRun:
         with ExitStack() as stack:
             stack.callback(sink.close)
             stack.enter_context(self.live.lease)
-            self._run(mirror, sink, Progress(), None, watch, mirror.sweep)
+            self._run(mirror, sink, Progress(lease=self.live.lease), None, watch, lambda: self._sweep(mirror))
+
+    def _sweep(self, mirror: Mirror) -> None:
+        """Only as long as the lease is ours: another run may have indexed what this one has not seen."""
+        self.live.lease.check()
+        mirror.sweep()
 
     def _run(
         self,

@@ -87,7 +87,7 @@ class Walk:
     def _leaf(self, here: Path) -> Iterator[Entries]:
         """A node that has no children: a value of its own, unless it is nothing (any more)."""
         try:
-            value = self.client.get(self.path + here)
+            value = self.client.get(self.path + here, self.parse)
         except TooBig:
             raise ProtocolError(
                 f"/{'/'.join(self.path + here)} holds a single value that {self.client.http.name} does not send in "

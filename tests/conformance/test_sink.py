@@ -1,4 +1,4 @@
-"""The contract of `Sink`, over SQS, Elasticsearch, files (plain and gzip) and standard output."""
+"""The contract of `Sink`, over SQS, Elasticsearch (Firebase's too), files (plain and gzip) and standard output."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ import orjson
 import pytest
 
 from harvesters.document import Document
+from harvesters.firebase.elastic import IndexingSink, SearchIndex
+from harvesters.firebase.indices import Indices
 from harvesters.sinks.base import Sink
+from harvesters.sinks.elastic import ElasticSink
 from harvesters.sinks.jsonl import FileSink, StdoutSink
 from harvesters.sinks.sqs import SqsSink
 from tests.clocks import patient
-from tests.nodes import node_for_a_test
+from tests.nodes import Node, node_for_a_test
 from tests.samples import document, documents, unencodable
 
 
@@ -32,7 +35,7 @@ class Bench:
     durable: bool = True
 
 
-@pytest.fixture(params=["sqs", "elasticmq", "elasticsearch", "file", "gzip", "stdout"])
+@pytest.fixture(params=["sqs", "elasticmq", "elasticsearch", "buddyup", "file", "gzip", "stdout"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param in ("sqs", "elasticmq"):
         request.getfixturevalue("aws" if request.param == "sqs" else "elasticmq_url")
@@ -41,12 +44,22 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     elif request.param == "elasticsearch":
         with node_for_a_test(request) as node:
             yield Bench(node.sink, node.bodies)
+    elif request.param == "buddyup":
+        with node_for_a_test(request) as node:
+            yield Bench(lambda: removing_sink(node), node.bodies)
     elif request.param == "stdout":
         with Pipe() as pipe:
             yield Bench(lambda: StdoutSink(pipe.stream), pipe.lines, durable=False)
     else:
         path = tmp_path / "out" / ("actions.jsonl" if request.param == "file" else "actions.jsonl.gz")
         yield Bench(lambda: FileSink(path), lambda: lines_of(path))
+
+
+def removing_sink(node: Node) -> Sink:
+    """The sink of Firebase's commands, which removes documents as well, over indices of several months."""
+    client, name = node.client(), f"{node.prefix}events"
+    place = Indices(node.prefix).of_event
+    return IndexingSink(ElasticSink(client, place, fresh_pattern=f"{name}*"), SearchIndex(client, name), place)
 
 
 def received(queue: str, **options: Any) -> list[dict[str, Any]]:

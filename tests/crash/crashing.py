@@ -35,11 +35,12 @@ class Attempt:
 
 
 class Driver:
-    """The process of `tests.crash.driver`, which forks one child an attempt."""
+    """The process of `tests.crash.driver`, which forks one child an attempt; `pid` is the file with the child's."""
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "log"
         self._points = directory / "points"
+        self.pid = directory / "pid"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.driver"],
             cwd=ROOT,
@@ -59,7 +60,9 @@ class Driver:
 
     def run(self, args: list[str], env: dict[str, str], kill_at: int | str = 0) -> Attempt:
         """One run of harvest.py, killed at its point number `kill_at`, or at the first point of that name."""
-        job = {"args": args, "env": env, "kill_at": kill_at, "log": str(self._log), "points": str(self._points)}
+        self.pid.unlink(missing_ok=True)
+        paths = {"log": str(self._log), "points": str(self._points), "pid": str(self.pid)}
+        job = {"args": args, "env": env, "kill_at": kill_at, **paths}
         asked, answers = _open(self._process.stdin), _open(self._process.stdout)
         asked.write(json.dumps(job) + "\n")
         asked.flush()

@@ -8,7 +8,8 @@ each step, which is after the one before, and in the middle of a write; at the c
 SIGKILL. The harvester knows nothing of this.
 
 A job: ``args`` of harvest.py, ``env``, ``kill_at`` (the number of the point, or the name of the first one of that name;
-0: never), ``log`` (where standard output and error go) and ``points`` (where the names of the points go, one a line).
+0: never), ``log`` (where standard output and error go), ``points`` (where the names of the points go, one a line) and
+``pid`` (where the number of its process goes, for a run that ends only when it is told to).
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ def watch(points: Points) -> None:
 def attempt(job: dict[str, Any]) -> int:
     """Run harvest.py in this process; its exit code."""
     signal.alarm(_LONGEST)
+    with open(job["pid"], "w", encoding="ascii") as file:
+        file.write(str(os.getpid()))
     os.environ.clear()
     os.environ.update(job["env"])
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

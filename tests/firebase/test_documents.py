@@ -260,3 +260,33 @@ def test_clocks_that_change_within_a_quarter_of_an_hour() -> None:
         made = EventMapper(zone).document({"key": KEY, "value": {"created_at": int(moment.timestamp() * 1000)}})
         assert isinstance(made, Document)
         assert made.body["hour"] == moment.astimezone(zone).hour
+
+
+def test_names_that_elasticsearch_refuses_are_moved_aside() -> None:
+    event = {" ": 1, "": 2, "_id": "x", "_source": {"a": 1}, "a..b": 3, "data.body": 4, "_mine": 5, "a b": {" ": 6}}
+    body = document(event).body
+    moved = {" _raw": 1, "_raw": 2, "_id_raw": "x", "_source_raw": {"a": 1}, "a__b_raw": 3, "data_body_raw": 4}
+    kept = {"_mine": 5, "a b": {" ": 6}}
+    assert {name: item for name, item in body.items() if name in {**event, **moved}} == {**moved, **kept}
+
+
+def test_what_json_in_utf8_cannot_say_is_replaced() -> None:
+    made = document({"data": {"body": "a\ud83db \U0001f600", "n": [10**30, -(10**400), 2**64 - 1]}})
+    assert orjson.loads(made.encoded)["data"] == {"body": "a\ufffdb \U0001f600", "n": [1e30, None, 2**64 - 1]}
+
+
+def test_an_event_that_is_nested_beyond_all_bounds_is_dead_and_ends_nothing() -> None:
+    value: dict[str, Any] = {}
+    for _ in range(5000):
+        value = {"a": value}
+    mapper = EventMapper(ZoneInfo("UTC"))
+    assert mapper.document(mapper.row(KEY, value)) == "it is nested too deeply"
+
+
+def test_what_is_no_map_of_schools_is_kept() -> None:
+    body: dict[str, Any] = {"schools": "osu_edu", "classes": ["a", None, "b"], "groups": [True], "buddies-outgoing": 5}
+    profile(body)
+    assert (body["school_ids"], body["schools_raw"]) == ([], "osu_edu")
+    assert body["class_ids"] == ["a", "b"]
+    assert body["group_ids"] == ["0"]
+    assert (body["buddies-outgoing"], body["buddies-outgoing_raw"]) == ([], 5)

@@ -146,3 +146,50 @@ def test_the_fraction_grows_to_one(tmp_path: Path) -> None:
     seen = [dump.fraction for _ in dump.pairs()]
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+BIG = '{"a": {"n": 1.5}, ".priority": 1, "b": null, "c": {"n": %s, "f": [2.5, {"g": 1e3}]}, "d": {"n": 7}}'
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "123456789012345678901234567890", "1e400", "-1e999"])
+@pytest.mark.parametrize("inside", [(), ("events",)])
+def test_a_number_of_any_size_does_not_end_a_load(tmp_path: Path, number: str, inside: tuple[str, ...]) -> None:
+    path = tmp_path / "dump"
+    text = BIG % number
+    path.write_text(f'{{"users": [{number}], "events": {text}}}' if inside else text)
+    expected = {"a": {"n": 1.5}, "c": {"n": json.loads(number), "f": [2.5, {"g": 1e3}]}, "d": {"n": 7}}
+    assert read(path, *inside) == expected
+    path.write_text(f'[{{"n": 1}}, null, {{"n": {number}}}]')
+    assert read(path) == {"0": {"n": 1}, "2": {"n": json.loads(number)}}
+
+
+def test_a_dump_with_a_large_number_that_is_cut_off_is_damaged_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text('{"a": {"n": 1}, "b": {"n": 123456789012345678901234567890}, "c": {"n": {}}')
+    found = []
+    with pytest.raises(BadInput, match="damaged after 2 children"):
+        found += [key for key, _ in Dump(path).pairs()]
+
+
+def test_half_of_a_surrogate_pair_does_not_end_a_load(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text('{"key":"a","value":{"s":"\\ud83d"}}\n{"key":"b","value":{"s":"\\ud83d"}}\n')
+    assert list(read(path)) == ["a", "b"]
+    path.write_text('{"a": {"s": "\\ud83d"}, "b": {"n": 1}}')
+    assert read(path)["b"] == {"n": 1}
+
+
+def test_what_a_damaged_dump_holds_is_not_in_the_message(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(b'{"a": {"password": "hunter2", "name": "J\xf6rg"}, "b": 1}')
+    with pytest.raises(BadInput, match="invalid bytes") as raised:
+        list(Dump(path).pairs())
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("shape", ["object", "lines"])
+def test_a_path_that_is_not_in_the_dump_is_an_error_in_every_shape(tmp_path: Path, shape: str) -> None:
+    path = tmp_path / "dump"
+    path.write_text(shapes({"events": {"a": 1}})[shape])
+    with pytest.raises(BadInput, match="has nothing at /nowhere"):
+        read(path, "nowhere")

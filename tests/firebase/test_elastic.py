@@ -48,7 +48,9 @@ class Cluster:
         self.client = SearchClient(url, patient(budget=20))
 
     def sink(self, name: str, index_name: Any = None) -> IndexingSink:
-        return IndexingSink(ElasticSink(self.client, index_name or (lambda document: name)), self.index(name))
+        return IndexingSink(
+            ElasticSink(self.client, index_name or (lambda document: name)), self.index(name), index_name
+        )
 
     @property
     def events(self) -> IndexingSink:
@@ -152,7 +154,19 @@ JSON = st.recursive(
                 st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=".$#[]/\x7f"), min_size=1, max_size=12
             )
             | st.sampled_from(
-                ["data", "involved", "created_at", "type", "order", "hour", "sentiment", "k" * 768, "☕" * 256]
+                [
+                    "data",
+                    "involved",
+                    "created_at",
+                    "type",
+                    "order",
+                    "hour",
+                    "sentiment",
+                    "k" * 768,
+                    "☕" * 256,
+                    " ",
+                    "_id",
+                ]
             ),
             inner,
             max_size=4,
@@ -161,6 +175,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FIELDS = ("type", "creator", "created_at", "order", "involved", "data", "hour", "sentiment", "id", "first_name", "x")
+ODD_FIELDS = (" ", "_id", "_source", "_doc_count", "_type", "raw")
 
 
 def deep(value: Any, levels: int) -> Any:
@@ -170,7 +185,7 @@ def deep(value: Any, levels: int) -> Any:
 
 
 EVENTS = st.one_of(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys((*FIELDS, *ODD_FIELDS), JSON)),
     st.builds(
         lambda leaf, levels: {"data": deep(leaf, levels)},
         st.sampled_from(["x" * 40_000, "☕" * 2048, 1]),
@@ -185,6 +200,53 @@ def test_nothing_that_the_database_can_hold_is_refused(cluster: Cluster, events:
     keys = [push_floor(1_450_000_000_000 + number) for number in range(len(events))]
     outcomes = cluster.events.send(documents(cluster, zip(keys, events, strict=True)))
     assert [outcome.reason for outcome in outcomes] == [""] * len(events)
+
+
+def test_what_no_index_takes_is_kept_as_a_text(cluster: Cluster) -> None:
+    value: Any = "leaf"
+    for _ in range(60):
+        value = {"a": value}
+    events = {"deep": {"type": "x", "created_at": 1_450_000_000_000, "data": value}, "good": {"type": "heart"}}
+    outcomes = cluster.events.send(documents(cluster, events.items()))
+    assert sorted(outcome.document.id for outcome in outcomes if outcome.delivered) == ["deep", "good"]
+    found = cluster.ask(f"{cluster.indices.events}-2015-12/_doc/deep")["_source"]
+    assert (found["type"], found["year"], json.loads(found["raw"])["data"]) == ("x", 2015, value)
+    assert cluster.found(cluster.indices.events, "type:x") == 1
+
+
+def monthly(cluster: Cluster, key: str, *moments: datetime | None) -> list[Any]:
+    times = [{"created_at": int(moment.timestamp() * 1000)} if moment is not None else {} for moment in moments]
+    return documents(cluster, [(key, {"type": "heart", **time}) for time in times])
+
+
+def test_an_event_that_moves_to_another_month_is_in_that_one_only(cluster: Cluster) -> None:
+    january, april = datetime(2016, 1, 5, tzinfo=UTC), datetime(2016, 4, 5, tzinfo=UTC)
+    cluster.events.send(documents(cluster, buddyup.events(50, START, END)))
+    for version in monthly(cluster, "moving", january, april, None, january):
+        (outcome,) = cluster.events.send([version])
+        assert outcome.delivered
+        hits = cluster.ask(f"{cluster.indices.events}/_search?q=id:moving")["hits"]["hits"]
+        assert [hit["_index"] for hit in hits] == [cluster.indices.of_event(version)]
+    assert cluster.found(cluster.indices.events) == 51
+
+
+def test_an_event_that_moves_at_once_is_in_one_month_only(cluster: Cluster) -> None:
+    sink = cluster.events
+    versions = monthly(cluster, "moving", datetime(2016, 1, 5, tzinfo=UTC), datetime(2016, 4, 5, tzinfo=UTC))
+    for version in versions:
+        sink.send([version])
+    assert cluster.found(cluster.indices.events) == 1
+
+
+def test_a_version_that_another_run_wrote_meanwhile_is_not_taken_away(cluster: Cluster) -> None:
+    first, second = monthly(cluster, "moving", datetime(2016, 1, 5, tzinfo=UTC), datetime(2016, 4, 5, tzinfo=UTC))
+    cluster.events.send([first])
+    index = cluster.events.index
+    index.refresh()
+    (hit,) = index.elsewhere({"moving": cluster.indices.of_event(second)})
+    cluster.events.send([first])  # another run indexes it again
+    index.discard([hit])
+    assert cluster.found(cluster.indices.events) == 1
 
 
 def test_a_key_longer_than_an_elasticsearch_id_is_delivered(cluster: Cluster) -> None:
@@ -272,6 +334,28 @@ def test_a_source_that_fails_changes_nothing(firebase: FirebaseSimulator, sync: 
     assert sync.content() == before
 
 
+@pytest.mark.parametrize("body", [b'{"error": "Permission denied"}', b'"down"', b"[1, 2]"])
+def test_an_answer_that_holds_no_profiles_changes_nothing(firebase: FirebaseSimulator, sync: Sync, body: bytes) -> None:
+    firebase.load("/users", dict(buddyup.users(5)))
+    sync.run()
+    firebase.fail("status", times=2, response=Response(200, body))
+    with pytest.raises(BadInput, match="Nothing was changed"):
+        sync.run()
+    assert len(sync.content()) == 5
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_pages_that_end_too_early_delete_nothing(firebase: FirebaseSimulator, sync: Sync, times: int) -> None:
+    firebase.max_response = 10_000
+    firebase.load("/users", dict(buddyup.users(60)))
+    sync.run()
+    reads = len(firebase.requests)
+    firebase.fail("status", times=times, after=reads // 2, response=Response(200, b"null"))
+    with pytest.raises(Unavailable, match="deleted"):
+        sync.run()
+    assert len(sync.content()) == 60
+
+
 def test_an_empty_source_empties_nothing_unless_it_is_meant(firebase: FirebaseSimulator, sync: Sync) -> None:
     firebase.load("/users", dict(buddyup.users(5)))
     sync.run()
@@ -319,7 +403,7 @@ def test_classes_have_their_students_and_no_feed(firebase: FirebaseSimulator, sy
 def test_months_that_are_over_are_merged_at_the_end_of_a_load(cluster: Cluster) -> None:
     indices, now = cluster.indices, datetime(2016, 2, 3, tzinfo=UTC)
     index = cluster.index(indices.events)
-    sink = IndexingSink(ElasticSink(cluster.client, indices.of_event), index, indices.over(now))
+    sink = IndexingSink(ElasticSink(cluster.client, indices.of_event), index, complete=indices.over(now))
     sent = documents(cluster, buddyup.events(400, START, END))
     for start in range(0, 400, 50):
         sink.send(sent[start : start + 50])

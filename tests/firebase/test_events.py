@@ -144,10 +144,19 @@ def test_no_lookback_reads_behind_the_last_key(cron: Cron) -> None:
 def test_keys_that_are_no_push_ids_are_found_whenever_they_come(cron: Cron) -> None:
     cron.put(key_at(100), "group-reminder-m-5")
     cron.run()
-    others = ["12", "!x", "group-reminder-a-1", "group-reminder-z-9", "users"]
+    others = ["12", "!x", "-", "--", "-Abc", "group-reminder-a-1", "group-reminder-z-9", "users"]
     cron.put(*others)
     assert sorted(cron.run()) == sorted(others)
     assert cron.run() == []
+
+
+def test_a_checkpoint_from_before_there_were_push_ids_sends_nothing_twice(cron: Cron) -> None:
+    old = push_floor(1_000_000_000_000)
+    cron.put("!x", "-Abc", old)
+    assert len(cron.run()) == 3
+    cron.cache = MemoryCache()  # so what is read is sent
+    cron.put("-Aaa")
+    assert sorted(cron.run()) == sorted(["!x", "-Aaa", "-Abc", old])
 
 
 def test_a_clock_ahead_of_time_does_not_move_the_checkpoint_past_others(cron: Cron) -> None:

@@ -273,6 +273,13 @@ def _objects(value: Any) -> Any:
     return {key: _objects(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+_NESTED = '{"n":1e5,"s":"\\u00e9 \\/"}'
+
+
+def _lines(**values: str) -> list[str]:
+    return [f'{{"key":"{key}","value":{value}}}' for key, value in values.items()]
+
+
 @pytest.mark.parametrize(
     ("body", "lines"),
     [
@@ -280,6 +287,9 @@ def _objects(value: Any) -> Any:
         ('{"a":123456789012345678901234567890}', ['{"key":"a","value":123456789012345678901234567890}']),
         ('{"a":"\\ud83d"}', ['{"key":"a","value":"\\ud83d"}']),
         ('{\n  "a" : {\n    "b" : 1\n  }\n}', ['{"key":"a","value":{"b":1}}']),
+        ('{"a":1.0,"b":{"n":1e5,"s":"\\u00e9 \\/"},"c":"\\ud83d"}\n', _lines(a="1.0", b=_NESTED, c='"\\ud83d"')),
+        ('{\n  "a" : {\r\n\t"s" : "x \\" : y",\n "n" : 1.50\n  }\n}\n', _lines(a='{"s":"x \\" : y","n":1.50}')),
+        (' [ 1e5 , null,\n"\\ud83d" ]', ['{"key":"0","value":1e5}', '{"key":"2","value":"\\ud83d"}']),
         ('[null,{"n":1},null,2]', ['{"key":"1","value":{"n":1}}', '{"key":"3","value":2}']),
     ],
 )
@@ -287,3 +297,28 @@ def test_values_keep_their_spelling(exporter: Exporter, body: str, lines: list[s
     exporter.server.fail("status", response=Response(200, body.encode()))
     exporter.run("x")
     assert exporter.file.read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize("spelled", ["1e5", "1.50", "-0", "123456789012345678901234567890", '"\\u00e9"', '"\\ud83d"'])
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_a_single_value_keeps_its_spelling(exporter: Exporter, form: str, spelled: str) -> None:
+    exporter.server.fail("status", response=Response(200, b"null"))  # it has no children
+    exporter.server.fail("status", response=Response(200, f"{spelled}\n".encode()))
+    exporter.run("x", form)
+    expected = spelled if form == "json" else f'{{"key":"","value":{spelled}}}'
+    assert exporter.file.read_text() == f"{expected}\n"
+
+
+def test_an_export_goes_on_behind_half_of_a_surrogate_pair(exporter: Exporter) -> None:
+    exporter.server.load("x", {"a": 1, "b": 2})
+    exporter.file.write_text('{"key":"a","value":"\\ud83d"}\n')
+    exporter.run("x")
+    assert [line["key"] for line in exporter.lines()] == ["a", "b"]
+
+
+def test_a_child_that_is_too_big_among_too_many_keys_is_an_error_that_says_where(exporter: Exporter) -> None:
+    exporter.server.load("x", {"a": 1, "big": "x" * 5000, **{f"key-{number}": 1 for number in range(200)}})
+    exporter.server.max_response = 1000
+    exporter.server.shallow_with_limits = False
+    with pytest.raises(ProtocolError, match="a child of /x behind a is more than"):
+        exporter.run("x")

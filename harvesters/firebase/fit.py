@@ -1,0 +1,55 @@
+"""Fits a document to what JSON in UTF-8 and Elasticsearch can hold, so that none is refused for what it says. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harvesters.document import Document
+
+# What Elasticsearch keeps for itself, refuses as a name, or reads as a path: `data.body` would be a field of `data`.
+_METADATA = (
+    "_id|_index|_type|_source|_routing|_field_names|_ignored|_ignored_source|_seq_no|_primary_term|_version|"
+    "_nested_path|_doc_count|_tier|_feature|_inference_fields|_recovery_source|_tsid|_ts_routing_hash|_size|"
+    "_data_stream_timestamp"
+)
+_REFUSED = re.compile(rf"^(?:{_METADATA})$|^\s*$|\.|\0", re.MULTILINE)
+
+
+def fit_names(body: dict[str, Any]) -> None:
+    """Move fields whose names Elasticsearch refuses to ``NAME_raw``, without dots."""
+    if _REFUSED.search("\n".join(body)) is None:
+        return
+    for name in [name for name in body if _REFUSED.search(name) is not None]:
+        body[f"{name.replace('.', '_')}_raw".replace("\0", "_")] = body.pop(name)
+
+
+def fit_values(document: Document) -> Document:
+    """The document, without halves of surrogate pairs and with integers beyond 64 bits as floats, if it has any.
+
+    What is nested deeper than JSON is written here stays as it is, and has no `encoded`.
+    """
+    try:
+        _ = document.encoded
+    except TypeError:
+        document.body = _fitted(document.body)
+    return document
+
+
+def _fitted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_fitted(name): _fitted(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_fitted(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return _as_float(value)
+    return value
+
+
+def _as_float(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
