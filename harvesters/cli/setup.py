@@ -69,8 +69,11 @@ def load_index_templates(es_host: str | None, dry_run: bool, retention: int | No
         client = runtime.search(es_host)
         try:
             if templates.has_ilm(client):
-                found = [each.under(templates.POLICY) if each.dated else each for each in found]
                 click.echo(templates.put_policy(client, retention, dry_run))
+                governed = templates.under_policy(client, found)
+                if governed == found:
+                    click.echo(f"{client.name} does not know index.lifecycle.name: no template is under the policy")
+                found = governed
             else:
                 click.echo(f"{client.name} has no ILM: remove old indices with setup prune --older-than 400d")
             older = [name for name in (_load(client, each, dry_run) for each in found) if name]

@@ -137,7 +137,7 @@ class Migrator:
     def _templates(self) -> list[Template]:
         found = list(self.known) if self.known is not None else templates.read()
         if templates.has_ilm(self.client):
-            return [each.under(templates.POLICY) if each.dated else each for each in found]
+            return templates.under_policy(self.client, found)
         return found
 
     def _pending(self, index: Index, template: Template) -> list[Migration]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from harvesters.errors import ConfigError
-from harvesters.search.client import SearchClient
+from harvesters.search.client import SearchClient, reason
 
 # What newer clusters add to a template that they give back: when it was put.
 _OF_THE_CLUSTER = {"created_date", "created_date_millis", "modified_date", "modified_date_millis"}
@@ -168,6 +168,17 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def has_ilm(client: SearchClient) -> bool:
     """Whether the cluster has index lifecycle management: anything but 200 means that it has not."""
     return client.request("GET", "/_ilm/policy", accept=range(300, 600)).status == 200
+
+
+def under_policy(client: SearchClient, found: Sequence[Template]) -> list[Template]:
+    """The templates, dated ones under our ILM policy; as they are where the cluster does not know the setting for it.
+
+    A gateway in front of a cluster may answer for ILM without the cluster having it.
+    """
+    made = [each.under(POLICY) if each.dated else each for each in found]
+    probe = {"index_patterns": ["harvest-probe-*"], "template": {"settings": {"index.lifecycle.name": POLICY}}}
+    answer = client.request("POST", "/_index_template/_simulate", probe, accept=range(400, 500))
+    return [*found] if answer.status == 400 and "lifecycle" in reason(answer.body) else made
 
 
 def put_policy(client: SearchClient, retention_days: int | None, dry_run: bool = False) -> str:

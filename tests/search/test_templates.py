@@ -190,9 +190,10 @@ class TestLoading:
 class Ilm(Simulator):
     """A cluster of which only the policies matter."""
 
-    def __init__(self, status: int = 200) -> None:
+    def __init__(self, status: int = 200, simulates: int = 200) -> None:
         super().__init__()
         self.status = status
+        self.simulates = simulates
         self.policies: dict[str, Any] = {}
 
     def handle(self, request: Request) -> Response:
@@ -202,6 +203,10 @@ class Ilm(Simulator):
         if request.method == "PUT":
             self.policies[name] = json.loads(request.body)["policy"]
             return Response(200, b"{}", HEADERS)
+        if request.path == "/_index_template/_simulate":
+            return Response(
+                self.simulates, json.dumps({"error": {"reason": "unknown [index.lifecycle.name]"}}).encode(), HEADERS
+            )
         return Response(200 if name in self.policies else 404, b"{}", HEADERS)
 
 
@@ -230,3 +235,18 @@ class TestIlm:
             assert "left as it is" in templates.put_policy(client, None)
             assert "delete" in ilm.policies["harvest"]["phases"]
             client.close()
+
+
+@pytest.mark.parametrize(("simulates", "governed"), [(200, True), (403, True), (400, False)])
+def test_templates_are_under_the_policy_where_the_cluster_knows_the_setting(simulates: int, governed: bool) -> None:
+    with Ilm(simulates=simulates) as ilm:
+        client = SearchClient(ilm.url, patient())
+        found = {each.name: each for each in templates.under_policy(client, templates.read())}
+    assert ("lifecycle" in found["meetings"].settings["index"]) is governed
+    assert "lifecycle" not in found["episodes"].settings.get("index", {})
+
+
+def test_the_core_does_not_know_the_setting(node: Node) -> None:
+    client = node.client()
+    assert templates.under_policy(client, templates.read()) == templates.read()
+    client.close()
