@@ -83,7 +83,7 @@ class Copier:
     def finish(self, copy: Copy) -> None:
         """Remove the original and give the copy its name; a run that was killed, or an answer that was lost, may
         have done so already."""
-        if not self._original_there(copy):
+        if not self.original_there(copy):
             return
         actions: list[Body] = [
             {"remove_index": {"index": copy.source}},
@@ -93,7 +93,7 @@ class Copier:
         try:
             self.client.request("POST", "/_aliases", {"actions": actions})
         except Refused:
-            if self._original_there(copy):
+            if self.original_there(copy):
                 raise
 
     def is_read(self, copy: Copy) -> bool:
@@ -105,7 +105,7 @@ class Copier:
         """Remove the copy, let the original take writes again, and forget about it; not if the copy is read by now."""
         if self.is_read(copy):
             return
-        if self._original_there(copy):
+        if self.original_there(copy):
             as_before = {"index.blocks.write": None, "index.hidden": None}
             self.client.request("PUT", f"/{copy.source}/_settings", as_before, accept=(403, 404))
             self.client.request("DELETE", f"/{copy.source}/_alias/{copy.stand_in}", accept=(403, 404))
@@ -116,7 +116,7 @@ class Copier:
         if self.lease is not None:
             self.lease.check()
 
-    def _original_there(self, copy: Copy) -> bool:
+    def original_there(self, copy: Copy) -> bool:
         """Whether the index itself is there, and not another one of its name, nor an alias."""
         found = self.client.request("GET", f"/{copy.source}/_settings", accept=(404,))
         return (

@@ -68,6 +68,7 @@ class Migrator:
             HarvestError: as its subclasses say. What is swapped stays so, what is being copied goes on next time.
         """
         changed = 0
+        self._sweep()
         for template, index in self._indices():
             pending = self._pending(index, template)
             if not pending:
@@ -186,6 +187,20 @@ class Migrator:
         for number in copy.numbers:
             self.ledger.record(number, copy.logical, uuid, "undone" if copy.undo else "done", changed)
         self.ledger.forget(copy)
+
+    def _sweep(self) -> None:
+        """Remove copies that an earlier run left and whose originals have been removed since, such as by prune."""
+        for template in self._templates:
+            names = ",".join(
+                f"{word}-*-{pattern}" for pattern in template.patterns for word in ("migrated", "reverted")
+            )
+            found = self.client.request("GET", f"/_resolve/index/{names}", accept=(404,))
+            for name in (index["name"] for index in (found.body.get("indices", ()) if found.found else ())):
+                made = retention.MIGRATED.fullmatch(name)
+                copy = self.ledger.copy_of(made[1]) if made is not None else None
+                copier = Copier(self.client, self.ledger, template, lambda body: body)
+                if copy is not None and copy.target == name and not copier.original_there(copy):
+                    copier.discard(copy)
 
     def _settle(self, copy: Copy, template: Template) -> bool:
         """Bring a swap to its end that a run had begun when it was killed; False when none was."""

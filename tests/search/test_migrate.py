@@ -17,7 +17,7 @@ from harvesters.errors import ConfigError, CredentialsRefused, Interrupted, Leas
 from harvesters.retry import Transient
 from harvesters.search import migrations, scan
 from harvesters.search.client import Answer, SearchClient
-from harvesters.search.ledger import Ledger
+from harvesters.search.ledger import Copy, Ledger
 from harvesters.search.migrate import Migrator
 from harvesters.search.migrations import MIGRATIONS, Migration
 from tests.clocks import patient
@@ -288,6 +288,18 @@ class TestSwap:
             with pytest.raises(RaceLost):
                 it.run()
         assert node.ask("GET", f"/migrated-0002-{node.prefix}{DAY}/_count")["count"] == 0
+
+    def test_a_copy_whose_original_was_pruned_meanwhile_is_removed(self, node: Node) -> None:
+        node.fill(DAY, [old(1)])
+        with migrator(node) as it:
+            uuid = node.ask("GET", f"/{node.prefix}{DAY}")[f"{node.prefix}{DAY}"]["settings"]["index"]["uuid"]
+            name = f"migrated-0002-{node.prefix}{DAY}"
+            node.ask("PUT", f"/{name}", {})
+            it.ledger.save(Copy(f"{node.prefix}{DAY}", f"{node.prefix}{DAY}", uuid, name, (1, 2), False))
+        node.ask("DELETE", f"/{node.prefix}{DAY}")
+        with migrator(node) as it:
+            assert it.run() == 0
+        assert indices(node) == set()
 
     def test_an_index_that_its_operator_hides_is_left_alone(self, node: Node) -> None:
         node.fill(DAY, [old(1)])
