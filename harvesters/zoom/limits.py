@@ -122,14 +122,17 @@ class Budgets:
         """Zoom answered 429: let nothing of that class in until it says, or until the day is over."""
         self.refusals += 1
         self._arrived(ticket, good=False)
-        after = parse_retry_after(headers.get("Retry-After"), self.clock.now())
+        asked, now = headers.get("Retry-After"), self.clock.now()
+        after = parse_retry_after(asked, now)
+        if not after and parse_retry_after(asked, now - timedelta(seconds=2)):
+            after = 1.0  # a date is one of whole seconds: what it names lies in the second that has begun
         kind = headers.get("X-RateLimit-Type", "").lower()
         if "daily" in kind or (not kind and "daily" in text.lower()):
             wait = after if after is not None else self._until_midnight()
             for category in _PER_DAY:
                 self.slots.pause(self._name(category), wait)
         else:
-            wait = after if after else self._pause_unasked(ticket)
+            wait = after or self._pause_unasked(ticket)
             self.slots.pause(self._name(ticket.category), wait)
             if "concurrent" in text.lower():
                 self._crowd_less(ticket)
@@ -169,15 +172,16 @@ class Budgets:
     def _arrived(self, ticket: Ticket, good: bool) -> None:
         """What a call took longer than the quickest good one of its class is how late it may have arrived.
 
-        Errors are no measure: a refusal costs the other side nothing and is there at once.
+        All that it took, for the first. Errors are no measure: a refusal costs the other side nothing and is there
+        at once.
         """
         took = self.clock.monotonic() - ticket.sent
         with self._lock:
-            quickest = min(took, self._quickest.get(ticket.category, took))
+            quickest = self._quickest.get(ticket.category)
             if good:
-                self._quickest[ticket.category] = quickest
+                self._quickest[ticket.category] = min(took, took if quickest is None else quickest)
         # Beyond a tenth of the period it is the answer that took long, more likely than the way there.
-        self.slots.arrived(ticket.asked, ticket.call, min(took - quickest, PERIOD[ticket.category] / 10, 2.0))
+        self.slots.arrived(ticket.asked, ticket.call, min(took - (quickest or 0.0), PERIOD[ticket.category] / 10, 2.0))
 
     def _let_in(self, category: str) -> None:
         with self._lock:
@@ -214,7 +218,7 @@ class Budgets:
         return next((plan[DAILY] for plan in (PRO, BUSINESS) if plan[HEAVY] == heavy), None)
 
     def _pause_unasked(self, ticket: Ticket) -> float:
-        """How long to pause where Zoom does not say, or names a moment that has passed: a period, then doubling.
+        """How long to pause where Zoom does not say, or names a moment long gone: a period, then doubling.
 
         Calls that were under way together and are refused together count once.
         """

@@ -127,6 +127,33 @@ def test_intensive_calls_pause_for_a_minute_where_nobody_says(clock: FakeClock) 
 
 
 @pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("2026-11-03T09:30:00Z", 1.0),
+        ("Tue, 03 Nov 2026 09:30:00 GMT", 1.0),
+        ("2026-11-03T09:29:00Z", 60.0),
+        ("2020-05-31T00:00:00Z", 60.0),
+        ("0", 60.0),
+    ],
+)
+def test_a_date_of_whole_seconds_may_have_just_passed(clock: FakeClock, header: str, wait: float) -> None:
+    clock.advance(0.7)
+    made = budgets(clock)
+    made.refused(made.acquire(INTENSIVE), {"Retry-After": header}, "")
+    made.acquire(INTENSIVE)
+    assert clock.monotonic() == pytest.approx(0.7 + wait, abs=0.01)
+
+
+def test_the_first_call_of_a_class_may_have_arrived_as_late_as_it_was_answered(clock: FakeClock) -> None:
+    made = budgets(clock)
+    ticket = made.acquire(INTENSIVE)
+    clock.advance(1.5)  # a new connection, a token: nobody knows how much of it was the way there
+    made.answered(ticket, {"X-RateLimit-Category": INTENSIVE, "X-RateLimit-Type": "QPS", "X-RateLimit-Limit": "1"})
+    made.acquire(INTENSIVE)
+    assert clock.monotonic() >= 61.5
+
+
+@pytest.mark.parametrize(
     ("headers", "text"),
     [
         ({"X-RateLimit-Type": "Daily-limit", "Retry-After": "2026-11-04T00:00:00Z"}, ""),

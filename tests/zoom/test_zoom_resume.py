@@ -81,6 +81,30 @@ def test_a_wait_too_long_in_the_middle_of_the_lists_goes_on_there(
     assert len({tuple(sorted(call.items())) for call in pages}) == len(pages)  # no page was read twice
 
 
+@ROUTES
+def test_days_that_are_done_are_neither_listed_nor_delivered_again(
+    start: Start, clock: FakeClock, options: dict[str, Any], tmp_path: Path
+) -> None:
+    days = [0, 8]  # reports are listed a week at a time
+    meetings = [meeting(f"d{day}m{number}==", NOON + timedelta(days=day - 10, minutes=number)) for day in days
+                for number in range(4)]  # fmt: skip
+    bench = start(*meetings, **options)
+    window = Window(TODAY.start - timedelta(days=10), TODAY.end - timedelta(days=2))
+    reports = "/v2/report/meetings/" if options else "/v2/metrics/meetings/"
+    refusal = Response.json({"code": 429, "message": "Try again later."}, 429, Retry_After="4000")
+    fault = bench.simulator.fail("status", path=f"{reports}d8", times=10_000, response=refusal)
+    with pytest.raises(RateLimited):
+        bench.harvest(window, max_wait=300)
+    done = states(tmp_path, clock)._read()[0]
+    assert all(not run["done"] and run["since"] > "2026-10-24" for run in done.values())
+    before = len(bench.simulator.requests)
+    fault.times = 0
+    clock.advance(4001)
+    bench.harvest(window, max_wait=300)
+    assert bench.meetings == {one.uuid: 1 for one in meetings}
+    assert not [one.path for one in list(bench.simulator.requests)[before:] if "/d0m" in one.path]
+
+
 def test_another_command_does_not_go_on_with_it(start: Start, clock: FakeClock) -> None:
     bench = start(meeting("a=="), meeting("b=="), meeting("c=="))
     bench.workers = 1
@@ -276,6 +300,18 @@ class TestLive:
         (tmp_path / "state" / "zoom-last-end-timestamp").write_text("20261102000000Z")
         bench.live()
         assert bench.meetings == {"m==": 2}
+
+    def test_a_meeting_that_is_listed_otherwise_than_before_is_harvested_again(
+        self, start: Start, clock: FakeClock
+    ) -> None:
+        changed = meeting("changed==")
+        bench = start(meeting("m=="), changed)
+        bench.live()
+        changed.topic = "Another topic"
+        clock.advance(900)
+        bench.live()
+        assert bench.meetings == {"m==": 1, "changed==": 2}
+        assert bench.body("changed==")["topic"] == "Another topic"
 
     def test_a_run_that_had_to_stop_goes_on_with_the_meetings_it_has_not(self, start: Start, clock: FakeClock) -> None:
         meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(30)]
