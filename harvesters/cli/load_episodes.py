@@ -125,7 +125,7 @@ def _mpids(runtime: Runtime, es_host: str | None, pattern: str) -> Iterator[str]
         return
     sources = {"mpid": {"terms": {"field": reader.exact("mpid")}}}
     for bucket in reader.buckets(sources, {"match_all": {}}, size=1000):
-        yield bucket["key"]["mpid"]
+        yield str(bucket["key"]["mpid"])  # a number where an index was made without our templates
 
 
 def _run(runtime: Runtime, harvest: EpisodeIndex, sink: ChangedOnly, source: str) -> None:

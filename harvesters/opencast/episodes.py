@@ -157,7 +157,7 @@ def _duration(result: dict[str, Any], package: dict[str, Any]) -> int | None:
 def _start(value: Any) -> str | None:
     try:
         moment = datetime.fromisoformat(text(value) or "")
-    except ValueError:
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
