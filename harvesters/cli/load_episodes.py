@@ -29,6 +29,14 @@ def _index_name(context: click.Context, parameter: click.Parameter, value: str) 
     return value
 
 
+def _media_packages(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what cannot be one, such as bytes that are no UTF-8, which could not be asked for either."""
+    for value in values:
+        if not value.isprintable():
+            raise click.BadParameter(f"{value!r} is no id of a media package")
+    return values
+
+
 @click.command(short_help="Index the episodes that user actions are about.")
 @setting_option("-A", "--admin-host", setting="MATTERHORN_ADMIN_HOST")
 @setting_option("-E", "--engage-host", setting="MATTERHORN_ENGAGE_HOST")
@@ -54,7 +62,9 @@ def _index_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="Useraction indices whose media packages are looked up, such as 'useractions*-2026.02.*'; default: "
     "yesterday's (UTC).",
 )
-@click.option("--mpid", "mpids", multiple=True, help="Index this media package only. Can be repeated.")
+@click.option(
+    "--mpid", "mpids", multiple=True, callback=_media_packages, help="Index this media package only. Can be repeated."
+)
 @click.option(
     "-w", "--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait between batch requests; default 0."
 )
@@ -126,7 +136,7 @@ def _mpids(runtime: Runtime, es_host: str | None, pattern: str) -> Iterator[str]
         return
     sources = {"mpid": {"terms": {"field": reader.exact("mpid")}}}
     for bucket in reader.buckets(sources, {"match_all": {}}, size=1000):
-        yield bucket["key"]["mpid"]
+        yield str(bucket["key"]["mpid"])  # a number where an index was made without our templates
 
 
 def _run(runtime: Runtime, harvest: EpisodeIndex, sink: ChangedOnly, source: str) -> None:

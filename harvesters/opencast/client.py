@@ -72,7 +72,9 @@ class OpencastClient:
         self._http = HttpSource(f"Opencast at {base_url}", retry, timeout)
         self._skew = timedelta()
         protect_basic(user, password)
-        credentials: AuthBase = HTTPDigestAuth(user, password) if auth == "digest" else HTTPBasicAuth(user, password)
+        # As bytes: Opencast reads Basic credentials as UTF-8, and requests would make Latin-1 of a text.
+        name, secret = (part.encode("utf-8", "surrogateescape") for part in (user, password))
+        credentials: AuthBase = HTTPDigestAuth(user, password) if auth == "digest" else HTTPBasicAuth(name, secret)
         self._http.session.auth = credentials
         self._http.session.headers["X-Requested-Auth"] = auth.capitalize()
         self._http.session.headers["X-Opencast-Matterhorn-Authorization"] = "true"

@@ -99,7 +99,7 @@ def to_episode(result: dict[str, Any]) -> dict[str, Any]:
     titles and series that look like numbers; ``dc`` has them as they were.
     """
     package = as_dict(result.get("mediapackage"))
-    rounded = "dc" in result
+    rounded = _rounded(result)
     series = _first(result, "isPartOf") or plain(package.get("series"), rounded) or plain(result.get("dcIsPartOf"))
     episode = {
         "title": _first(result, "title") or plain(package.get("title"), rounded) or plain(result.get("dcTitle")),
@@ -120,8 +120,13 @@ def series_parts(series: str | None) -> dict[str, str]:
     return dict(zip(("year", "term", "crn"), match.groups(), strict=True)) if match is not None else {}
 
 
+def _rounded(result: dict[str, Any]) -> bool:
+    """Whether it is of Opencast 16 or newer, which may leave ``dc`` out."""
+    return "dc" in result or result.get("type") == "Episode"
+
+
 def _package_id(result: dict[str, Any]) -> str | None:
-    return plain(as_dict(result.get("mediapackage")).get("id"), "dc" in result) or plain(result.get("id"))
+    return plain(as_dict(result.get("mediapackage")).get("id"), _rounded(result)) or plain(result.get("id"))
 
 
 def _first(result: dict[str, Any], name: str) -> str | None:
@@ -157,7 +162,7 @@ def _duration(result: dict[str, Any], package: dict[str, Any]) -> int | None:
 def _start(value: Any) -> str | None:
     try:
         moment = datetime.fromisoformat(text(value) or "")
-    except ValueError:
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -152,9 +152,25 @@ class WorkflowLookup:
         return as_list(as_dict(answer.get("workflows")).get("workflow"))
 
     def _external_api(self, mpid: str) -> list[Any]:
-        """Opencast 6 to 11, where ``/workflow`` is not to be had."""
-        wanted = f"event_identifier:{mpid},state:succeeded"
-        return as_list(self.client.get("/api/workflows", {"filter": wanted, "withoperations": "true"}))
+        """Opencast 6 to 11, where ``/workflow`` is not to be had: no total, so pages until one has nothing new."""
+        params = {"filter": f"event_identifier:{mpid},state:succeeded", "withoperations": "true", "limit": _PAGE}
+        found: dict[str | None, dict[str, Any]] = {}
+        while True:
+            page = as_list(self.client.get("/api/workflows", {**params, "offset": len(found)}))
+            rows = {plain(raw.get("identifier")): raw for raw in page if isinstance(raw, dict)}
+            if rows.keys() <= found.keys():
+                return [self._with_operations(identifier, raw) for identifier, raw in found.items()]
+            found |= rows
+
+    def _with_operations(self, identifier: str | None, raw: dict[str, Any]) -> dict[str, Any]:
+        """A row of the External API's list, which may tell of operations only workflow by workflow."""
+        if "operations" in raw or identifier is None:
+            return raw
+        path = f"/api/workflows/{quote(identifier, safe='')}"
+        try:
+            return raw | as_dict(self.client.get(path, {"withoperations": "true"}))
+        except NotThere:
+            return raw  # removed since it was listed
 
     def _get(self, path: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = as_dict(self.client.get(path, params))

@@ -253,8 +253,11 @@ def reason(body: Any) -> str:
         return str(error)[:300]
     words = [": ".join(str(error[name]) for name in ("type", "reason") if error.get(name))]
     cause = error.get("caused_by")
+    roots = [root for root in error.get("root_cause") or () if isinstance(root, dict) and root.get("reason")]
     if isinstance(cause, dict) and cause.get("reason"):
         words.append(str(cause["reason"]))
+    elif roots and roots[0]["reason"] != error.get("reason"):  # "all shards failed" does not say why
+        words.append(": ".join(str(roots[0][name]) for name in ("index", "reason") if roots[0].get(name)))
     return "; ".join(words)[:1000]
 
 

@@ -346,3 +346,11 @@ class TestSources:
     def test_json_is_the_same_table(self, export: Export) -> None:
         lines = [json.loads(line) for line in export("viewing_options", "--json").out.splitlines()]
         assert [{name: str(value) for name, value in line.items()} for line in lines] == rows(export("viewing_options"))
+
+
+def test_a_mapping_that_cannot_be_counted_by_is_named_with_its_index(export: Export, watched: Cluster) -> None:
+    mapping = {"properties": {"mpid": {"type": "keyword"}, "huid": {"type": "keyword"}, "is_live": {"type": "long"}}}
+    watched.fill("from-before", [action("hour", "1") | {"is_live": 1}], mapping)
+    result = export("attendance", "-s", watched.name("from-before"))
+    assert result.code == 76
+    assert watched.name("from-before") in result.err.split("all shards failed")[1]

@@ -113,6 +113,17 @@ class TestWhatIsIndexed:
         assert load().report["mpids"] == 1235
         assert set(cluster.documents("episodes")) == {"mp-1"}
 
+    def test_ids_that_an_index_without_our_templates_holds_as_numbers(
+        self, load: Load, cluster: Cluster, opencast: OpencastSimulator
+    ) -> None:
+        opencast.add(Episode("20260213", "2016", 3_600_000, START))
+        cluster.fill(
+            "useractions-2026.02.12", [{"mpid": 20260213}, {"mpid": 7}], {"properties": {"mpid": {"type": "long"}}}
+        )
+        result = load()
+        assert (result.code, result.report["mpids"], result.report["unknown"]) == (0, 2, 1)
+        assert cluster.documents("episodes")["20260213"]["title"] == "2016"
+
     def test_what_is_unchanged_is_not_rewritten(
         self, load: Load, cluster: Cluster, opencast: OpencastSimulator
     ) -> None:
@@ -203,6 +214,10 @@ class TestOptions:
         assert load("--mpid", "mp-1").report["mpids"] == 1
         assert set(cluster.documents("episodes")) == {"mp-1"}
         assert load("--mpid", "mp-1", "--mpid", "mp-2").report["mpids"] == 2
+
+    @pytest.mark.parametrize("mpid", ["a\udcffb", "a\nb"])
+    def test_an_mpid_that_cannot_be_one_is_usage(self, load: Load, mpid: str) -> None:
+        assert load("--mpid", mpid).code == 2
 
     def test_an_unknown_mpid_is_not_fatal(self, load: Load, cluster: Cluster) -> None:
         result = load("--mpid", "nonsense")

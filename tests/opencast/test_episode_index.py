@@ -254,3 +254,9 @@ def test_only_the_episode_that_was_asked_for_is_found() -> None:
         assert found is not None
         assert to_body("mp-2", found, [])["title"] == "0123"
         assert find_result(client, "mp-3") is None
+
+
+def test_numbers_that_opencast_16_mangled_are_read_back_where_it_leaves_out_dc() -> None:
+    package = {"id": 2.0160213e7, "title": 2016.0, "series": 2.0160213001e10, "duration": 4160.0}
+    body = to_body("20160213", {"type": "Episode", "mediapackage": package}, [])
+    assert (body["title"], body["series"], body["crn"], body["duration"]) == ("2016", "20160213001", "13001", 4160)

@@ -198,3 +198,35 @@ class TestNodes:
     def test_json_of_something_else_is_no_opencast(self) -> None:
         with Partial({"/workflow/instances.json": {"hello": "world"}}) as simulator, pytest.raises(ProtocolError):
             lookup(simulator).find("74b6")
+
+
+class Listing(Simulator):
+    """An External API whose list has pages of two, and no operations: those are told workflow by workflow."""
+
+    def __init__(self, workflows: list[dict[str, Any]], pages: bool = True) -> None:
+        super().__init__()
+        self.workflows = {str(raw["identifier"]): raw for raw in workflows}
+        self.pages = pages
+
+    def handle(self, request: Request) -> Response:
+        if request.path == "/api/workflows":
+            first = int(request.param("offset") or 0) if self.pages else 0
+            rows = [{k: v for k, v in raw.items() if k != "operations"} for raw in self.workflows.values()]
+            return Response.json(rows[first : first + 2] if self.pages else rows)
+        found = self.workflows.get(request.path.removeprefix("/api/workflows/"))
+        return Response.json(found) if found is not None else Response.html(404, "<h2>HTTP ERROR 404</h2>")
+
+
+class TestExternalApi:
+    @pytest.mark.parametrize("pages", [True, False])
+    def test_every_page_is_read_and_operations_are_fetched_where_the_list_has_none(self, pages: bool) -> None:
+        operations = json.loads(EXTERNAL_API)[0]["operations"]
+        listed = [
+            {"identifier": number, "event_identifier": "74b6", "state": "succeeded", "operations": operations}
+            for number in range(1, 6)
+        ]
+        listed[-1]["operations"] = []
+        with Listing(listed, pages) as simulator:
+            found = [to_workflow(raw) for raw in lookup(simulator).find("74b6")]
+        assert [one.id for one in found] == [1, 2, 3, 4, 5]
+        assert [bool(one.operation("capture")) for one in found] == [True, True, True, True, False]
