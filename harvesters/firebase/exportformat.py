@@ -86,7 +86,7 @@ class OneObject:
         file.seek(0)
         first = file.readline()
         if first != b"{\n":
-            if first[:1] not in b"{[" and first.endswith(b"\n") and size == len(first):
+            if first[:1] not in b"{[" and first.endswith(b"\n") and size == len(first) and _is_json(first):
                 return None  # null or a scalar, whole
             _must_begin_with(file, size, b"{\n")
             file.truncate(0)
@@ -171,6 +171,14 @@ def _dump(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:  # half of a surrogate pair, which only escapes can write
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _must_begin_with(file: BinaryIO, size: int, start: bytes) -> None:

@@ -322,3 +322,11 @@ def test_a_child_that_is_too_big_among_too_many_keys_is_an_error_that_says_where
     exporter.server.shallow_with_limits = False
     with pytest.raises(ProtocolError, match="a child of /x behind a is more than"):
         exporter.run("x")
+
+
+def test_a_line_of_text_is_no_finished_export_of_a_single_value(exporter: Exporter) -> None:
+    exporter.server.load("x", {"a": 1})
+    exporter.file.write_text("hello\n")
+    with pytest.raises(BadInput, match="begins with something else"):
+        exporter.run("x", "json")
+    assert exporter.file.read_text() == "hello\n"
