@@ -62,8 +62,8 @@ class Attendance:
             self.useractions,
             durations,
             {"term": {self.useractions.exact("action.type"): "HEARTBEAT"}},
-            {"term": {"action.is_playing": True}},
-            {"term": {"is_live": self.live}},
+            {"term": {self.useractions.boolean("action.is_playing"): True}},
+            {"term": {self.useractions.boolean("is_live"): self.live}},
         )
         chunks = {"chunk": {"histogram": {"field": "action.inpoint", "interval": self.chunk}}}
         seen = self.useractions.buckets({**by_viewer(self.useractions), **chunks}, query)

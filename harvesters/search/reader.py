@@ -46,6 +46,22 @@ class IndexReader:
             self._fields[name] = self._resolve(name)
         return self._fields[name]
 
+    def boolean(self, name: str) -> str:
+        """The field to filter the flag `name` by: itself.
+
+        Raises:
+            ConfigError: it is something else in some of the indices, as in those from before `setup migrate`.
+        """
+        if name not in self._fields:
+            types = self._types(name).get(name, {}).keys() - {"boolean", "unmapped"}
+            if types:
+                raise ConfigError(
+                    f"the field {name} is {' and '.join(sorted(types))} in indices of {self.index!r}, where it should "
+                    "be boolean: run harvest.py setup migrate, or name indices that were made with our templates."
+                )
+            self._fields[name] = name
+        return self._fields[name]
+
     def search(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """One search.
 
@@ -96,7 +112,7 @@ class IndexReader:
 
     def _resolve(self, name: str) -> str:
         keyword = f"{name}.keyword"
-        known = self._post("_field_caps", {"fields": [name, keyword]})["fields"]
+        known = self._types(name, keyword)
         types = known.get(name, {})
         if all(one["aggregatable"] for one in types.values()):
             return name
@@ -107,6 +123,9 @@ class IndexReader:
             "the index templates (harvest.py setup load_index_templates) and run harvest.py setup migrate, or name "
             "indices that were made with them."
         )
+
+    def _types(self, *names: str) -> dict[str, Any]:
+        return dict(self._post("_field_caps", {"fields": names})["fields"])
 
     def _post(self, what: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Any:
         found = self.client.request("POST", f"/{self._path}/{what}", body, params=params, accept=(404,))

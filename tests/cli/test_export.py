@@ -348,9 +348,10 @@ class TestSources:
         assert [{name: str(value) for name, value in line.items()} for line in lines] == rows(export("viewing_options"))
 
 
-def test_a_mapping_that_cannot_be_counted_by_is_named_with_its_index(export: Export, watched: Cluster) -> None:
+def test_a_flag_from_before_migrate_is_named_with_what_to_do(export: Export, watched: Cluster) -> None:
     mapping = {"properties": {"mpid": {"type": "keyword"}, "huid": {"type": "keyword"}, "is_live": {"type": "long"}}}
     watched.fill("from-before", [action("hour", "1") | {"is_live": 1}], mapping)
     result = export("attendance", "-s", watched.name("from-before"))
-    assert result.code == 76
-    assert watched.name("from-before") in result.err.split("all shards failed")[1]
+    assert result.code == 78
+    assert "is_live is long" in result.err
+    assert "setup migrate" in result.err

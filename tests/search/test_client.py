@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pytest
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
-from harvesters.search.client import Refused, SearchClient
+from harvesters.search.client import Refused, SearchClient, reason
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.clocks import FakeClock, patient
 from tests.nodes import Node
@@ -148,3 +148,10 @@ def test_a_file_of_certificates_that_is_not_there(monkeypatch: pytest.MonkeyPatc
 
 def test_a_real_node_answers(node: Node) -> None:
     assert node.ask("GET", "/")["version"]["number"].startswith(("8.", "9."))
+
+
+def test_a_search_that_fails_everywhere_says_where_and_why() -> None:
+    root = {"type": "query_shard_exception", "reason": "For input string: true", "index": "useractions-2017.10.01"}
+    error = {"root_cause": [root], "type": "search_phase_execution_exception", "reason": "all shards failed"}
+    said = reason({"error": error, "status": 400})
+    assert said.endswith("all shards failed; useractions-2017.10.01: For input string: true")
