@@ -152,7 +152,11 @@ class LiveHarvest:
     def _run(
         self, planned: Plan, harvest: Harvest, sink: Sink, progress: Progress, watch: Callable[[Counts], None]
     ) -> None:
-        delivered = DeliveredLog(self.cache, harvest.source, sink.identity) if planned.moves else None
+        delivered = None
+        if planned.moves:
+            # Who reads standard output when there is no checkpoint (yet, or any more) wants everything.
+            anew = progress.value is None and not sink.durable
+            delivered = DeliveredLog(self.cache, harvest.source, sink.identity, anew=anew)
         pipeline = Pipeline(
             harvest, sink, self.dead_letters, self.budget, progress, delivered, self.stop, counts=self.counts
         )

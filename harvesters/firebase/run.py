@@ -60,7 +60,12 @@ class FirebaseRun:
             delivered = None
             if moves:
                 delivered = EventLog(
-                    self.live.cache, harvest.source, sink.identity, lookback=harvest.lookback, clock=self.live.clock
+                    self.live.cache,
+                    harvest.source,
+                    sink.identity,
+                    anew=key is None and not sink.durable,
+                    lookback=harvest.lookback,
+                    clock=self.live.clock,
                 )
             log.info("harvesting %s from %s to %s", harvest.source, key or "the first key", sink.name)
             try:

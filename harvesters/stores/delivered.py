@@ -41,12 +41,14 @@ class DeliveredLog:
         cache: where they are kept; without Redis they end with the process.
         source: where the rows come from, such as the engage host.
         output: gives the output's identity and whether it is fresh (see `Sink`); asked when first needed.
+        anew: the output is fresh, whatever it says itself.
     """
 
     cache: Cache
     source: str
     output: Callable[[], tuple[str, bool]]
     ttl: float = 2 * DAY
+    anew: bool = False
     _pending: deque[Mark] = field(default_factory=lambda: deque(maxlen=_PENDING))
 
     def known(self, ids: Iterable[str]) -> dict[str, bytes]:
@@ -86,7 +88,7 @@ class DeliveredLog:
         name = hashlib.blake2b(f"{self.source}\n{identity}".encode(), digest_size=8).hexdigest()
         # An output that was emptied has forgotten what it got: its marks begin anew, under another generation.
         key = f"harvest:delivered:{name}"
-        generation = b"" if fresh else self.cache.get([key]).get(key, b"")
+        generation = b"" if fresh or self.anew else self.cache.get([key]).get(key, b"")
         generation = generation or uuid.uuid4().hex[:8].encode()
         self.cache.put({key: generation}, 10 * self.ttl)
         return f"{key}:{generation.decode()}:"

@@ -23,6 +23,7 @@ import requests
 from harvesters.simulators import buddyup
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.standins.redis import Redis
 from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parents[2]
@@ -287,6 +288,16 @@ class TestEvents:
         result = harvest("--log-format", "json", "firebase", "events")
         assert result.report["rows"] < 20
         assert count(elasticsearch_url, f"{prefix}events") == 81
+
+    def test_with_redis_stdout_gets_everything_again_when_the_checkpoint_is_gone(
+        self, harvest: Command, database: FirebaseSimulator, redis_server: Redis, state: Path
+    ) -> None:
+        redis_server.flush()
+        env = {"REDIS_URL": redis_server.url}
+        assert ids(harvest("firebase", "events", "-o", "-", env=env).documents) == set(EVENTS)
+        assert harvest("firebase", "events", "-o", "-", env=env).documents == []
+        (state / "last-firebase-event").unlink()
+        assert ids(harvest("firebase", "events", "-o", "-", env=env).documents) == set(EVENTS)
 
     def test_the_checkpoint_has_a_name(self, harvest: Command, database: FirebaseSimulator, state: Path) -> None:
         assert harvest("firebase", "events", "-o", "-", env={"FIREBASE_CHECKPOINT": "mine"}).code == 0

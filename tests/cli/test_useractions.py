@@ -17,6 +17,7 @@ import pytest
 from harvesters.simulators.base import Response
 from harvesters.simulators.opencast import OpencastSimulator
 from harvesters.simulators.opencast_table import Criteria
+from harvesters.standins.redis import Redis
 from tests.cli.conftest import PASSWORD, USER, Command, spoil
 
 ALL = {str(number) for number in range(100, 110)}
@@ -49,6 +50,16 @@ class TestOutput:
         assert ids(harvest("useractions", "-i", "10", "-q", "-").documents) == ALL
         result = harvest("useractions", "-i", "10", "--no-update-last-ts", env={"SQS_QUEUE_NAME": "-"})
         assert result.code == 0
+
+    def test_with_redis_stdout_gets_everything_again_when_the_checkpoint_is_gone(
+        self, harvest: Command, opencast: OpencastSimulator, redis_server: Redis, state: Path
+    ) -> None:
+        redis_server.flush()
+        env = {"REDIS_URL": redis_server.url, "HARVEST_LOOKBACK": "600"}
+        assert ids(harvest("useractions", "-i", "10", "-o", "-", env=env).documents) == ALL
+        assert harvest("useractions", "-i", "10", "-o", "-", env=env).documents == []
+        (state / "last-action-timestamp").unlink()
+        assert ids(harvest("useractions", "-i", "10", "-o", "-", env=env).documents) == ALL
 
     def test_a_path_is_a_file_that_is_appended_to(
         self, harvest: Command, opencast: OpencastSimulator, tmp_path: Path
