@@ -49,7 +49,7 @@ def load(sizes: Sizes) -> Iterator[Figure]:
             if _count(cluster.url) != events:
                 raise RuntimeError("not all events are in the index")
             megabytes_taken.append(_size(cluster.url))
-            requests.delete(f"{cluster.url}/buddyupevents-*", timeout=60)
+            _delete(cluster.url)
         megabytes = dump.stat().st_size / 1e6
     yield Figure(
         f"{events:,} events loaded ({megabytes:.0f} MB of JSON): against the seed's {SEED_RATE:,} events a second",
@@ -155,6 +155,12 @@ def _size(url: str) -> float:
     """MB that the index takes on the disk."""
     stats = requests.get(f"{url}/buddyupevents/_stats/store", timeout=60).json()
     return float(stats["_all"]["total"]["store"]["size_in_bytes"]) / 1e6
+
+
+def _delete(url: str) -> None:
+    """Remove the events, so that the next load is one into an empty cluster; by name, as patterns are refused."""
+    for index in requests.get(f"{url}/_resolve/index/buddyupevents-*", timeout=60).json()["indices"]:
+        requests.delete(f"{url}/{index['name']}", timeout=60).raise_for_status()
 
 
 def _settled(url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ PREFIX = "buddyup"
 """What the names in the template files begin with."""
 
 Hit = dict[str, Any]
+Body = dict[str, Any]
 
 _BATCH = 1000
 _SAFE = ("id", "type", "created_at", "hour", "weekday", "day_of_month", "day_of_year", "month", "year")
@@ -65,11 +66,11 @@ class SearchIndex:
         Raises:
             SinkUnavailable: the cluster did not take it within the retry budget.
         """
-        return self._delete([_place(hit) for hit in self._hits(ids)]) if self.refresh() else 0
+        return self._delete([_place(hit) for hit in self._hits(_any(ids))]) if self.refresh() else 0
 
     def elsewhere(self, places: Mapping[str, str]) -> list[Hit]:
         """Documents with the ids of `places` that are in other indices than it says, as far as searches see them."""
-        return [hit for hit in self._hits(list(places)) if hit["_index"] != places[hit["_id"]]]
+        return list(self._hits(_but(places)))
 
     def discard(self, hits: Sequence[Hit]) -> None:
         """Delete these, unless somebody has written them since.
@@ -80,15 +81,10 @@ class SearchIndex:
         versions = ("_seq_no", "_primary_term")
         self._delete([{**_place(hit), **{f"if{name}": hit[name] for name in versions}} for hit in hits])
 
-    def _hits(self, ids: Sequence[str]) -> Iterator[Hit]:
-        for start in range(0, len(ids), _BATCH):
-            query = {
-                "size": 10 * _BATCH,
-                "_source": False,
-                "seq_no_primary_term": True,
-                "query": {"ids": {"values": list(ids[start : start + _BATCH])}},
-            }
-            found = self.client.request("POST", f"/{self.name}/_search", query, accept=(404,))
+    def _hits(self, queries: Iterable[Body]) -> Iterator[Hit]:
+        for query in queries:
+            body = {"size": 10 * _BATCH, "_source": False, "seq_no_primary_term": True, "query": query}
+            found = self.client.request("POST", f"/{self.name}/_search", body, accept=(404,))
             yield from found.body["hits"]["hits"] if found.found else ()
 
     def merge(self, names: Sequence[str]) -> None:
@@ -151,6 +147,7 @@ class IndexingSink:
     _ready: bool = False
     _may_move: bool = True
     _recent: dict[str, str] = field(default_factory=dict)
+    _before: dict[str, str] = field(default_factory=dict)
 
     durable = True
 
@@ -196,7 +193,7 @@ class IndexingSink:
         if not self._may_move or self.place is None:
             return self._whole_or_raw(documents)
         places = {document.id: self.place(document) for document in documents}
-        if any(self._recent.get(id, place) != place for id, place in places.items()):
+        if any(self._known_at(id, place) != place for id, place in places.items()):
             self.index.refresh()  # what moves was indexed a moment ago, and searches may not see it yet
         self._remember(places)
         before = self.index.elsewhere(places)
@@ -207,8 +204,11 @@ class IndexingSink:
 
     def _remember(self, places: Mapping[str, str]) -> None:
         self._recent.update(places)
-        while len(self._recent) > _RECENT:
-            del self._recent[next(iter(self._recent))]
+        if len(self._recent) > _RECENT:
+            self._before, self._recent = self._recent, {}
+
+    def _known_at(self, id: str, place: str) -> str:
+        return self._recent.get(id) or self._before.get(id, place)
 
     def _whole_or_raw(self, documents: Sequence[Document]) -> list[Outcome]:
         outcomes = self.sink.send(documents)
@@ -224,6 +224,22 @@ class IndexingSink:
             Outcome(refused[outcome.document].document, outcome.reason) for outcome in self.sink.send(list(refused))
         ]
         return [outcome for outcome in outcomes if not _was_refused(outcome)] + again
+
+
+def _any(ids: Sequence[str]) -> Iterator[Body]:
+    """Queries for these ids."""
+    for start in range(0, len(ids), _BATCH):
+        yield {"ids": {"values": list(ids[start : start + _BATCH])}}
+
+
+def _but(places: Mapping[str, str]) -> Iterator[Body]:
+    """Queries for these ids in any index but the one named: nothing is fetched of what is in its place."""
+    groups: dict[str, list[str]] = {}
+    for id, place in places.items():
+        groups.setdefault(place, []).append(id)
+    for place, ids in groups.items():
+        for query in _any(ids):
+            yield {"bool": {"filter": query, "must_not": {"term": {"_index": place}}}}
 
 
 def reduced(document: Document) -> Document:

@@ -7,7 +7,7 @@ single items inside: those with 429 or 503 alone are sent again, those with 400 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date
 from functools import cached_property, lru_cache
@@ -140,8 +140,10 @@ class ElasticSink:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 
-    def _newest(self, documents: Iterable[Document]) -> tuple[list[Document], dict[Document, list[Document]]]:
+    def _newest(self, documents: Sequence[Document]) -> tuple[Sequence[Document], dict[Document, list[Document]]]:
         """Of versions of one document, which must not overtake each other, the last, and beside it the others."""
+        if len({document.id for document in documents}) == len(documents):
+            return documents, {}
         newest: dict[tuple[str, str], Document] = {}
         older: dict[Document, list[Document]] = {}
         for document in documents:
@@ -152,14 +154,14 @@ class ElasticSink:
                 older[document] = [*older.pop(before, ()), before]
         return list(newest.values()), older
 
-    def _parts(self, documents: list[Document]) -> Iterator[list[Document]]:
+    def _parts(self, documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
         """As many parts for each thread, so that none has one more while the others wait; and not too small."""
         rounds = -(-len(documents) // (self.threads * MAX_DOCUMENTS))
         size = max(_FEWEST, -(-len(documents) // (self.threads * rounds)))
         for first in range(0, len(documents), size):
             yield documents[first : first + size]
 
-    def _send_part(self, documents: list[Document]) -> list[Outcome]:
+    def _send_part(self, documents: Sequence[Document]) -> list[Outcome]:
         """Encode here, in the thread: while it waits for the cluster, another one encodes."""
         outcomes: list[Outcome] = []
         request, size = _Request([], []), 0
