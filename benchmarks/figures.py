@@ -67,4 +67,4 @@ def _written(value: float, unit: str) -> str:
         number = f"{value:.0f}"
     else:
         number = f"{value:.2f}".rstrip("0").rstrip(".")
-    return f"{number} {unit}" if unit != "/s" else f"{number} /s"
+    return f"{number} {unit}".rstrip()
