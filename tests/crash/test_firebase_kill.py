@@ -26,13 +26,6 @@ STATE = "last-firebase-event"
 
 
 @pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with Driver(tmp_path) as driver:
-        yield driver
-
-
-@pytest.fixture
 def firebase() -> Iterator[FirebaseSimulator]:
     with FirebaseSimulator(max_response=9_000) as server:
         for path, children in CONTENT.items():

@@ -1,4 +1,4 @@
-"""``firebase events --follow`` killed at every one of its steps, while the database is edited, and started again."""
+"""``firebase events --follow`` killed at its steps, while the database is edited, and started again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harvesters.firebase.pushid import push_floor
 from harvesters.simulators.firebase import FirebaseSimulator
 from tests.crash.crashing import KILLED, Driver, environment, read_lines
@@ -23,13 +21,6 @@ OLD = [push_floor(START + number * STEP) for number in range(12)]
 NEW = [push_floor(START + number * STEP) for number in range(12, 20)]
 PAGE = 5
 STATE = "last-firebase-event"
-
-
-@pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with Driver(tmp_path) as driver:
-        yield driver
 
 
 class World:
