@@ -18,7 +18,7 @@ import requests
 from benchmarks.children import Run, baseline, harvest, stub
 from benchmarks.figures import Figure, Target
 from benchmarks.groups import Group, Sizes
-from harvesters.simulators import buddyup
+from harvesters.simulators.firebase import buddyup
 from harvesters.standins.elasticsearch import Elasticsearch
 
 SEED_EVENTS, SEED_RATE = 168_000, 4_500

@@ -25,9 +25,9 @@ import orjson
 from benchmarks.children import ROOT
 from benchmarks.figures import Figure, Target
 from benchmarks.groups import Case, Group, Sizes
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_generate import generate
-from harvesters.simulators.zoom_limits import HEAVY, INTENSIVE, PLANS
+from harvesters.simulators.zoom.generate import generate
+from harvesters.simulators.zoom.limits import HEAVY, INTENSIVE, PLANS
+from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.standins.redis import Redis
 from harvesters.timespan import day_window
 

@@ -13,7 +13,7 @@ FLOORS = (
     {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
     {"stores", "sinks", "search"},
     {"pipeline", "live"},
-    {"opencast", "zoom", "firebase", "indexing", "export", "dev"},
+    {"opencast", "zoom", "firebase", "indexing", "tables", "migration", "dev"},
     {"cli"},
 )
 BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them

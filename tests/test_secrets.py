@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from harvesters.simulators.base import Request, Response, Simulator
-from harvesters.simulators.opencast import ActionRow, OpencastSimulator
+from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 
 PASSWORD = "op+en/sesame=word"
 TOKEN = "loggly-token-4711"

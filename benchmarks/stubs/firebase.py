@@ -10,7 +10,7 @@ import orjson
 
 from benchmarks.stubs.server import Answer, Handler, Request
 from harvesters.firebase.pushid import push_floor
-from harvesters.simulators import buddyup
+from harvesters.simulators.firebase import buddyup
 
 _FIRST = 1_420_070_400_000  # 2015-01-01
 _JSON = {"Content-Type": "application/json; charset=utf-8"}

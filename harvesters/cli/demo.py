@@ -16,7 +16,7 @@ import click
 import orjson
 
 if TYPE_CHECKING:
-    from harvesters.simulators.opencast import OpencastSimulator
+    from harvesters.simulators.opencast.server import OpencastSimulator
 
 QUEUE = "harvest-demo-actions"
 USER, PASSWORD = "demo", "demo-password"
@@ -69,7 +69,7 @@ def demo(actions: int) -> None:
 
 
 def _opencast(actions: int) -> OpencastSimulator:
-    from harvesters.simulators.opencast import OpencastSimulator
+    from harvesters.simulators.opencast.server import OpencastSimulator
 
     simulator = OpencastSimulator(dialect="dce", user=USER, password=PASSWORD)
     now = datetime.now(UTC)
@@ -87,7 +87,7 @@ def _first_and_second_run(environment: dict[str, str], simulator: OpencastSimula
 
 
 def _three_more(simulator: OpencastSimulator) -> None:
-    from harvesters.simulators.opencast import ActionRow
+    from harvesters.simulators.opencast.server import ActionRow
 
     now = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=2)
     for number in range(3):
@@ -122,8 +122,8 @@ def _into_a_file(
 
 
 def _zoom(environment: dict[str, str], path: Path) -> None:
-    from harvesters.simulators.zoom import ZoomSimulator
-    from harvesters.simulators.zoom_generate import generate
+    from harvesters.simulators.zoom.generate import generate
+    from harvesters.simulators.zoom.server import ZoomSimulator
 
     _say("\nFourth run: yesterday's meetings of a simulated Zoom, with their participant sessions.")
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
@@ -140,8 +140,8 @@ def _zoom(environment: dict[str, str], path: Path) -> None:
 
 
 def _firebase(environment: dict[str, str], path: Path) -> None:
-    from harvesters.simulators import buddyup
-    from harvesters.simulators.firebase import FirebaseSimulator
+    from harvesters.simulators.firebase import buddyup
+    from harvesters.simulators.firebase.server import FirebaseSimulator
 
     _say("\nFifth run: the events of a simulated Firebase, from the first key on.")
     now = datetime.now(UTC)

@@ -17,8 +17,8 @@ from harvesters.cli.runtime import Runtime, running, setting_option
 from harvesters.errors import Interrupted
 
 if TYPE_CHECKING:
-    from harvesters.export.selection import Selection
     from harvesters.search.reader import IndexReader
+    from harvesters.tables.selection import Selection
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def attendance(live: bool, chunk_interval: int, source_index_pattern: str, **com
       harvest.py export attendance --term 01 --year 2026
       harvest.py export attendance --live --chunk-interval 10m --json -o live.jsonl
     """
-    from harvesters.export.attendance import Attendance
+    from harvesters.tables.attendance import Attendance
 
     with _indices(common) as (selection, reader, runtime):
         _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common, runtime)
@@ -113,7 +113,7 @@ def viewing_options(source_index_pattern: str, **common: Any) -> None:
     Example:
       harvest.py export viewing_options --year 2026 -o options.csv
     """
-    from harvesters.export.viewing_options import ViewingOptions
+    from harvesters.tables.viewing_options import ViewingOptions
 
     with _indices(common) as (selection, reader, runtime):
         _write(ViewingOptions(selection, reader(source_index_pattern)), common, runtime)
@@ -130,8 +130,8 @@ def rollcall(**common: Any) -> None:
     Example:
       harvest.py export rollcall --term 01 --year 2026
     """
-    from harvesters.export.banner import BannerClient
-    from harvesters.export.rollcall import Rollcall
+    from harvesters.tables.banner import BannerClient
+    from harvesters.tables.rollcall import Rollcall
 
     base = settings.base_url(settings.require("BANNER_ENDPOINT_BASE"), "BANNER_ENDPOINT_BASE")
     with _indices(common) as (selection, _, runtime):
@@ -142,8 +142,8 @@ def rollcall(**common: Any) -> None:
 @contextmanager
 def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str], IndexReader], Runtime]]:
     """The chosen episodes, and what reads any other index."""
-    from harvesters.export.selection import Selection
     from harvesters.search.reader import IndexReader
+    from harvesters.tables.selection import Selection
 
     with running() as runtime:
         client = runtime.search(common["es_host"])
@@ -155,7 +155,7 @@ def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str]
 
 
 def _write(made: Export, common: dict[str, Any], runtime: Runtime) -> None:
-    from harvesters.export.output import opened, write_csv, write_json_lines
+    from harvesters.tables.output import opened, write_csv, write_json_lines
 
     write = write_json_lines if common["as_json"] else write_csv
     with opened(common["output"]) as stream:

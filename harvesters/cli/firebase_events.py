@@ -52,7 +52,7 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
       harvest.py firebase load events.json
       harvest.py firebase load whole-database.json.gz --path events
     """
-    from harvesters.firebase.dump import Dump
+    from harvesters.firebase.dumps.reading import Dump
     from harvesters.firebase.load import DumpHarvest
     from harvesters.firebase.run import FirebaseRun
 

@@ -12,7 +12,7 @@ from harvesters.cli.firebase import bar, node_path, open_client, page_size_optio
 from harvesters.cli.runtime import running
 
 if TYPE_CHECKING:
-    from harvesters.firebase.export import ExportCounts
+    from harvesters.firebase.dumps.writing import ExportCounts
 
 
 @click.command(short_help="Export a database, or a part of it, verbatim.")
@@ -55,9 +55,9 @@ def export(
       harvest.py firebase export users | gzip > users.jsonl.gz
     """
     from harvesters.firebase.cursor import milliseconds
-    from harvesters.firebase.export import Export
-    from harvesters.firebase.exportfile import ExportFile, ExportStdout, ExportWriter
-    from harvesters.firebase.exportformat import Format, Lines, OneObject
+    from harvesters.firebase.dumps.file import ExportFile, ExportStdout, ExportWriter
+    from harvesters.firebase.dumps.formats import Format, Lines, OneObject
+    from harvesters.firebase.dumps.writing import Export
     from harvesters.firebase.paging import PageSize
     from harvesters.firebase.verbatim import parse_verbatim
     from harvesters.firebase.walk import Walk

@@ -26,9 +26,9 @@ def migrate(es_host: str | None, dry_run: bool, undo: int | None) -> None:
       harvest.py setup migrate
       harvest.py setup migrate --undo 1
     """
-    from harvesters.search import migrations
-    from harvesters.search.ledger import Ledger
-    from harvesters.search.migrate import Migrator
+    from harvesters.migration import migrations
+    from harvesters.migration.ledger import Ledger
+    from harvesters.migration.run import Migrator
 
     found = migrations.find(undo) if undo is not None else None
     if undo is not None and found is None:

@@ -75,7 +75,7 @@ def simulate_opencast(
     Example:
       harvest.py dev simulate opencast --port 8080 --dialect stock --fault 503:3:10 --fault reset
     """
-    from harvesters.simulators.opencast import OpencastSimulator
+    from harvesters.simulators.opencast.server import OpencastSimulator
 
     planned = [_fault(text) for text in faults]
     simulator = OpencastSimulator(
@@ -144,9 +144,9 @@ def simulate_zoom(
     Example:
       harvest.py dev simulate zoom --port 8090 --plan pro --fault 503:2:20
     """
-    from harvesters.simulators.zoom import ZoomSimulator
-    from harvesters.simulators.zoom_auth import CLASSIC, GRANULAR
-    from harvesters.simulators.zoom_generate import generate
+    from harvesters.simulators.zoom.auth import CLASSIC, GRANULAR
+    from harvesters.simulators.zoom.generate import generate
+    from harvesters.simulators.zoom.server import ZoomSimulator
 
     planned = [_fault(text) for text in faults]
     today = datetime.now(UTC).date()
@@ -212,9 +212,9 @@ def simulate_firebase(
     """
     import json
 
-    from harvesters.simulators import buddyup
-    from harvesters.simulators.buddyup_growth import grow
-    from harvesters.simulators.firebase import FirebaseSimulator
+    from harvesters.simulators.firebase import buddyup
+    from harvesters.simulators.firebase.buddyup_growth import grow
+    from harvesters.simulators.firebase.server import FirebaseSimulator
 
     simulator = FirebaseSimulator(port, secret=secret, max_response=max_response, latency=latency)
     now = datetime.now(UTC)

@@ -9,7 +9,7 @@ from typing import Any
 
 from harvesters.document import Document
 from harvesters.firebase.documents import EventMapper, Row
-from harvesters.firebase.dump import Dump
+from harvesters.firebase.dumps.reading import Dump
 from harvesters.pipeline import Page
 from harvesters.timespan import Window
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from harvesters.document import Document
-from harvesters.search import upgrade
+from harvesters.migration import upgrade
 
 KIND = "useractions"
 _TEXTS = ("mpid", "session_id", "huid", "useragent", "ip")

@@ -15,7 +15,7 @@ import pytest
 
 from harvesters.cli import main
 from harvesters.simulators.base import Request, Response
-from harvesters.simulators.opencast import ActionRow, Episode, OpencastSimulator
+from harvesters.simulators.opencast.server import ActionRow, Episode, OpencastSimulator
 from tests.indices import Cluster, cluster_for_a_test
 
 USER, PASSWORD = "api-user", "api-pass-word"

@@ -20,9 +20,9 @@ import boto3
 import pytest
 import requests
 
-from harvesters.simulators import buddyup
 from harvesters.simulators.base import Response
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase import buddyup
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.standins.redis import Redis
 from tests.cli.conftest import Command
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harvesters.simulators.opencast import OpencastSimulator
+from harvesters.simulators.opencast.server import OpencastSimulator
 from tests import mmdb
 from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test

@@ -14,7 +14,7 @@ import pytest
 
 from harvesters.cli.load_episodes import yesterday
 from harvesters.simulators.base import Request, Response
-from harvesters.simulators.opencast import Episode, OpencastSimulator, Operation, Workflow
+from harvesters.simulators.opencast.server import Episode, OpencastSimulator, Operation, Workflow
 from tests.cli.conftest import PASSWORD, USER, Command
 from tests.indices import EPISODES, Cluster
 

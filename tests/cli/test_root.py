@@ -15,7 +15,7 @@ import pytest
 from harvesters import __version__
 from harvesters.cli import main
 from harvesters.cli.reference import commands
-from harvesters.simulators.opencast import OpencastSimulator
+from harvesters.simulators.opencast.server import OpencastSimulator
 from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parent.parent.parent

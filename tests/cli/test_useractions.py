@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from harvesters.simulators.base import Response
-from harvesters.simulators.opencast import OpencastSimulator
-from harvesters.simulators.opencast_table import Criteria
+from harvesters.simulators.opencast.server import OpencastSimulator
+from harvesters.simulators.opencast.table import Criteria
 from harvesters.standins.redis import Redis
 from tests.cli.conftest import PASSWORD, USER, Command, spoil
 

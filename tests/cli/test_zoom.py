@@ -18,9 +18,9 @@ import pytest
 import requests
 
 from harvesters.simulators.base import Response
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_auth import GRANULAR
-from harvesters.simulators.zoom_data import Account, Meeting
+from harvesters.simulators.zoom.auth import GRANULAR
+from harvesters.simulators.zoom.data import Account, Meeting
+from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.timespan import day_window
 from tests.cli.conftest import Command
 from tests.cli.test_dev import HARVEST

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from harvesters.simulators.base import Request, Response
-from harvesters.simulators.opencast import ActionRow, Episode, OpencastSimulator
+from harvesters.simulators.opencast.server import ActionRow, Episode, OpencastSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2024, 3, 5, 10, 0, tzinfo=UTC)

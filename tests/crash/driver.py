@@ -32,8 +32,8 @@ import ijson  # noqa: F401 - loaded here so that no attempt has to
 import redis.connection
 import requests.adapters
 
+import harvesters.firebase.dumps.writing
 import harvesters.firebase.elastic
-import harvesters.firebase.export
 import harvesters.firebase.load
 import harvesters.firebase.run
 import harvesters.live

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from harvesters.simulators import buddyup
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase import buddyup
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from tests.crash.crashing import KILLED, Attempt, Driver, environment, read_lines
 
 CONTENT = buddyup.database(43, datetime(2016, 1, 1, tzinfo=UTC), datetime(2016, 3, 1, tzinfo=UTC), people=6, courses=3)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harvesters.firebase.pushid import push_floor
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from tests.crash.crashing import KILLED, Driver, environment, read_lines
 
 START = 1_456_000_000_000

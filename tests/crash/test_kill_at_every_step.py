@@ -14,8 +14,8 @@ from typing import Any
 import boto3
 import pytest
 
-from harvesters.simulators.opencast_table import Order
-from harvesters.simulators.opencast_usertracking import Dialect
+from harvesters.simulators.opencast.table import Order
+from harvesters.simulators.opencast.usertracking import Dialect
 from harvesters.timespan import format_checkpoint
 from tests.crash.crashing import (
     BATCH,

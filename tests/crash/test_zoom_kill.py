@@ -15,9 +15,9 @@ import boto3
 import pytest
 import requests
 
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_auth import GRANULAR
-from harvesters.simulators.zoom_data import Account
+from harvesters.simulators.zoom.auth import GRANULAR
+from harvesters.simulators.zoom.data import Account
+from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.crash.crashing import KILLED, Attempt, Driver, environment, read_lines
 from tests.zoom.harness import meeting
 

@@ -11,7 +11,7 @@ import pytest
 from harvesters.dev.compose import FILE, PROJECT
 from harvesters.dev.services import SERVICES
 from harvesters.errors import ConfigError
-from harvesters.simulators import opencast
+from harvesters.simulators.opencast import server as opencast
 
 _PINNED = re.compile(r"[a-z0-9./-]+:\d+\.\d+\.\d+[a-z0-9.-]*")
 

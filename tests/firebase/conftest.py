@@ -12,8 +12,8 @@ import pytest
 from harvesters.firebase.auth import LegacySecret
 from harvesters.firebase.client import FirebaseClient
 from harvesters.http import HttpSource
-from harvesters.simulators import buddyup
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase import buddyup
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from tests.clocks import FakeClock, patient
 
 START, END = datetime(2016, 1, 1, tzinfo=UTC), datetime(2016, 2, 15, tzinfo=UTC)

@@ -12,7 +12,7 @@ from harvesters.firebase.client import FirebaseClient
 from harvesters.http import HttpSource
 from harvesters.privacy import redact
 from harvesters.simulators.base import Response
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from tests.clocks import FakeClock, patient
 
 

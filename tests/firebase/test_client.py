@@ -7,7 +7,7 @@ from harvesters.firebase.auth import LegacySecret
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.http import HttpSource
 from harvesters.simulators.base import Response
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from tests.clocks import patient
 from tests.firebase.conftest import Connect, queries
 

@@ -17,7 +17,7 @@ from harvesters.firebase.indices import Indices
 from harvesters.firebase.people import course, profile
 from harvesters.firebase.scrub import Scrubber
 from harvesters.firebase.sentiment import open_sentiment
-from harvesters.simulators import buddyup
+from harvesters.simulators.firebase import buddyup
 from tests.firebase.conftest import END, START
 
 KEY = "-JsR2brAMCP_V0uYTpw4"  # made on 2015-06-22T16:16:28.619Z (facts: section 5)

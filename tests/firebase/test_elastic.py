@@ -27,9 +27,9 @@ from harvesters.firebase.people import EntityMapper, course, profile
 from harvesters.firebase.pushid import push_floor
 from harvesters.pipeline import Pipeline, Progress
 from harvesters.search.client import SearchClient
-from harvesters.simulators import buddyup
 from harvesters.simulators.base import Response
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase import buddyup
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.timespan import Window

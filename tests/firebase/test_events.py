@@ -24,7 +24,7 @@ from harvesters.firebase.pushid import PushIds, push_floor
 from harvesters.firebase.run import FirebaseRun
 from harvesters.live import LiveHarvest
 from harvesters.simulators.base import Response
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.sinks.jsonl import FileSink
 from harvesters.stores.cache import Cache, MemoryCache, RedisCache

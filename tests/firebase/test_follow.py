@@ -29,7 +29,7 @@ from harvesters.http import HttpSource
 from harvesters.live import LiveHarvest
 from harvesters.retry import RetryPolicy
 from harvesters.simulators.base import Response
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.sinks.jsonl import FileSink
 from harvesters.stores.cache import RedisCache

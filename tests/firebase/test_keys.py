@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from harvesters.firebase.keys import children_of, rank, split_path, time_of
 from harvesters.firebase.pushid import push_floor
-from harvesters.simulators.firebase_order import key_rank
+from harvesters.simulators.firebase.order import key_rank
 
 KEYS = st.one_of(
     st.text(min_size=1, max_size=6),

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from harvesters.indexing.messages import NoDocument, to_document
-from harvesters.search import upgrade
+from harvesters.migration import upgrade
 from tests.indexing.queues import action
 
 ANCESTORS = """{"action_id": 1234, "timestamp": "2017-10-01T20:30:00-04:00", "mpid": "74b6c02f", "session_id": "1q2w3e",

@@ -18,7 +18,7 @@ from harvesters.opencast.episodes import EpisodeLookup
 from harvesters.opencast.useractions import UserActions
 from harvesters.pipeline import Counts
 from harvesters.simulators.base import Request, Response
-from harvesters.simulators.opencast import ActionRow, OpencastSimulator
+from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.stores.cache import Cache, MemoryCache
 from harvesters.stores.checkpoint import Checkpoint

@@ -15,7 +15,7 @@ from harvesters.opencast.episode_index import EpisodeIndex, to_body
 from harvesters.opencast.episodes import find_result, search_results
 from harvesters.opencast.workflows import WorkflowLookup
 from harvesters.simulators.base import Request, Response
-from harvesters.simulators.opencast import Episode, MediaElement, OpencastSimulator, Operation, Workflow
+from harvesters.simulators.opencast.server import Episode, MediaElement, OpencastSimulator, Operation, Workflow
 from harvesters.timespan import Window
 from tests.clocks import NOW, FakeClock, patient
 from tests.opencast.test_workflows import FROM_12, STREAM, UP_TO_7, listed

@@ -14,7 +14,7 @@ from harvesters.opencast.client import OpencastClient
 from harvesters.opencast.jettison import as_list
 from harvesters.opencast.workflows import WorkflowLookup, stream_times, to_workflow
 from harvesters.simulators.base import Request, Response, Simulator
-from harvesters.simulators.opencast import Episode, OpencastSimulator, Operation, Workflow
+from harvesters.simulators.opencast.server import Episode, OpencastSimulator, Operation, Workflow
 from tests.clocks import patient
 
 UP_TO_7 = r"""

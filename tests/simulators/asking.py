@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from harvesters.simulators.opencast import ActionRow, OpencastSimulator
+from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 
 Start = Callable[..., OpencastSimulator]
 BASIC = ("matterhorn_system_account", "CHANGE_ME")

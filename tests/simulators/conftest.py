@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from harvesters.simulators.opencast import OpencastSimulator
+from harvesters.simulators.opencast.server import OpencastSimulator
 from tests.simulators.asking import Start
 
 

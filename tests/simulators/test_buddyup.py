@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from harvesters.firebase.pushid import is_push_id, push_ms
-from harvesters.simulators.buddyup import LONGEST_TERM, SYSTEM, TYPES, classes, database, events, users
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.buddyup import LONGEST_TERM, SYSTEM, TYPES, classes, database, events, users
+from harvesters.simulators.firebase.server import FirebaseSimulator
 
 START, END = datetime(2015, 11, 1, tzinfo=UTC), datetime(2016, 2, 1, tzinfo=UTC)
 Event = tuple[str, dict[str, Any]]

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from harvesters.firebase.pushid import is_push_id
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.server import FirebaseSimulator
 
 firebase_admin = pytest.importorskip("firebase_admin")
 db = pytest.importorskip("firebase_admin.db")

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.firebase.pushid import push_ms
-from harvesters.simulators.firebase import FirebaseSimulator
-from harvesters.simulators.firebase_order import key_rank
-from harvesters.simulators.firebase_tree import grow, shape
+from harvesters.simulators.firebase.order import key_rank
+from harvesters.simulators.firebase.server import FirebaseSimulator
+from harvesters.simulators.firebase.tree import grow, shape
 
 NOW = 1_450_000_000.0
 SECRET = "the-secret"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from harvesters.simulators.firebase import FirebaseSimulator
+from harvesters.simulators.firebase.server import FirebaseSimulator
 
 Events = Iterator[tuple[str, Any]]
 

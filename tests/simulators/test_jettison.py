@@ -9,7 +9,7 @@ from xml.etree.ElementTree import fromstring
 import orjson
 import pytest
 
-from harvesters.simulators.jettison import document, java_double, primitive, through_gson
+from harvesters.simulators.opencast.jettison import document, java_double, primitive, through_gson
 
 
 def as_json(value: Any) -> Any:

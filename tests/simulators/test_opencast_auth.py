@@ -9,7 +9,7 @@ import pytest
 import requests
 from requests.auth import HTTPDigestAuth
 
-from harvesters.simulators.opencast import OpencastSimulator
+from harvesters.simulators.opencast.server import OpencastSimulator
 from tests.simulators.asking import Start
 
 USER, PASSWORD = "matterhorn_system_account", "CHANGE_ME"

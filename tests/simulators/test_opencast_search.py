@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import requests
 
-from harvesters.simulators.opencast import Episode, MediaElement
+from harvesters.simulators.opencast.server import Episode, MediaElement
 from tests.simulators.asking import Start, ask, contains
 
 S2 = """{"search-results":{"offset":0,"limit":1,"total":1,"searchTime":5,"result":{"id":"existing-event",

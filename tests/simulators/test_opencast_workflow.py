@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from harvesters.simulators.opencast import Episode, Operation, Workflow
+from harvesters.simulators.opencast.server import Episode, Operation, Workflow
 from tests.simulators.asking import BASIC, Start, ask, contains
 
 T0 = datetime(2015, 10, 30, 0, 30, tzinfo=UTC)

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_generate import generate
+from harvesters.simulators.zoom.generate import generate
+from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.simulators.zoom_caller import Caller, Clock, twice
 
 DAY = {"from_": "2026-11-02", "to": "2026-11-02"}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_data import Account
-from harvesters.simulators.zoom_limits import DAILY, HEAVY, INTENSIVE, LIGHT, MEDIUM, RateLimits
+from harvesters.simulators.zoom.data import Account
+from harvesters.simulators.zoom.limits import DAILY, HEAVY, INTENSIVE, LIGHT, MEDIUM, RateLimits
+from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.simulators.zoom_caller import NOON, Caller, Clock, meeting
 
 DAY = {"from_": "2026-11-02", "to": "2026-11-02"}

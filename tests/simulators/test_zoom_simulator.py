@@ -9,9 +9,9 @@ import jwt
 import pytest
 import requests
 
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_auth import CLASSIC, GRANULAR
-from harvesters.simulators.zoom_data import INSTANT, WEBINAR, Account, Meeting, User
+from harvesters.simulators.zoom.auth import CLASSIC, GRANULAR
+from harvesters.simulators.zoom.data import INSTANT, WEBINAR, Account, Meeting, User
+from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.simulators.zoom_caller import HOST, NOON, Caller, Clock, meeting, once, twice
 
 Serve = Callable[..., Caller]

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import requests
 
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_data import Meeting, Participant, User
+from harvesters.simulators.zoom.data import Meeting, Participant, User
+from harvesters.simulators.zoom.server import ZoomSimulator
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 HOST = User("hostA", "host@example.edu", "Ann Host")

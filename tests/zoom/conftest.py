@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_data import Account, Meeting
+from harvesters.simulators.zoom.data import Account, Meeting
+from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.clocks import FakeClock
 from tests.zoom.harness import MORNING, Bench
 

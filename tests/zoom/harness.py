@@ -14,8 +14,8 @@ from harvesters.cli.zoomrun import ZoomRun
 from harvesters.document import Document, Outcome
 from harvesters.rate import MemorySlots, Slots
 from harvesters.retry import RetryPolicy
-from harvesters.simulators.zoom import ZoomSimulator
-from harvesters.simulators.zoom_data import Account, Meeting, Participant, User
+from harvesters.simulators.zoom.data import Account, Meeting, Participant, User
+from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.timespan import Window, day_window
 from harvesters.zoom.auth import OAuth
 from harvesters.zoom.client import ZoomClient

@@ -227,7 +227,7 @@ def test_nothing_is_null_at_every_depth() -> None:
 
 @given(st.text(alphabet="ABab01+/=", min_size=1, max_size=30))
 def test_a_uuid_arrives_as_it_left(uuid: str) -> None:
-    from harvesters.simulators.zoom import split_path
+    from harvesters.simulators.zoom.server import split_path
 
     segments = split_path(f"/v2/metrics/meetings/{encode_uuid(uuid)}/participants")
     assert segments == ("metrics", "meetings", uuid, "participants")

@@ -9,7 +9,7 @@ import pytest
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
 from harvesters.simulators.base import Response
-from harvesters.simulators.zoom_auth import CLASSIC, GRANULAR
+from harvesters.simulators.zoom.auth import CLASSIC, GRANULAR
 from harvesters.zoom.auth import Jwt
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.limits import HEAVY

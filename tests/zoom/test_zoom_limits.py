@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.rate import MemorySlots, RedisSlots
-from harvesters.simulators.zoom_generate import generate
-from harvesters.simulators.zoom_limits import DAILY, RateLimits
+from harvesters.simulators.zoom.generate import generate
+from harvesters.simulators.zoom.limits import DAILY, RateLimits
 from harvesters.zoom.limits import HEAVY, INTENSIVE, LIGHT, Budgets, RateLimited, Ticket
 from tests.clocks import FakeClock
 from tests.zoom.conftest import Start

@@ -9,9 +9,9 @@ import pytest
 
 from harvesters.errors import ProtocolError, SpanRefused
 from harvesters.simulators.base import Request, Response
-from harvesters.simulators.zoom_auth import GRANULAR
-from harvesters.simulators.zoom_data import PERSONAL, WEBINAR, Account, User
-from harvesters.simulators.zoom_generate import generate
+from harvesters.simulators.zoom.auth import GRANULAR
+from harvesters.simulators.zoom.data import PERSONAL, WEBINAR, Account, User
+from harvesters.simulators.zoom.generate import generate
 from harvesters.timespan import Window, day_window
 from tests.clocks import FakeClock
 from tests.zoom.conftest import Start

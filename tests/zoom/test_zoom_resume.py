@@ -10,8 +10,8 @@ import pytest
 
 from harvesters.errors import ConfigError, HarvestError, SinkUnavailable, Unavailable
 from harvesters.simulators.base import Response
-from harvesters.simulators.zoom_auth import GRANULAR
-from harvesters.simulators.zoom_generate import generate
+from harvesters.simulators.zoom.auth import GRANULAR
+from harvesters.simulators.zoom.generate import generate
 from harvesters.stores.file import FileBlob
 from harvesters.timespan import Window
 from harvesters.zoom.limits import HEAVY, RateLimited

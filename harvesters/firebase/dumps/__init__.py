@@ -1,0 +1,1 @@
+"""Dumps of a database: files that an export writes and a load reads."""

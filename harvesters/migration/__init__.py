@@ -1,0 +1,1 @@
+"""Brings indices and documents of older versions into the form of today."""

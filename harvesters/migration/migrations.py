@@ -1,0 +1,82 @@
+"""What changed in the form of our documents, in order. A new change is a new entry at the end; none is ever edited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harvesters.migration import upgrade
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One change of form.
+
+    Attributes:
+        number: its place in the order.
+        kind: whose indices it is for; the name of their template.
+        born: version of the template whose new indices are in this form already.
+        apply: a document in the new form; the same when there is nothing to change.
+        outdated: whether the fields of a mapping say that the index needs it, whatever its documents are.
+        undo: a document in the old form; None when that cannot be known.
+        unmap: fields of the new mapping, for documents in the old form.
+        irreversible: why there is no `undo`.
+    """
+
+    number: int
+    name: str
+    kind: str
+    born: int
+    apply: Callable[[Body], Body]
+    outdated: Callable[[Body], bool]
+    undo: Callable[[Body], Body] | None = None
+    unmap: Callable[[Body], Body] = lambda properties: properties
+    irreversible: str = ""
+
+
+def _episode(properties: Body) -> Body:
+    return dict(properties.get("episode", {}).get("properties", {}))
+
+
+def _with_cdn_mapped(properties: Body) -> Body:
+    episode = _episode(properties)
+    episode["cdn"] = episode.pop("crn", {"type": "keyword"})
+    return {**properties, "episode": {**properties.get("episode", {}), "properties": episode}}
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        1,
+        "episode.cdn becomes episode.crn",
+        "useractions",
+        born=1,
+        apply=upgrade.with_crn,
+        outdated=lambda properties: "cdn" in _episode(properties),
+        undo=upgrade.with_cdn,
+        unmap=_with_cdn_mapped,
+    ),
+    Migration(
+        2,
+        "is_live and action.is_playing become booleans",
+        "useractions",
+        born=1,
+        apply=upgrade.with_booleans,
+        outdated=lambda properties: properties.get("is_live", {}).get("type", "boolean") != "boolean",
+        irreversible='0, "0", "false" and false are all false now, and nothing says which it was',
+    ),
+)
+
+
+def find(number: int) -> Migration | None:
+    """The migration of that number."""
+    return next((migration for migration in MIGRATIONS if migration.number == number), None)
+
+
+def applied(migrations: Sequence[Migration], body: Body) -> Body:
+    """A document after all of `migrations`."""
+    for migration in migrations:
+        body = migration.apply(body)
+    return body

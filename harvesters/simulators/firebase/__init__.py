@@ -1,0 +1,1 @@
+"""A simulated Firebase Realtime Database, and the app whose data it holds."""
