@@ -393,10 +393,38 @@ class TestRollcall:
         assert len(rows(export("rollcall", "--term", "01", "--year", "2026"))) == 3
         assert [request.param("term") for request in banner.requests] == ["202601"]
 
-    @pytest.mark.parametrize("people", [[], "", None, {}, {"students": []}, {"students": ""}])
+    @pytest.mark.parametrize("people", [[], {}, {"students": []}, {"students": ""}])
     def test_a_course_without_people(self, export: Export, banner: Banner, people: Any) -> None:
         banner.people = people
         assert rows(export("rollcall", "--year", "2026")) == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"error": "the database is gone", "trace": "s3cret"},
+            None,
+            False,
+            "s3cret",
+            [],
+            [{"huid": "1"}],
+            {"people": None},
+            {"people": ""},
+            {"people": False},
+            {"people": 0},
+            {"People": {}},
+        ],
+    )
+    def test_json_that_is_no_roll_is_76_and_leaves_the_old_file(
+        self, export: Export, banner: Banner, tmp_path: Path, answer: Any
+    ) -> None:
+        path = tmp_path / "rollcall.csv"
+        path.write_text("before")
+        banner.fail("status", after=1, times=9, response=Response.json(answer))
+        result = export("rollcall", "-o", str(path))
+        assert result.code == 76
+        assert "no roll" in result.err
+        assert "s3cret" not in result.err
+        assert path.read_text() == "before"
 
     def test_without_the_setting_78(self, export: Export) -> None:
         result = export("rollcall")
