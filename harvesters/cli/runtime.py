@@ -153,8 +153,12 @@ class Runtime:
                 )
             if name != "-":
                 from harvesters.sinks.sqs import SqsSink
+                from harvesters.stores.versions import Versions
 
-                return SqsSink(name, self.retry)
+                if not name.endswith(".fifo"):
+                    return SqsSink(name, self.retry)
+                remembered = settings.state_dir() / "fifo" / f"{quote(name, safe='')}.jsonl"
+                return SqsSink(name, self.retry, versions=Versions(name, self.clock, self.cache, remembered))
             output = "-"
         return StdoutSink() if output == "-" else FileSink(Path(str(output)))
 
@@ -186,12 +190,13 @@ class Runtime:
         return self._blobs(name, settings.number("HARVEST_LEASE_TTL", minimum=1))[0]
 
     def _blobs(self, name: str, ttl: float) -> tuple[Blob, Blob]:
-        """The checkpoint's blob and its lease's, in S3 or in files; the lease gives up before it expires."""
-        hasty = RetryPolicy(self.clock, min(self.retry.budget, ttl / 3))
+        """The checkpoint's blob and its lease's, in S3 or in files; the lease gives up in time for a second try."""
+        patience = ttl / 6
+        hasty = RetryPolicy(self.clock, min(self.retry.budget, patience))
         if bucket_name := settings.get("S3_HARVEST_TS_BUCKET"):
             from harvesters.stores.s3 import S3Bucket
 
-            bucket = S3Bucket(bucket_name, self.retry)
+            bucket = S3Bucket(bucket_name, self.retry, timeout=min(30.0, patience))
             return bucket.blob(name), bucket.blob(f"{name}.lease", hasty)
         from harvesters.stores.file import FileBlob
 

@@ -22,6 +22,13 @@ class Sink(Protocol):
         A pipe is not durable: what its reader has not read yet may vanish, so a run into one commits at its end only.
         """
 
+    @property
+    def address(self) -> str:
+        """Its kind and where it is, such as ``sqs <queue URL>``: what a checkpoint belongs to.
+
+        Unlike `identity` it stays when a queue is made anew or a file is rotated.
+        """
+
     def identity(self) -> tuple[str, bool]:
         """What makes this output the same as in an earlier run, and whether it is certainly empty now."""
 

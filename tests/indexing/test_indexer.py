@@ -116,7 +116,7 @@ def _unavailable(documents: Sequence[Document]) -> list[Outcome]:
 class Scripted:
     """A sink that does what it is told."""
 
-    name, durable = "a sink", True
+    name, durable, address = "a sink", True, "a sink"
 
     def __init__(self, send: Callable[[Sequence[Document]], list[Outcome]]) -> None:
         self._send = send
@@ -167,6 +167,9 @@ class Scarce:
         with self._lock:
             self.counted += 1
             return sum(len(batch) for batch in self.script)
+
+    def drained(self) -> bool:
+        return self.visible() == 0
 
     def extend(self, messages: Sequence[Message]) -> None:
         self.extended.set()
