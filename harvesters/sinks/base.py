@@ -16,17 +16,17 @@ class Sink(Protocol):
         """Where documents go, for people."""
 
     @property
+    def address(self) -> str:
+        """What the output is, whoever made it and however often: its kind and name, such as ``file /var/a.jsonl``.
+
+        A checkpoint belongs to one. `identity` tells a queue made anew from the old one; this does not.
+        """
+
+    @property
     def durable(self) -> bool:
         """True when `send` returns only after the other side has the documents for good.
 
         A pipe is not durable: what its reader has not read yet may vanish, so a run into one commits at its end only.
-        """
-
-    @property
-    def address(self) -> str:
-        """Its kind and where it is, such as ``sqs <queue URL>``: what a checkpoint belongs to.
-
-        Unlike `identity` it stays when a queue is made anew or a file is rotated.
         """
 
     def identity(self) -> tuple[str, bool]:

@@ -101,7 +101,7 @@ class ElasticSink:
 
     @property
     def address(self) -> str:
-        """``es`` and the cluster's URL."""
+        """``es`` and the cluster's address."""
         return f"es {self.client.url}"
 
     def identity(self) -> tuple[str, bool]:

@@ -30,6 +30,11 @@ class Blob(Protocol):
         """Where it is, for people: ``s3://bucket/key`` or a path."""
 
     @property
+    def place(self) -> str:
+        """Where it is, seen from everywhere: no object of another machine has the same."""
+        return self.name
+
+    @property
     def doubtful(self) -> bool:
         """Whether there are stores of this kind that ignore conditions, so that it has to be asked."""
         return False

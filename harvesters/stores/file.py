@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,6 +38,11 @@ class FileBlob(Blob):
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from error
         return Version(content, hashlib.sha256(content).hexdigest())
+
+    @property
+    def place(self) -> str:
+        """This host and the absolute path."""
+        return f"{socket.gethostname()}:{self.path.resolve()}"
 
     def now(self) -> datetime:
         """The time that a file gets which is touched beside it: on a network, that of the file server."""
