@@ -275,7 +275,9 @@ class HarvestRun:
             return None
         # Who reads standard output when there is no checkpoint (yet, or any more) wants everything.
         anew = progress.cursor is None and not self.sink.durable
-        return self.remember(self.parts.cache, self.harvest, self.sink, anew)
+        delivered = self.remember(self.parts.cache, self.harvest, self.sink, anew)
+        delivered.job = progress.checkpoint.blob.place
+        return delivered
 
 
 _STDOUT = "-"

@@ -93,7 +93,7 @@ def running(assembly: Assembly | None = None) -> Iterator[Assembly]:
 
     A window that is the wrong way round is a mistake in the command line.
     """
-    assembly = assembly or Assembly(settings_of())
+    assembly = assembly or Assembly(settings_of(), job=click.get_current_context().command_path)
 
     def stop(number: int, frame: object) -> None:
         if assembly.stop.is_set():

@@ -99,7 +99,7 @@ def to_document(
     body = without_blanks(body)
     if geoip:
         body["geoip"] = dict(geoip)
-    return Document(id, KIND, filed, body)
+    return Document(id, KIND, filed, body, mutable=True)
 
 
 def _content(row: Any) -> str:
