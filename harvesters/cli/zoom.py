@@ -231,8 +231,8 @@ def _client(runtime: Runtime, auth: Auth, account: str, max_wait: float) -> Zoom
 def _print_plan(client: ZoomClient, window: Window | None) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
+    from harvesters.zoom.estimate import estimate, lines
     from harvesters.zoom.listing import Notebook
-    from harvesters.zoom.plan import estimate, lines
     from harvesters.zoom.routes import Routes
 
     assert window is not None

@@ -1,4 +1,4 @@
-"""The harvest of meetings and their participant sessions: a window, day by day, meeting by meeting."""
+"""The harvest of meetings and their participant sessions: a window, some days at a time, meeting by meeting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from harvesters.timespan import Window, iso
 from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.gather import gather
-from harvesters.zoom.listing import Meeting, Route
-from harvesters.zoom.ranges import horizon
+from harvesters.zoom.listing import ListedMeeting, Route, TooMany
+from harvesters.zoom.ranges import Days, horizon
 from harvesters.zoom.refusals import NoSuchMeeting, NoSuchUser, NotAMeeting, PlanMissing
 from harvesters.zoom.routes import Routes
 from harvesters.zoom.state import RunState
@@ -34,7 +34,7 @@ _ROWS = 500  # from which on a page is handed over, whatever else is finished
 class _Found:
     """A meeting and its participant rows; None where Zoom does not give them, or where it is a webinar."""
 
-    meeting: Meeting
+    meeting: ListedMeeting
     participants: list[Any] | None
     webinar: bool = False
 
@@ -60,7 +60,7 @@ class ZoomHarvest:
     _found: dict[str, int] = field(default_factory=lambda: {"meetings": 0, "sessions": 0, "without_sessions": 0})
     _webinars: int = 0
     _skipped: int = 0
-    _handed: deque[list[Meeting] | datetime] = field(default_factory=deque)
+    _handed: deque[list[ListedMeeting] | datetime] = field(default_factory=deque)
 
     @property
     def source(self) -> str:
@@ -81,19 +81,23 @@ class ZoomHarvest:
         self._check(window)
         since = self.state.since if self.resumes else None
         start = max(since or window.start, window.start)
+        notebook = self.routes.notebook
         while start < window.end:
             route = self.routes.current
-            chunk = route.chunk(start, window.end)
+            chunk = notebook.chunk(start, window.end)
             try:
                 listed = route.meetings(chunk, window.end)
             except PlanMissing as error:
-                self.routes.next(error)
+                self.routes.next(error)  # once at most
+                continue
+            except TooMany as error:
+                notebook.shorten(Days.of(chunk), error.rows)  # to a single day at the least, which is never too long
                 continue
             self.routes.settle()
             yield from self._chunk(route, listed)
             self._handed.append(chunk.end)
             yield Page([], chunk.end, requests=0)
-            self.routes.notebook.clear()
+            notebook.done(len(listed))
             start = chunk.end
 
     def delivered(self) -> None:
@@ -145,7 +149,7 @@ class ZoomHarvest:
                 "older can be deleted)."
             )
 
-    def _chunk(self, route: Route, listed: list[Meeting]) -> Iterator[Page]:
+    def _chunk(self, route: Route, listed: list[ListedMeeting]) -> Iterator[Page]:
         todo = [meeting for meeting in listed if not self.state.has(meeting)]
         self._skipped += len(listed) - len(todo)
         log.info("%d meetings listed (%s), %d to do", len(listed), route.name, len(todo))
@@ -161,7 +165,7 @@ class ZoomHarvest:
             self._handed.append([one.meeting for one in found])
             yield Page(rows, last, requests=len(found))
 
-    def _fetch(self, route: Route, meeting: Meeting) -> _Found:
+    def _fetch(self, route: Route, meeting: ListedMeeting) -> _Found:
         if not meeting.uuid:
             return _Found(meeting, None)
         try:

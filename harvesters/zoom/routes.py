@@ -92,9 +92,7 @@ class Routes:
         self._take(self.report)
 
     def _take(self, route: Route) -> None:
-        if self.notebook.route != route.name:
-            self.notebook.clear()
-        self.notebook.route = route.name
+        self.notebook.take(route.name)
         self._chosen = route
 
 

@@ -15,7 +15,7 @@ from harvesters.clock import Clock
 from harvesters.errors import ConfigError, RaceLost
 from harvesters.stores.blob import Blob, Conflict
 from harvesters.timespan import Window, iso
-from harvesters.zoom.listing import Meeting
+from harvesters.zoom.listing import ListedMeeting
 
 _KEPT = timedelta(days=30)
 _TRIES = 20
@@ -38,12 +38,12 @@ class RunState:
     done: dict[str, tuple[str, float]] = field(default_factory=dict)
     listing: dict[str, Any] = field(default_factory=dict)
 
-    def has(self, meeting: Meeting) -> bool:
+    def has(self, meeting: ListedMeeting) -> bool:
         """The meeting is done, as it is listed now."""
         found = self.done.get(key(meeting))
         return found is not None and found[0] == digest(meeting)
 
-    def add(self, meeting: Meeting) -> None:
+    def add(self, meeting: ListedMeeting) -> None:
         """The meeting is delivered, with all of its sessions."""
         self.done[key(meeting)] = (digest(meeting), meeting.filed.timestamp())
 
@@ -127,12 +127,12 @@ class RunStates:
         )
 
 
-def key(meeting: Meeting) -> str:
+def key(meeting: ListedMeeting) -> str:
     """A short name of a meeting."""
     return _short(meeting.uuid.encode("utf-8", "replace") or repr(meeting.row).encode(), 9)
 
 
-def digest(meeting: Meeting) -> str:
+def digest(meeting: ListedMeeting) -> str:
     """A short digest of all that the list says of it."""
     try:
         return _short(orjson.dumps(meeting.row, option=orjson.OPT_SORT_KEYS), 6)

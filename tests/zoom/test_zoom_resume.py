@@ -85,24 +85,26 @@ def test_a_wait_too_long_in_the_middle_of_the_lists_goes_on_there(
 def test_days_that_are_done_are_neither_listed_nor_delivered_again(
     start: Start, clock: FakeClock, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    days = [0, 8]  # reports are listed a week at a time
-    meetings = [meeting(f"d{day}m{number}==", NOON + timedelta(days=day - 10, minutes=number)) for day in days
+    days = [0, 35]  # a month is listed at a time
+    meetings = [meeting(f"d{day}m{number}==", NOON + timedelta(days=day - 40, minutes=number)) for day in days
                 for number in range(4)]  # fmt: skip
     bench = start(*meetings, **options)
-    window = Window(TODAY.start - timedelta(days=10), TODAY.end - timedelta(days=2))
+    window = Window(TODAY.start - timedelta(days=40), TODAY.end - timedelta(days=2))
     reports = "/v2/report/meetings/" if options else "/v2/metrics/meetings/"
     refusal = Response.json({"code": 429, "message": "Try again later."}, 429, Retry_After="4000")
-    fault = bench.simulator.fail("status", path=f"{reports}d8", times=10_000, response=refusal)
+    fault = bench.simulator.fail("status", path=f"{reports}d35", times=10_000, response=refusal)
     with pytest.raises(RateLimited):
         bench.harvest(window, max_wait=300)
     done = states(tmp_path, clock)._read()[0]
-    assert all(not run["done"] and run["since"] > "2026-10-24" for run in done.values())
+    assert all(not run["done"] and run["since"] > "2026-10-19" for run in done.values())
     before = len(bench.simulator.requests)
     fault.times = 0
     clock.advance(4001)
     bench.harvest(window, max_wait=300)
     assert bench.meetings == {one.uuid: 1 for one in meetings}
-    assert not [one.path for one in list(bench.simulator.requests)[before:] if "/d0m" in one.path]
+    after = list(bench.simulator.requests)[before:]
+    assert not [one.path for one in after if "/d0m" in one.path]
+    assert not [one for one in after if one.param("from")]  # neither this range, nor what began before it
 
 
 def test_another_command_does_not_go_on_with_it(start: Start, clock: FakeClock) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from harvesters.timespan import Window
 from harvesters.zoom.client import PAGE_SIZE, ZoomClient
-from harvesters.zoom.dashboard import KINDS, PATH
+from harvesters.zoom.dashboard import KINDS, PATH, WEEK
 from harvesters.zoom.hosts import PATH as USERS
 from harvesters.zoom.limits import HEAVY, INTENSIVE, PERIOD, PRO
-from harvesters.zoom.listing import Route
+from harvesters.zoom.listing import MOST_ROWS, total
 from harvesters.zoom.ranges import Days
 from harvesters.zoom.refusals import PlanMissing
 from harvesters.zoom.routes import Routes
@@ -20,7 +20,11 @@ from harvesters.zoom.values import integer
 
 @dataclass
 class Estimate:
-    """Calls by class for the days that a window touches; a meeting of over 300 sessions takes one more."""
+    """Calls by class for the days that a window touches; a meeting of over 300 sessions takes one more.
+
+    Attributes:
+        perhaps: resource-intensive calls more, where no row shows that Zoom lists by the end.
+    """
 
     window: Window
     route: str
@@ -28,6 +32,7 @@ class Estimate:
     hosts: int = 0
     intensive: int = 0
     heavy: int = 0
+    perhaps: int = 0
 
     def seconds(self, limits: dict[str, int]) -> float:
         """What the limits alone make it last."""
@@ -37,29 +42,31 @@ class Estimate:
 
 def estimate(client: ZoomClient, routes: Routes, window: Window) -> Estimate:
     """Ask how much there is. Errors are those of a harvest."""
-    while True:
-        found = Estimate(window, routes.current.name)
+    for _ in range(2):  # one route, and if the account has not what it needs, the other
+        sums = Estimate(window, routes.current.name)
         try:
-            for chunk in _chunks(routes.current, window):
-                days = Days.of(chunk)
+            for chunk in _chunks(routes, window):
                 if routes.current is routes.dashboard:
-                    _dashboard(client, found, days)
+                    _dashboard(client, sums, Days.of(chunk))
                 else:
-                    _report(routes, found, Days(max(days.before().first, routes.report.horizon), days.last))
-            return found
+                    _report(routes, sums, Days.of(chunk), first=chunk.start == window.start)
+            break
         except PlanMissing as error:
             routes.next(error)
+    return sums
 
 
-def lines(found: Estimate, client: ZoomClient) -> Iterator[str]:
+def lines(sums: Estimate, client: ZoomClient) -> Iterator[str]:
     """The estimate, for people."""
     budgets = client.budgets
     limits = {name: budgets.limit(name) or PRO[name] for name in (HEAVY, INTENSIVE)}
     spent, most = budgets.day()
-    calls = found.heavy + found.intensive
-    yield f"window    {found.window}, by the {found.route} route"
-    yield f"meetings  {found.meetings} on the days that it touches, of {found.hosts} hosts"
-    yield f"calls     {found.intensive} resource-intensive, {found.heavy} heavy; one more for each 300 sessions of one"
+    calls = sums.heavy + sums.intensive
+    yield f"window    {sums.window}, by the {sums.route} route"
+    yield f"meetings  {sums.meetings} on the days that it touches, of {sums.hosts} hosts"
+    yield f"calls     {sums.intensive} resource-intensive, {sums.heavy} heavy; one more for each 300 sessions of one"
+    if sums.perhaps:
+        yield f"          and {sums.perhaps} resource-intensive more where Zoom turns out to list by the start"
     yield f"limits    {limits[INTENSIVE]} resource-intensive a minute, {limits[HEAVY]} heavy a second"
     if most is None:
         yield f"budget    {spent} calls of today are known of; the daily limit is not"
@@ -67,44 +74,43 @@ def lines(found: Estimate, client: ZoomClient) -> Iterator[str]:
         left = max(most - spent, 0)
         enough = "" if calls <= left else "; not enough: the run will end with 75 and go on after 00:00 GMT"
         yield f"budget    {left} of {most} heavy and resource-intensive calls left today{enough}"
-    yield f"time      about {_duration(found.seconds(limits))}"
+    yield f"time      about {_duration(sums.seconds(limits))}"
 
 
-def _chunks(route: Route, window: Window) -> Iterator[Window]:
+def _chunks(routes: Routes, window: Window) -> Iterator[Window]:
     start = window.start
     while start < window.end:
-        chunk = route.chunk(start, window.end)
+        chunk = routes.notebook.chunk(start, window.end)
         yield chunk
         start = chunk.end
 
 
-def _dashboard(client: ZoomClient, found: Estimate, days: Days) -> None:
+def _dashboard(client: ZoomClient, sums: Estimate, days: Days) -> None:
     for kind in KINDS:
         answer = client.get(PATH, INTENSIVE, type=kind, query_date_type="end_time", page_size=30, **days.params)
-        total = _total(answer, "meetings")
-        found.meetings += total
-        found.intensive += max(1, -(-total // PAGE_SIZE))
-        found.heavy += total
+        rows = _total(answer, "meetings")
+        sums.meetings += rows
+        shorter = max(0, -(-rows // MOST_ROWS) - 1) if len(days) > 1 else 0  # ranges that turn out to be too long
+        sums.intensive += max(1, -(-rows // PAGE_SIZE)) + shorter
+        sums.heavy += rows
+    if days.first == Days.of(sums.window).first and len(days) <= WEEK:
+        sums.perhaps += len(KINDS)
     answer = client.get(USERS, HEAVY, type="active", page_size=30, **days.params)
     hosts = _total(answer, "users")
-    found.hosts = max(found.hosts, hosts)
-    found.heavy += max(1, -(-hosts // PAGE_SIZE))
+    sums.hosts = max(sums.hosts, hosts)
+    sums.heavy += max(1, -(-hosts // PAGE_SIZE))
 
 
-def _report(routes: Routes, found: Estimate, days: Days) -> None:
-    users = routes.report.lists.read(USERS, HEAVY, "users", days, type="active")
-    held = sum(integer(user.get("meetings")) or 0 for user in users if isinstance(user, dict))
-    found.hosts = max(found.hosts, len(users))
-    found.meetings += held
-    found.heavy += max(1, -(-len(users) // PAGE_SIZE)) + 2 * len(users) + held
+def _report(routes: Routes, sums: Estimate, days: Days, first: bool) -> None:
+    users = routes.report.users(Days(max(days.before().first, routes.report.horizon), days.last) if first else days)
+    held = sum(integer(user.get("meetings")) or 0 for user in users)
+    sums.hosts = max(sums.hosts, len(users))
+    sums.meetings += held
+    sums.heavy += max(1, -(-len(users) // PAGE_SIZE)) + 2 * len(users) + held
 
 
 def _total(answer: dict[str, Any], field: str) -> int:
-    total = integer(answer.get("total_records"))
-    if total is not None:
-        return total
-    pages = integer(answer.get("page_count")) or 1
-    return max(len(answer.get(field) or []), (pages - 1) * 30)
+    return max(total(answer), len(answer.get(field) or []))
 
 
 def _duration(seconds: float) -> str:
