@@ -107,11 +107,14 @@ def zoom(
             _print_plan(client, wanted)
             return
         from harvesters.cli.zoomrun import ZoomRun
+        from harvesters.sinks.elastic import ElasticSink
+        from harvesters.zoom.moving import MovingSink
 
         command = [day or "yesterday", start or "", end or "", str(where)]
 
         def sink() -> Sink:
-            return runtime.sink(target, queue_name, fresh_pattern="meetings-*", es_host=es_host)
+            made = runtime.sink(target, queue_name, fresh_pattern="meetings-*", es_host=es_host)
+            return MovingSink(made) if isinstance(made, ElasticSink) else made
 
         run = ZoomRun(runtime, client, account, sink, on_plan, command)
         if wanted is None:

@@ -13,6 +13,7 @@ from harvesters.zoom.client import encode_uuid
 from harvesters.zoom.hosts import Hosts
 from harvesters.zoom.limits import HEAVY, INTENSIVE
 from harvesters.zoom.listing import MOST_ROWS, ListedMeeting, Lists, in_chunk, locate
+from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.ranges import Days
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Dashboard:
         notebook.carry(days, later)
         return in_chunk(listed, chunk)
 
-    def participants(self, uuid: str) -> list[Any]:
+    def participants(self, uuid: str) -> PackedRows:
         """``type=past``, for the default is the meetings that are running."""
         return self.lists.client.drain(f"{PATH}/{encode_uuid(uuid)}/participants", HEAVY, "participants", type="past")
 

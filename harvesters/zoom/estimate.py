@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harvesters.timespan import Window
 from harvesters.zoom.client import PAGE_SIZE, ZoomClient
 from harvesters.zoom.dashboard import KINDS, PATH, WEEK
-from harvesters.zoom.hosts import PATH as USERS
 from harvesters.zoom.limits import HEAVY, INTENSIVE, PERIOD, PRO
 from harvesters.zoom.listing import MOST_ROWS, total
 from harvesters.zoom.ranges import Days
@@ -24,6 +23,7 @@ class Estimate:
 
     Attributes:
         perhaps: resource-intensive calls more, where no row shows that Zoom lists by the end.
+        known: hosts, by e-mail address.
     """
 
     window: Window
@@ -33,6 +33,7 @@ class Estimate:
     intensive: int = 0
     heavy: int = 0
     perhaps: int = 0
+    known: set[str] = field(default_factory=set)
 
     def seconds(self, limits: dict[str, int]) -> float:
         """What the limits alone make it last."""
@@ -47,7 +48,7 @@ def estimate(client: ZoomClient, routes: Routes, window: Window) -> Estimate:
         try:
             for chunk in _chunks(routes, window):
                 if routes.current is routes.dashboard:
-                    _dashboard(client, sums, Days.of(chunk))
+                    _dashboard(client, routes, sums, Days.of(chunk))
                 else:
                     _report(routes, sums, Days.of(chunk), first=chunk.start == window.start)
             break
@@ -85,7 +86,7 @@ def _chunks(routes: Routes, window: Window) -> Iterator[Window]:
         start = chunk.end
 
 
-def _dashboard(client: ZoomClient, sums: Estimate, days: Days) -> None:
+def _dashboard(client: ZoomClient, routes: Routes, sums: Estimate, days: Days) -> None:
     for kind in KINDS:
         answer = client.get(PATH, INTENSIVE, type=kind, query_date_type="end_time", page_size=30, **days.params)
         rows = _total(answer, "meetings")
@@ -95,10 +96,11 @@ def _dashboard(client: ZoomClient, sums: Estimate, days: Days) -> None:
         sums.heavy += rows
     if days.first == Days.of(sums.window).first and len(days) <= WEEK:
         sums.perhaps += len(KINDS)
-    answer = client.get(USERS, HEAVY, type="active", page_size=30, **days.params)
-    hosts = _total(answer, "users")
-    sums.hosts = max(sums.hosts, hosts)
-    sums.heavy += max(1, -(-hosts // PAGE_SIZE))
+    users = routes.report.users(days)
+    if new := {str(user.get("email")).casefold() for user in users} - sums.known:  # else all hosts are known by then
+        sums.known |= new
+        sums.heavy += max(1, -(-len(users) // PAGE_SIZE))
+    sums.hosts = len(sums.known)
 
 
 def _report(routes: Routes, sums: Estimate, days: Days, first: bool) -> None:

@@ -19,8 +19,16 @@ from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.gather import gather
 from harvesters.zoom.listing import ListedMeeting, Route, TooMany
+from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.ranges import Days, horizon
-from harvesters.zoom.refusals import NoSuchMeeting, NoSuchUser, NotAMeeting, PlanMissing
+from harvesters.zoom.refusals import (
+    Misunderstood,
+    NoSuchMeeting,
+    NoSuchUser,
+    NotAMeeting,
+    PlanMissing,
+    check_share,
+)
 from harvesters.zoom.routes import Routes
 from harvesters.zoom.state import RunState
 
@@ -31,17 +39,33 @@ _ROWS = 500  # from which on a page is handed over, whatever else is finished
 
 
 @dataclass
-class _Found:
-    """A meeting and its participant rows; None where Zoom does not give them, or where it is a webinar."""
+class _Attended:
+    """A meeting and its participant rows; None where Zoom does not give them.
+
+    Attributes:
+        webinar: it is none of ours.
+        refused: Zoom does not give them for a reason of its own, and not because there are none.
+    """
 
     meeting: ListedMeeting
-    participants: list[Any] | None
+    participants: PackedRows | None
     webinar: bool = False
+    refused: bool = False
+
+
+@dataclass
+class _Handed:
+    """What is done once a page is delivered: meetings, and (for the last page of a chunk) all up to its end."""
+
+    meetings: list[ListedMeeting]
+    refused: list[ListedMeeting] = field(default_factory=list)
+    end: datetime | None = None
+    last: bool = False
 
 
 @dataclass
 class ZoomHarvest:
-    """Meetings that ended in a window, each on one page with all of its sessions.
+    """Meetings that ended in a window with their sessions, of which a large meeting has more than one page.
 
     Args:
         state: which meetings are done already; `delivered` brings it up to date.
@@ -57,10 +81,13 @@ class ZoomHarvest:
     geoip: Callable[[str], Mapping[str, Any] | None] = lambda address: None
     resumes: bool = True
     kind: str = "zoom"
-    _found: dict[str, int] = field(default_factory=lambda: {"meetings": 0, "sessions": 0, "without_sessions": 0})
+    _counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("meetings", "sessions", "without_sessions", "meetings_refused"), 0)
+    )
     _webinars: int = 0
     _skipped: int = 0
-    _handed: deque[list[ListedMeeting] | datetime] = field(default_factory=deque)
+    _asked: int = 0
+    _handed: deque[_Handed] = field(default_factory=deque)
 
     @property
     def source(self) -> str:
@@ -82,6 +109,7 @@ class ZoomHarvest:
         since = self.state.since if self.resumes else None
         start = max(since or window.start, window.start)
         notebook = self.routes.notebook
+        before = self.state.good, self.state.refused
         while start < window.end:
             route = self.routes.current
             chunk = notebook.chunk(start, window.end)
@@ -94,8 +122,10 @@ class ZoomHarvest:
                 notebook.shorten(Days.of(chunk), error.rows)  # to a single day at the least, which is never too long
                 continue
             self.routes.settle()
-            yield from self._chunk(route, listed)
-            self._handed.append(chunk.end)
+            refused: list[ListedMeeting] = []
+            yield from self._chunk(route, listed, refused)
+            check_share("meetings", before[1] + self._counts["meetings_refused"], sum(before) + self._asked)
+            self._handed.append(_Handed([], refused, chunk.end, chunk.end == window.end))
             yield Page([], chunk.end, requests=0)
             notebook.done(len(listed))
             start = chunk.end
@@ -105,13 +135,19 @@ class ZoomHarvest:
         if not self._handed:
             return
         done = self._handed.popleft()
-        if isinstance(done, datetime):
-            if self.resumes:
-                self.state.since = done
-                self.state.forget(done)
-        else:
-            for meeting in done:
-                self.state.add(meeting)
+        for meeting in (*done.meetings, *done.refused):
+            self.state.add(meeting)
+        self.state.good += len(done.meetings)
+        self.state.refused += len(done.refused)
+        if done.last:
+            self.state.good = self.state.refused = 0
+        if done.end is not None and self.resumes:
+            self.state.since = done.end
+            self.state.forget(done.end)
+
+    def time(self) -> datetime | None:
+        """What time it is at Zoom; None where it does not say."""
+        return self.client.time()
 
     def row_id(self, row: Row) -> str:
         """The id of the row's document."""
@@ -125,20 +161,21 @@ class ZoomHarvest:
         """What was found, and what the calls cost."""
         budgets = self.client.budgets
         return {
-            **self._found,
+            **self._counts,
             "meetings_done_before": self._skipped,
             "webinars": self._webinars + self.routes.report.webinars,
             "hosts_without_id": self.routes.hosts.missing,
-            "hosts_refused": self.routes.report.strangers,
+            "hosts_refused": len(self.routes.report.strangers | self.routes.report.refused),
             "route": self.routes.name,
             "calls": sum(budgets.calls.values()),
             "answers_429": budgets.refusals,
         }
 
     def close(self) -> None:
-        """Drop calls that have not begun."""
+        """Drop calls that have not begun, and the connections."""
         if "pool" in self.__dict__:
             self.pool.shutdown(wait=False, cancel_futures=True)
+        self.client.close()
 
     def _check(self, window: Window) -> None:
         first = horizon(self.client.clock.now())
@@ -149,7 +186,8 @@ class ZoomHarvest:
                 "older can be deleted)."
             )
 
-    def _chunk(self, route: Route, listed: list[ListedMeeting]) -> Iterator[Page]:
+    def _chunk(self, route: Route, listed: list[ListedMeeting], refused: list[ListedMeeting]) -> Iterator[Page]:
+        """The pages of `listed`; those that Zoom refuses are added to `refused`, for they are not done until judged."""
         todo = [meeting for meeting in listed if not self.state.has(meeting)]
         self._skipped += len(listed) - len(todo)
         log.info("%d meetings listed (%s), %d to do", len(listed), route.name, len(todo))
@@ -157,40 +195,56 @@ class ZoomHarvest:
         todo.sort(key=lambda meeting: (meeting.end is not None, meeting.filed, meeting.uuid))
         route.find_hosts(todo)
         order, whole = iter(todo), True
-        for found in gather(self.pool, lambda meeting: self._fetch(route, meeting), todo, 128, full=_full):
-            rows = [row for one in found for row in self._rows(route.name, one)]
+        for results in gather(self.pool, lambda meeting: self._fetch(route, meeting), todo, 128, full=_full):
             # After a failure come those that had begun; the checkpoint must not pass the one that failed.
-            whole = whole and all(one.meeting is meeting for one, meeting in zip(found, order, strict=False))
-            last = found[-1].meeting.end if whole else None
-            self._handed.append([one.meeting for one in found])
-            yield Page(rows, last, requests=len(found))
+            whole = whole and all(one.meeting is meeting for one, meeting in zip(results, order, strict=False))
+            refused += [one.meeting for one in results if one.refused]
+            rows: list[Row] = []
+            for one in results:
+                for row in self._rows(route.name, one):
+                    if len(rows) >= _ROWS:  # a meeting is done when its last row is
+                        self._handed.append(_Handed([]))
+                        yield Page(rows)
+                        rows = []
+                    rows.append(row)
+            last = results[-1].meeting.end if whole and not refused else None
+            self._handed.append(_Handed([one.meeting for one in results if not one.refused]))
+            yield Page(rows, last, requests=len(results))
 
-    def _fetch(self, route: Route, meeting: ListedMeeting) -> _Found:
+    def _fetch(self, route: Route, meeting: ListedMeeting) -> _Attended:
         if not meeting.uuid:
-            return _Found(meeting, None)
+            return _Attended(meeting, None)
         try:
-            return _Found(meeting, route.participants(meeting.uuid))
+            return _Attended(meeting, route.participants(meeting.uuid))
         except (NoSuchMeeting, NoSuchUser) as refusal:
             log.info("a meeting without sessions: %s", refusal)
-            return _Found(meeting, None)
+            return _Attended(meeting, None)
         except NotAMeeting:
-            return _Found(meeting, None, webinar=True)
+            return _Attended(meeting, None, webinar=True)
+        except Misunderstood as refusal:
+            if not refusal.of_one:
+                raise
+            log.warning("a meeting without sessions: %s", refusal)
+            return _Attended(meeting, None, refused=True)
 
-    def _rows(self, route: str, found: _Found) -> Iterator[Row]:
-        meeting, participants = found.meeting, found.participants
-        if found.webinar:
+    def _rows(self, route: str, attended: _Attended) -> Iterator[Row]:
+        meeting, participants = attended.meeting, attended.participants
+        if attended.webinar:
             self._webinars += 1
             return
-        self._found["meetings"] += 1
-        self._found["without_sessions"] += participants is None
+        self._asked += 1
+        self._counts["meetings"] += 1
+        self._counts["without_sessions"] += participants is None
+        self._counts["meetings_refused"] += attended.refused
         common = {"route": route, "filed": iso(meeting.filed)}
-        made = list(sessions.with_ids(meeting.uuid, participants or []))
-        count = len(made) if participants is not None else None
+        ids = sessions.ids(meeting.uuid, participants) if participants is not None else []
+        count = sum(id is not None for id in ids) if participants is not None else None
         listed = {"row": meeting.row, "host": meeting.host, "sessions": count}
         yield {"of": meetings.KIND, "id": meeting.uuid, **listed, **common}
-        for id, row in made:
-            self._found["sessions"] += 1
-            yield {"of": sessions.KIND, "id": id, "row": row, "meeting": meeting.uuid, **common}
+        for id, row in zip(ids, participants or (), strict=True):
+            if id is not None:
+                self._counts["sessions"] += 1
+                yield {"of": sessions.KIND, "id": id, "row": row, "meeting": meeting.uuid, **common}
 
     def _document(self, row: Row) -> Document | str:
         if not row["id"]:
@@ -202,9 +256,9 @@ class ZoomHarvest:
             address = row["row"].get("ip_address")
             geoip = self.geoip(address) if isinstance(address, str) and address else None
             return sessions.to_document(row["id"], row["row"], row["meeting"], row["route"], filed, geoip)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             return f"a {row['of'].rstrip('s')} that cannot be read: {error}"
 
 
-def _full(found: list[_Found]) -> bool:
-    return sum(len(one.participants or ()) + 1 for one in found) >= _ROWS
+def _full(results: list[_Attended]) -> bool:
+    return sum(len(one.participants or ()) + 1 for one in results) >= _ROWS

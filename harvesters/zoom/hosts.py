@@ -13,7 +13,7 @@ from harvesters.zoom.client import encode_uuid
 from harvesters.zoom.limits import HEAVY, LIGHT
 from harvesters.zoom.listing import ListedMeeting, Lists
 from harvesters.zoom.ranges import Days
-from harvesters.zoom.refusals import Refusal
+from harvesters.zoom.refusals import Misunderstood, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,10 @@ class Hosts:
             try:
                 answer = self.lists.client.get(f"/past_meetings/{encode_uuid(meeting.uuid)}", LIGHT)
                 self._known[key] = {"id": answer.get("host_id")}
+            except Misunderstood as refusal:
+                if not refusal.of_one:
+                    raise
+                log.warning("no host id: %s", refusal)
             except Refusal as refusal:
                 log.info("no host id: %s", refusal)
             except CredentialsRefused as error:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from harvesters.errors import ProtocolError
 from harvesters.timespan import Window, day_window, iso
 from harvesters.zoom.client import PAGE_SIZE, ZoomClient
+from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.ranges import MOST_DAYS, Days, echoed, left_over, longest
 from harvesters.zoom.refusals import PageTokenExpired
 from harvesters.zoom.values import integer, moment
@@ -77,12 +78,13 @@ class Route(Protocol):
             TooMany: the chunk has to be shorter.
         """
 
-    def participants(self, uuid: str) -> list[Any]:
+    def participants(self, uuid: str) -> PackedRows:
         """The participant rows of a meeting that is over.
 
         Raises:
             NoSuchMeeting: Zoom does not give them.
             NotAMeeting: it is a webinar.
+            Misunderstood: something else; see its `of_one`.
         """
 
     def find_hosts(self, meetings: list[ListedMeeting]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
@@ -15,9 +16,12 @@ from harvesters.zoom.gather import gather
 from harvesters.zoom.hosts import PATH as USERS
 from harvesters.zoom.limits import HEAVY
 from harvesters.zoom.listing import MOST_ROWS, ListedMeeting, Lists, TooMany, in_chunk, locate
+from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.ranges import Days
-from harvesters.zoom.refusals import NoSuchUser
+from harvesters.zoom.refusals import Misunderstood, NoSuchMeeting, NoSuchUser, NotAMeeting, check_share
 from harvesters.zoom.values import integer
+
+log = logging.getLogger(__name__)
 
 KINDS = ("past", "pastOne")
 _WEBINARS = {5, 6, 9}
@@ -29,7 +33,9 @@ class Report:
     """Reports go by the start of a meeting, so the days are listed from as far back as a meeting can last.
 
     Attributes:
-        strangers: hosts that were listed but could not be asked for.
+        asked: hosts whose meetings were asked for.
+        strangers: those of them that are gone, or of another account.
+        refused: those that Zoom refuses for any other reason.
         webinars: rows left out, for reports list webinars among the meetings.
     """
 
@@ -42,7 +48,9 @@ class Report:
         ("report:read:user:admin", "report:read:admin"),
         ("report:read:list_meeting_participants:admin", "report:read:admin"),
     )
-    strangers: int = 0
+    asked: set[str] = field(default_factory=set)
+    strangers: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     webinars: int = 0
 
     def meetings(self, chunk: Window, until: datetime) -> list[ListedMeeting]:
@@ -56,6 +64,8 @@ class Report:
         for held in gather(self.pool(), lambda question: self._held(*question, asked), questions, ahead=96):
             for meetings in held:
                 listed += meetings
+        self.asked.update(map(_id, users))
+        check_share("hosts", len(self.refused), len(self.asked))
         later = [meeting for meeting in listed if meeting.end is not None and chunk.end <= meeting.end < until]
         notebook.carry(days, later)
         return in_chunk(listed, chunk)
@@ -75,7 +85,7 @@ class Report:
         if (held := sum(count or 0 for count in counts)) > MOST_ROWS:
             raise TooMany(held)
 
-    def participants(self, uuid: str) -> list[Any]:
+    def participants(self, uuid: str) -> PackedRows:
         """Given for meetings of two or more people only."""
         path = f"/report/meetings/{encode_uuid(uuid)}/participants"
         return self.lists.client.drain(path, HEAVY, "participants")
@@ -91,8 +101,16 @@ class Report:
             meetings = [meeting for meeting in meetings if not _webinar(meeting.row)]
             blank = {meeting.key for meeting in meetings if meeting.start is None and meeting.end is None}
             where = locate(blank, asked, lambda days: self._keys(user, kind, days))
-        except NoSuchUser:
-            self.strangers += 1
+        except (NoSuchUser, NoSuchMeeting, NotAMeeting) as refusal:
+            log.info("a host whose meetings cannot be had: %s", refusal)
+            self.strangers.add(_id(user))
+            return []
+        except Misunderstood as refusal:
+            if not refusal.of_one:
+                raise
+            if _id(user) not in self.refused:
+                log.warning("a host is skipped: %s", refusal)
+            self.refused.add(_id(user))
             return []
         for meeting in meetings:
             known = meeting.start or meeting.end

@@ -19,6 +19,7 @@ from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.timespan import Window, day_window
 from harvesters.zoom.auth import OAuth
 from harvesters.zoom.client import ZoomClient
+from harvesters.zoom.harvest import ZoomHarvest
 from harvesters.zoom.limits import Budgets
 from tests.clocks import FakeClock
 
@@ -88,6 +89,7 @@ class Bench:
         self.workers = workers
         self.slots: Slots | None = None
         self.budgets: Budgets
+        self.harvests: list[ZoomHarvest] = []
 
     def client(self, max_wait: float = 1e9) -> ZoomClient:
         retry = RetryPolicy(self.clock, 30, jitter=lambda: 0.0)
@@ -99,7 +101,20 @@ class Bench:
         runtime = Runtime()
         runtime.__dict__["clock"] = self.clock
         client = self.client(max_wait)
-        return ZoomRun(runtime, client, "account", lambda: self.sink, lambda plan: lambda counts: None, [*command])
+        run = ZoomRun(runtime, client, "account", lambda: self.sink, lambda plan: lambda counts: None, [*command])
+        make = run._zoom
+
+        def noted(*words: Any) -> ZoomHarvest:
+            self.harvests.append(make(*words))
+            return self.harvests[-1]
+
+        run._zoom = noted  # type: ignore[method-assign]
+        return run
+
+    @property
+    def reported(self) -> dict[str, Any]:
+        """What the last run reported beyond its counts."""
+        return self.harvests[-1].report()
 
     def harvest(self, window: Window = TODAY, **options: Any) -> None:
         """Harvest a window into the sink."""

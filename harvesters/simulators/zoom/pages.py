@@ -49,9 +49,9 @@ class _Bookmark:
 class Pages:
     """Cuts rows into pages. The rows of a question are taken once, on its first page; a token may be used again.
 
-    `cap` is what heavy endpoints give at most, whatever page size was asked for and is echoed. `endless` lists have no
-    end: tokens go ``round``, or new ones lead to the same rows ``again`` or to ``empty`` pages. `texts`: numbers around
-    the list are texts.
+    `cap` is what heavy endpoints give at most, whatever page size was asked for and is echoed. `endless` lists (those
+    with `endless_path` in their path) have no end: tokens go ``round``, or new ones lead to the same rows ``again`` or
+    to ``empty`` pages. `texts`: numbers around the list are texts.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Pages:
             raise ValueError(f"no such end of a list: {endless}")
         self.life = life
         self.endless = endless
+        self.endless_path = ""
         self.texts = texts
         self.cap = cap
         self._now = now
@@ -79,6 +80,8 @@ class Pages:
 
     def _no_end(self, mark: _Bookmark, token: str) -> str:
         """The token after the last page: "" where the list has an end."""
+        if self.endless_path not in mark.question[0]:
+            return ""
         if self.endless == "round":
             with self._lock:
                 known = [key for key, old in self._bookmarks.items() if old.question == mark.question]
