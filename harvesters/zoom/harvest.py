@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
+from harvesters.cursor import TimeCursor
 from harvesters.document import Document
 from harvesters.errors import SpanRefused
-from harvesters.pipeline import Page
+from harvesters.pipeline import Page, ending_at
 from harvesters.timespan import Window, iso
 from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import ZoomClient
@@ -53,14 +52,21 @@ class _Attended:
     refused: bool = False
 
 
-@dataclass
-class _Handed:
-    """What is done once a page is delivered: meetings, and (for the last page of a chunk) all up to its end."""
+@dataclass(frozen=True)
+class MeetingsPage(Page):
+    """Rows of some meetings; a large one has pages of its own before the one that completes it.
 
-    meetings: list[ListedMeeting]
-    refused: list[ListedMeeting] = field(default_factory=list)
-    end: datetime | None = None
-    last: bool = False
+    Attributes:
+        meetings: those that are complete with this page.
+        chunk: the part of the window that is done with it, on its last page.
+        refused: the meetings of that part that Zoom refused, which count as done only then.
+        ends: it is the last page of the window.
+    """
+
+    meetings: Sequence[ListedMeeting] = ()
+    chunk: Window | None = None
+    refused: Sequence[ListedMeeting] = ()
+    ends: bool = False
 
 
 @dataclass
@@ -68,18 +74,22 @@ class ZoomHarvest:
     """Meetings that ended in a window with their sessions, of which a large meeting has more than one page.
 
     Args:
-        state: which meetings are done already; `delivered` brings it up to date.
+        state: which meetings are done already; `acknowledged` brings it up to date.
+        account: where the rows come from.
+        pool: runs calls at once; closed with the harvest.
         resumes: whether a run begins where the state says that an earlier one got to.
         geoip: what is known of an IP address.
-        account: where the rows come from.
+        keep: called when the state has changed.
     """
 
     client: ZoomClient
     routes: Routes
     state: RunState
     account: str
+    pool: Executor
     geoip: Callable[[str], Mapping[str, Any] | None] = lambda address: None
     resumes: bool = True
+    keep: Callable[[], None] = lambda: None
     kind: str = "zoom"
     _counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("meetings", "sessions", "without_sessions", "meetings_refused"), 0)
@@ -87,17 +97,11 @@ class ZoomHarvest:
     _webinars: int = 0
     _skipped: int = 0
     _asked: int = 0
-    _handed: deque[_Handed] = field(default_factory=deque)
 
     @property
     def source(self) -> str:
         """The account."""
         return self.account
-
-    @cached_property
-    def pool(self) -> ThreadPoolExecutor:
-        """For calls under way at once."""
-        return ThreadPoolExecutor(self.client.workers, "zoom")
 
     def pages(self, window: Window) -> Iterator[Page]:
         """The meetings of `window`; what is done is left out.
@@ -123,27 +127,32 @@ class ZoomHarvest:
                 continue
             self.routes.settle()
             refused: list[ListedMeeting] = []
-            yield from self._chunk(route, listed, refused)
-            check_share("meetings", before[1] + self._counts["meetings_refused"], sum(before) + self._asked)
-            self._handed.append(_Handed([], refused, chunk.end, chunk.end == window.end))
-            yield Page([], chunk.end, requests=0)
+            pages: Iterator[MeetingsPage] = ending_at(
+                self._judged(self._chunk(route, listed, refused), before),
+                MeetingsPage(()),
+                cursor=TimeCursor(chunk.end),
+                fraction=(chunk.end - window.start) / (window.end - window.start),
+                chunk=chunk,
+                refused=refused,  # it is full by then
+                ends=chunk.end == window.end,
+            )
+            yield from pages
             notebook.done(len(listed))
             start = chunk.end
 
-    def delivered(self) -> None:
-        """The page that was handed over first is delivered."""
-        if not self._handed:
-            return
-        done = self._handed.popleft()
-        for meeting in (*done.meetings, *done.refused):
+    def acknowledged(self, page: Page) -> None:
+        """The meetings of a page are done; with the last page of a chunk everything that ended in it is."""
+        assert isinstance(page, MeetingsPage)
+        for meeting in (*page.meetings, *page.refused):
             self.state.add(meeting)
-        self.state.good += len(done.meetings)
-        self.state.refused += len(done.refused)
-        if done.last:
+        self.state.good += len(page.meetings)
+        self.state.refused += len(page.refused)
+        if page.ends:
             self.state.good = self.state.refused = 0
-        if done.end is not None and self.resumes:
-            self.state.since = done.end
-            self.state.forget(done.end)
+        if page.chunk is not None and self.resumes:
+            self.state.since = page.chunk.end
+            self.state.forget(page.chunk.end)
+        self.keep()
 
     def time(self) -> datetime | None:
         """What time it is at Zoom; None where it does not say."""
@@ -173,8 +182,7 @@ class ZoomHarvest:
 
     def close(self) -> None:
         """Drop calls that have not begun, and the connections."""
-        if "pool" in self.__dict__:
-            self.pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 
     def _check(self, window: Window) -> None:
@@ -186,7 +194,12 @@ class ZoomHarvest:
                 "older can be deleted)."
             )
 
-    def _chunk(self, route: Route, listed: list[ListedMeeting], refused: list[ListedMeeting]) -> Iterator[Page]:
+    def _judged(self, pages: Iterator[MeetingsPage], before: tuple[int, int]) -> Iterator[MeetingsPage]:
+        """`pages`, at whose end too many refusals are an error; `before` counts what earlier runs met."""
+        yield from pages
+        check_share("meetings", before[1] + self._counts["meetings_refused"], sum(before) + self._asked)
+
+    def _chunk(self, route: Route, listed: list[ListedMeeting], refused: list[ListedMeeting]) -> Iterator[MeetingsPage]:
         """The pages of `listed`; those that Zoom refuses are added to `refused`, for they are not done until judged."""
         todo = [meeting for meeting in listed if not self.state.has(meeting)]
         self._skipped += len(listed) - len(todo)
@@ -203,13 +216,13 @@ class ZoomHarvest:
             for one in results:
                 for row in self._rows(route.name, one):
                     if len(rows) >= _ROWS:  # a meeting is done when its last row is
-                        self._handed.append(_Handed([]))
-                        yield Page(rows)
+                        yield MeetingsPage(rows)
                         rows = []
                     rows.append(row)
             last = results[-1].meeting.end if whole and not refused else None
-            self._handed.append(_Handed([one.meeting for one in results if not one.refused]))
-            yield Page(rows, last, requests=len(results))
+            cursor = TimeCursor(last) if last is not None else None
+            complete = [one.meeting for one in results if not one.refused]
+            yield MeetingsPage(rows, cursor, requests=len(results), meetings=complete)
 
     def _fetch(self, route: Route, meeting: ListedMeeting) -> _Attended:
         if not meeting.uuid:

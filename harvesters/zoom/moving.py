@@ -45,6 +45,11 @@ class MovingSink:
         """That of the cluster."""
         return self.sink.name
 
+    @property
+    def address(self) -> str:
+        """That of the cluster."""
+        return self.sink.address
+
     def identity(self) -> tuple[str, bool]:
         """That of the cluster."""
         return self.sink.identity()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -41,7 +40,7 @@ class Report:
 
     lists: Lists
     horizon: date
-    pool: Callable[[], Executor]
+    pool: Executor
     name: str = "report"
     needs: tuple[tuple[str, str], ...] = (
         ("report:read:list_users:admin", "report:read:admin"),
@@ -61,7 +60,7 @@ class Report:
         self._check(users, days)
         questions = ((user, kind) for user in users for kind in KINDS)
         listed = list(notebook.carried) if notebook.follows(days) else []
-        for held in gather(self.pool(), lambda question: self._held(*question, asked), questions, ahead=96):
+        for held in gather(self.pool, lambda question: self._held(*question, asked), questions, ahead=96):
             for meetings in held:
                 listed += meetings
         self.asked.update(map(_id, users))

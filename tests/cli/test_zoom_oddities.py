@@ -1,4 +1,4 @@
-"""``harvest.py zoom`` against an account that is odd: values at their edges, meetings that move, lists that are long."""
+"""``harvest.py zoom`` against an odd account: values at their edges, meetings that move, lists that are long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,8 @@ def test_numbers_and_flags_that_are_texts(harvest: Command, zoom: ZoomSimulator)
     count = "participants" if body["zoom"]["route"] == "dashboard" else "participants_count"
     assert (body[count], body["avg_jointime_cost"], body["zoom"][count]) == (2, 2.25, "2")
     assert body["has_voip"] is (True if count == "participants" else None)
-    sessions = sorted(
-        (document for document in result.documents if "meeting" in document), key=lambda one: one["city"] or ""
-    )
+    sessions = [document for document in result.documents if "meeting" in document]
+    sessions.sort(key=lambda one: one["city"] or "")
     assert [(one["recording"], one["city"], one["country"]) for one in sessions] == [
         (False, None, "United States"),
         (True, "New York", None),
@@ -202,7 +202,7 @@ def test_a_meeting_whose_end_becomes_known_later_moves_to_that_day(
         assert cluster.there("meetings") == {f"meetings-{before}": ["old=="], f"meetings-{day}": ["late/==", "other=="]}
         moved = cluster.there("sessions")
         assert {index: len(ids) for index, ids in moved.items()} == {f"sessions-{before}": 2, f"sessions-{day}": 5}
-        assert sorted(sum(moved.values(), [])) == sorted(sum(sessions.values(), []))
+        assert sorted(chain(*moved.values())) == sorted(chain(*sessions.values()))
 
 
 _MEASURED = """
