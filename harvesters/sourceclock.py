@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from harvesters.clock import Clock
+from harvesters.timespan import as_utc
 
 
 class SourceClock:
@@ -22,10 +23,9 @@ class SourceClock:
     def hear(self, date: str | None) -> None:
         """Take the ``Date`` header of an answer that has just come; one that is missing or no date says nothing."""
         try:
-            moment = parsedate_to_datetime(date or "")
+            moment = as_utc(parsedate_to_datetime(date or ""), UTC)
         except (ValueError, TypeError, IndexError, OverflowError):
             return
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         self._heard = moment, self._clock.monotonic()
 
     def now(self) -> datetime | None:

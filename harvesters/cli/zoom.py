@@ -191,12 +191,13 @@ def _day(text: str) -> date:
 
 def _print_plan(client: ZoomClient, window: Window) -> None:
     from concurrent.futures import ThreadPoolExecutor
+    from contextlib import closing
 
     from harvesters.zoom.estimate import estimate, lines
-    from harvesters.zoom.listing import Notebook
+    from harvesters.zoom.notebook import Notebook
     from harvesters.zoom.routes import Routes
 
-    with ThreadPoolExecutor(1) as pool:
+    with closing(client), ThreadPoolExecutor(1) as pool:
         routes = Routes(client, Notebook(client.clock.now), pool)
         for line in lines(estimate(client, routes, window), client):
             click.echo(line)

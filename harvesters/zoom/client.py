@@ -17,7 +17,7 @@ from harvesters.http import HttpSource
 from harvesters.retry import RetryPolicy
 from harvesters.sourceclock import SourceClock
 from harvesters.zoom.auth import Auth
-from harvesters.zoom.limits import Budgets, Ticket, Waits
+from harvesters.zoom.limits import Budgets, Ticket
 from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.refusals import (
     Misunderstood,
@@ -27,6 +27,7 @@ from harvesters.zoom.refusals import (
     TooManyCalls,
     read_answer,
 )
+from harvesters.zoom.waits import Waits
 
 T = TypeVar("T")
 

@@ -12,7 +12,9 @@ from harvesters.timespan import Window
 from harvesters.zoom.client import encode_uuid
 from harvesters.zoom.hosts import Hosts
 from harvesters.zoom.limits import HEAVY, INTENSIVE
-from harvesters.zoom.listing import MOST_ROWS, ListedMeeting, Lists, in_chunk, locate
+from harvesters.zoom.listed import ListedMeeting
+from harvesters.zoom.listing import Lists, in_chunk, locate
+from harvesters.zoom.notebook import MOST_ROWS
 from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.ranges import Days
 

@@ -10,7 +10,8 @@ from harvesters.timespan import Window
 from harvesters.zoom.client import PAGE_SIZE, ZoomClient
 from harvesters.zoom.dashboard import KINDS, PATH, WEEK
 from harvesters.zoom.limits import HEAVY, INTENSIVE, PERIOD, PRO
-from harvesters.zoom.listing import MOST_ROWS, total
+from harvesters.zoom.listing import total
+from harvesters.zoom.notebook import MOST_ROWS
 from harvesters.zoom.ranges import Days
 from harvesters.zoom.refusals import PlanMissing
 from harvesters.zoom.routes import Routes

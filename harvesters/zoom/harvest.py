@@ -17,7 +17,8 @@ from harvesters.timespan import Window, iso
 from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.gather import gather
-from harvesters.zoom.listing import ListedMeeting, Route, TooMany
+from harvesters.zoom.listed import ListedMeeting
+from harvesters.zoom.listing import Route, TooMany
 from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.ranges import Days, horizon
 from harvesters.zoom.refusals import (

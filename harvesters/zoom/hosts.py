@@ -11,7 +11,8 @@ from typing import Any
 from harvesters.errors import CredentialsRefused
 from harvesters.zoom.client import encode_uuid
 from harvesters.zoom.limits import HEAVY, LIGHT
-from harvesters.zoom.listing import ListedMeeting, Lists
+from harvesters.zoom.listed import ListedMeeting
+from harvesters.zoom.listing import Lists
 from harvesters.zoom.ranges import Days
 from harvesters.zoom.refusals import Misunderstood, Refusal
 

@@ -19,6 +19,7 @@ from harvesters.errors import TryLater
 from harvesters.rate import Allowance, DaySpent, Slots
 from harvesters.retry import parse_retry_after
 from harvesters.timespan import iso
+from harvesters.zoom.waits import Waits
 
 LIGHT, MEDIUM, HEAVY, INTENSIVE = "Light", "Medium", "Heavy", "Resource-intensive"
 CLASSES = (LIGHT, MEDIUM, HEAVY, INTENSIVE)
@@ -34,25 +35,6 @@ _PER_DAY = (HEAVY, INTENSIVE)  # these share the day's budget, which starts anew
 
 class RateLimited(TryLater):
     """A call may go out only after more than ``--max-wait`` seconds, counted from when it was refused first."""
-
-
-@dataclass
-class Waits:
-    """How long one call has been waited for.
-
-    Attributes:
-        slept: seconds of waits for its turn.
-        refused: when Zoom refused it first (monotonic seconds); None where it did not.
-        stood: seconds of waits for the answers to others.
-    """
-
-    slept: float = 0.0
-    refused: float | None = None
-    stood: float = 0.0
-
-    def after(self, now: float, seconds: float) -> float:
-        """How long it will have been after `seconds` more: all since the first refusal counts, other calls too."""
-        return seconds + max(self.slept, now - self.refused if self.refused is not None else 0.0)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _DAY = re.compile(rf"{meetings.KIND}-(\d{{4}}\.\d\d\.\d\d)$")
 _AT_ONCE = 1000
+_ROUNDS = 1000  # of so many sessions each
 _ANY = {"ignore_unavailable": "true", "allow_no_indices": "true"}
 _UNASKED = (400, 403, 404)  # no index yet, or an API key that may write and nothing else
 
@@ -91,8 +92,13 @@ class MovingSink:
         """The sessions first, so that what is left after a failure is found again by its meeting."""
         where = f"{sessions.KIND}-{day}"
         self.client.request("POST", f"/{where}/_refresh", params=_ANY, accept=_UNASKED)
-        while hits := self._search(where, {"term": {"meeting": uuid}}):  # fewer each time, or `_delete` raises
+        for _ in range(_ROUNDS):
+            hits = self._search(where, {"term": {"meeting": uuid}})
+            if not hits:
+                break
             self._delete([(hit["_index"], hit["_id"]) for hit in hits])
+        else:
+            raise SinkUnavailable(f"{self.name} goes on finding sessions in {where} that were deleted; run again later")
         self._delete([(index, uuid)])
         self.removed += 1
         log.info("a meeting has moved: it is not in %s any more", index)

@@ -14,7 +14,9 @@ from harvesters.zoom.client import encode_uuid
 from harvesters.zoom.gather import gather
 from harvesters.zoom.hosts import PATH as USERS
 from harvesters.zoom.limits import HEAVY
-from harvesters.zoom.listing import MOST_ROWS, ListedMeeting, Lists, TooMany, in_chunk, locate
+from harvesters.zoom.listed import ListedMeeting
+from harvesters.zoom.listing import Lists, TooMany, in_chunk, locate
+from harvesters.zoom.notebook import MOST_ROWS
 from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.ranges import Days
 from harvesters.zoom.refusals import Misunderstood, NoSuchMeeting, NoSuchUser, NotAMeeting, check_share

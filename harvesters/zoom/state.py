@@ -16,7 +16,7 @@ from harvesters.clock import Clock
 from harvesters.errors import ConfigError, RaceLost
 from harvesters.stores.blob import Blob, Conflict
 from harvesters.timespan import Window, iso
-from harvesters.zoom.listing import ListedMeeting
+from harvesters.zoom.listed import ListedMeeting
 
 _KEPT = timedelta(days=30)
 _TRIES = 20

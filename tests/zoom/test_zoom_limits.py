@@ -12,7 +12,8 @@ from harvesters.rate import MemorySlots, RedisSlots
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.generate import generate
 from harvesters.simulators.zoom.limits import DAILY, RateLimits
-from harvesters.zoom.limits import HEAVY, INTENSIVE, LIGHT, Budgets, RateLimited, Ticket, Waits
+from harvesters.zoom.limits import HEAVY, INTENSIVE, LIGHT, Budgets, RateLimited, Ticket
+from harvesters.zoom.waits import Waits
 from tests.clocks import FakeClock
 from tests.zoom.conftest import Start
 from tests.zoom.harness import DAY, MORNING, meeting

@@ -176,7 +176,7 @@ def test_a_blank_meeting_of_a_long_range_is_found_by_halves(start: Start) -> Non
 def test_no_more_rows_are_listed_at_once_than_are_held(
     start: Start, options: dict, texts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("listing", "dashboard", "report"):
+    for name in ("notebook", "dashboard", "report"):
         monkeypatch.setattr(f"harvesters.zoom.{name}.MOST_ROWS", 40)
     meetings = [meeting(f"d{day}m{number}==", NOON - timedelta(days=day, minutes=number)) for day in range(30)
                 for number in range(9)]  # fmt: skip

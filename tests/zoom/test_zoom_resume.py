@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harvesters.errors import ConfigError, HarvestError, SinkUnavailable, Unavailable
+from harvesters.http import HttpSource
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.auth import GRANULAR
 from harvesters.simulators.zoom.generate import generate
@@ -269,6 +270,15 @@ def test_two_unfinished_runs_do_not_overwrite_each_other(start: Start, clock: Fa
     assert kept.load("two") == RunState()  # nobody came back for it in a month
 
 
+def test_connections_are_closed_when_a_run_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    close = HttpSource.close
+    monkeypatch.setattr(HttpSource, "close", lambda source: (closed.append(source.name), close(source)))
+    bench = start(meeting("m=="))
+    bench.harvest()
+    assert closed == ["Zoom", f"Zoom's OAuth at {bench.simulator.oauth_url}"]
+
+
 class TestLive:
     def test_the_first_run_takes_the_look_back_and_the_next_what_is_new(self, start: Start, clock: FakeClock) -> None:
         soon = meeting("soon==", clock.now() + timedelta(minutes=5))
@@ -294,6 +304,16 @@ class TestLive:
         bench = start(meeting("m=="))
         bench.live()
         assert (tmp_path / "state" / "zoom-last-end-timestamp").read_text() == f"{clock.now():%Y%m%d%H%M%SZ}"
+
+    @pytest.mark.parametrize("ahead", [-600, 600])
+    def test_the_window_ends_at_the_earlier_of_our_now_and_zooms(
+        self, start: Start, clock: FakeClock, tmp_path: Path, ahead: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench = start(meeting("m=="), date_ahead=ahead)
+        bench.live()
+        earlier = clock.now() + timedelta(seconds=min(ahead, 0))
+        assert (tmp_path / "state" / "zoom-last-end-timestamp").read_text() == f"{earlier:%Y%m%d%H%M%SZ}"
+        assert sum("clock" in one.getMessage() for one in caplog.records if one.levelname == "WARNING") == 1
 
     def test_a_checkpoint_that_was_set_back_has_it_harvested_again(
         self, start: Start, clock: FakeClock, tmp_path: Path
