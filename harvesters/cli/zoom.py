@@ -107,10 +107,14 @@ def zoom(
         if wanted is not None and plan:
             _print_plan(client, wanted)
             return
+        from harvesters.sinks.elastic import ElasticSink
+        from harvesters.zoom.moving import MovingSink
+
         command = [day or "yesterday", start or "", end or "", str(where)]
 
         def sink() -> Sink:
-            return assembly.sink(target, fresh_pattern="meetings-*")
+            made = assembly.sink(target, fresh_pattern="meetings-*")
+            return MovingSink(made) if isinstance(made, ElasticSink) else made
 
         claim = update_checkpoint and given_by_name("update_checkpoint")
         run = ZoomRun(assembly, client, account, sink, on_plan, command, update_checkpoint, claim)
@@ -178,12 +182,13 @@ def _day(text: str) -> date:
 
 def _print_plan(client: ZoomClient, window: Window) -> None:
     from concurrent.futures import ThreadPoolExecutor
+    from contextlib import closing
 
-    from harvesters.zoom.listing import Notebook
-    from harvesters.zoom.plan import estimate, lines
+    from harvesters.zoom.estimate import estimate, lines
+    from harvesters.zoom.notebook import Notebook
     from harvesters.zoom.routes import Routes
 
-    with ThreadPoolExecutor(1) as pool:
+    with closing(client), ThreadPoolExecutor(1) as pool:
         routes = Routes(client, Notebook(client.clock.now), pool)
         for line in lines(estimate(client, routes, window), client):
             click.echo(line)
