@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
@@ -21,6 +22,10 @@ from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
     redis_server,
     redis_url,
 )
+
+# One profile for all: how long an example takes depends on what else the machine does, so it is no reason to fail.
+hypothesis.settings.register_profile("harvest", deadline=None, suppress_health_check=[*hypothesis.HealthCheck])
+hypothesis.settings.load_profile("harvest")
 
 _SETTINGS = (
     *(
