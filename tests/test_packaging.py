@@ -137,6 +137,20 @@ def test_an_installed_harvester_reads_the_env_file_of_its_directory(installation
     assert "HARVEST_RETRY_BUDGET" in refused.stderr
 
 
+def test_dev_says_that_it_is_not_there_where_the_servers_were_left_out(wheel: Path, tmp_path: Path) -> None:
+    # As docker/Dockerfile does it.
+    command, python, environment = into_a_directory(wheel, tmp_path)
+    for name in ("simulators", "standins"):
+        shutil.rmtree(tmp_path / "lib" / "harvesters" / name)
+    image = Installation(command, python, tmp_path, {**os.environ, **environment})
+    for words in (["dev"], ["dev", "demo"], ["dev", "--help"], ["dev", "simulate", "opencast"]):
+        refused = image.run(*words)
+        assert (refused.returncode, refused.stdout) == (78, ""), words
+        assert "simulators and stand-ins were left out" in refused.stderr
+    for words in (["--help"], ["query"], ["useractions", "--help"], ["completion", "bash"]):
+        assert image.run(*words).returncode == 0, words
+
+
 def test_the_wheel_has_types_links_and_nothing_of_the_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

@@ -21,7 +21,7 @@ class QueryError(ValueError):
 
 def files_by_name() -> dict[str, Traversable]:
     """Where each query is: in the package, which in a checkout links to the folder beside ``harvest.py``."""
-    folder = files("harvesters") / "queries"
+    folder = files("harvesters.search") / "queries"
     found = {file.name.removesuffix(".json"): file for file in folder.iterdir() if file.name.endswith(".json")}
     return dict(sorted(found.items()))
 

@@ -23,7 +23,7 @@ POLICY = "harvest"
 
 def directory() -> Traversable:
     """Where the template files are: in the package, which in a checkout links to the folder beside ``harvest.py``."""
-    return files("harvesters") / "index_templates"
+    return files("harvesters.search") / "index_templates"
 
 
 @dataclass(frozen=True)
