@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 NEEDED = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "harvesters", "index_templates", "queries")
 """What a build reads."""
@@ -102,8 +104,11 @@ def into_a_directory(wheel: Path, tmp_path: Path) -> tuple[list[str], str, dict[
     return [python, "-m", "harvesters"], python, {"PYTHONPATH": str(tmp_path / "lib")}
 
 
-@pytest.fixture(params=[into_a_venv, for_the_user, into_a_directory], ids=lambda install: install.__name__)
-def installation(request: pytest.FixtureRequest, wheel: Path, tmp_path: Path) -> Installation:
+@pytest.fixture(
+    scope="module", params=[into_a_venv, for_the_user, into_a_directory], ids=lambda install: install.__name__
+)
+def installation(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    tmp_path = tmp_path_factory.mktemp("installed")
     install: Callable[[Path, Path], tuple[list[str], str, dict[str, str]]] = request.param
     command, python, environment = install(wheel, tmp_path)
     directory = tmp_path / "elsewhere"
@@ -112,8 +117,8 @@ def installation(request: pytest.FixtureRequest, wheel: Path, tmp_path: Path) ->
     return Installation(command, python, directory, {**inherited, **environment})
 
 
-def test_an_installed_harvester_finds_all_that_it_reads(installation: Installation, tmp_path: Path) -> None:
-    assert Path(installation.evaluate("harvesters.__file__")).is_relative_to(tmp_path)
+def test_an_installed_harvester_finds_all_that_it_reads(installation: Installation) -> None:
+    assert Path(installation.evaluate("harvesters.__file__")).is_relative_to(installation.directory.parent)
 
     helped = installation.run("--help")
     assert (helped.returncode, helped.stderr) == (0, "")

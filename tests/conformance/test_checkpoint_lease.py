@@ -329,6 +329,7 @@ class TestInterleavings:
             assert [type(error) for error in results.values() if isinstance(error, Exception)] == [RaceLost]
 
 
+@pytest.mark.slow
 class TestWholeRuns:
     """Two runs over one checkpoint, in every order of all their reads and writes: files only, for there are 252."""
 
