@@ -336,6 +336,7 @@ class TestInterleavings:
             assert [type(error) for error in results.values() if isinstance(error, Exception)] == [RaceLost]
 
 
+@pytest.mark.slow
 class TestWholeRuns:
     """Two runs over one checkpoint, in every order of all their reads and writes: files only, for there are 252."""
 
@@ -345,7 +346,8 @@ class TestWholeRuns:
 
     def test_nobody_works_while_another_holds_the_lease(self, blobs: OpenBlob, clock: FakeClock) -> None:
         for number, order in enumerate(merges(5, 5)):
-            turns, working, value = Turns(order), [], f"{number}"
+            turns, value = Turns(order), f"{number}"
+            working: list[str] = []
 
             def run(name: str, turns: Turns = turns, value: str = value, working: list[str] = working) -> str:
                 lease = Lease(Stepping(blobs(f"{value}.lease"), turns, name), clock, 60)

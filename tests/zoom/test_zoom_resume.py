@@ -177,7 +177,7 @@ def test_a_kill_at_any_delivery_loses_nothing(start: Start, clock: FakeClock, ba
             raise Killed
         return send(documents)
 
-    bench.sink.send = killed
+    bench.sink.send = killed  # type: ignore[method-assign]
     try:
         bench.harvest()
     except Killed:
@@ -194,7 +194,7 @@ def test_a_sink_that_gives_up_at_any_delivery_gets_the_rest_next_time(start: Sta
         if number == batch:
             raise SinkUnavailable("full")
 
-    bench.sink.fail = fail
+    bench.sink.fail = fail  # type: ignore[method-assign]
     try:
         bench.harvest()
     except SinkUnavailable:
@@ -235,7 +235,7 @@ def test_an_empty_output_gets_everything_whatever_was_done_before(start: Start, 
     limited(bench, after=1)
     with pytest.raises(RateLimited):
         bench.harvest(max_wait=300)
-    bench.sink.identity = lambda: ("list", True)
+    bench.sink.identity = lambda: ("list", True)  # type: ignore[method-assign]
     bench.sink.documents.clear()
     clock.advance(5000)
     bench.harvest()
@@ -245,7 +245,7 @@ def test_an_empty_output_gets_everything_whatever_was_done_before(start: Start, 
 def test_lists_are_kept_even_where_nothing_was_delivered_yet(start: Start, clock: FakeClock) -> None:
     account = generate(meetings=150, sessions=400, day=TODAY.start.date())
     bench = start(account=account, page_cap=10, limits={"Resource-intensive": 3, HEAVY: 500})
-    bench.sink.identity = lambda: ("list", not bench.sink.documents)
+    bench.sink.identity = lambda: ("list", not bench.sink.documents)  # type: ignore[method-assign]
     for _ in range(30):
         try:
             bench.harvest(max_wait=30)
