@@ -12,7 +12,21 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
     {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical"},
-    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector", "files", "process"},
+    {
+        "http",
+        "retry",
+        "rate",
+        "aws",
+        "redis_client",
+        "geoip",
+        "telemetry",
+        "privacy",
+        "collector",
+        "files",
+        "process",
+        "sourceclock",
+        "tokens",
+    },
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},
     {"assembly"},
