@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from harvesters.cli.progress import coloured
+
 if TYPE_CHECKING:
     from harvesters.simulators.opencast.server import OpencastSimulator
 
@@ -201,7 +203,7 @@ def _received() -> Iterator[dict[str, object]]:
 
 def _say(text: str) -> None:
     sys.stdout.flush()
-    click.secho(text, bold=text.startswith("$") and not os.environ.get("NO_COLOR"))
+    click.secho(text, bold=text.startswith("$") and coloured(sys.stdout))
     sys.stdout.flush()
 
 

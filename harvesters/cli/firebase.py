@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,25 +144,6 @@ def rest_the_collector() -> None:
 
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-
-
-@contextmanager
-def bar(label: str) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on a terminal; called with the fraction that is done, and what to show beside it."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda fraction, text: None
-        return
-    with click.progressbar(
-        length=1000,
-        label=label,
-        file=sys.stderr,
-        item_show_func=lambda item: item,
-        show_eta=False,
-        update_min_steps=0,  # the text moves where the bar does not
-    ) as shown:
-        yield lambda fraction, text: shown.update(max(0, int(fraction * 1000) - shown.pos), text)
 
 
 def open_sink(

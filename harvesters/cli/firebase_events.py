@@ -10,7 +10,6 @@ import click
 
 from harvesters import settings
 from harvesters.cli.firebase import (
-    bar,
     maybe_sentiment,
     node_path,
     open_client,
@@ -23,6 +22,7 @@ from harvesters.cli.firebase import (
     sentiment_option,
     source_options,
 )
+from harvesters.cli.progress import progress
 from harvesters.cli.runtime import Moment, running, setting_option
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
     from harvesters.firebase.run import FirebaseRun
 
     rest_the_collector()
-    with running() as runtime, bar("loading") as show:
+    with running() as runtime, progress("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
         indices = open_indices()
@@ -121,7 +121,7 @@ def events(
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
     rest_the_collector()
-    with running() as runtime, bar("harvesting") as show:
+    with running() as runtime, progress("harvesting") as show:
         client = open_client(runtime, endpoint, key, credentials)
         indices = open_indices()
         harvest = (FollowedEvents if follow else Events)(

@@ -9,7 +9,6 @@ import click
 
 from harvesters import settings
 from harvesters.cli.firebase import (
-    bar,
     node_path,
     open_client,
     open_index,
@@ -19,6 +18,7 @@ from harvesters.cli.firebase import (
     output_option,
     source_options,
 )
+from harvesters.cli.progress import progress
 from harvesters.cli.runtime import running, setting_option
 
 
@@ -89,7 +89,7 @@ def _mirror(
         raise click.UsageError("--sync deletes from an index: it needs --output es")
     if allow_empty and not sync:
         raise click.UsageError("--allow-empty is about what --sync may delete")
-    with running() as runtime, bar(f"indexing {what}") as show:
+    with running() as runtime, progress(f"indexing {what}") as show:
         client = open_client(runtime, endpoint, key, credentials)
         indices = open_indices()
         name = indices.profiles if what == "profiles" else indices.classes

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from harvesters import settings
+from harvesters.cli.choices import Choice
 from harvesters.cli.runtime import Runtime, progress_bar, running, setting_option
 from harvesters.timespan import Window, day_window, parse_moment, zone
 
@@ -52,7 +53,7 @@ _SHOWN = "everybody on this machine can read command lines (ps)."
 )
 @click.option(
     "--destination",
-    type=click.Choice(["index", "stdout"]),
+    type=Choice(["index", "stdout"]),
     help="Older spelling of --output: index is es, stdout is -.",
 )
 @setting_option("--es_host", setting="ES_HOST")

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from harvesters.errors import ConfigError, SinkUnavailable
+from harvesters.errors import ConfigError, ReaderGone, SinkUnavailable
 
 Row = dict[str, Any]
 Writer = Callable[[Iterable[Row], Sequence[str], TextIO], int]
@@ -88,6 +88,7 @@ def opened(path: str | None) -> Iterator[TextIO]:
     Raises:
         ConfigError: it cannot be written.
         SinkUnavailable: there is no room.
+        ReaderGone: it is a pipe, and whoever read it has left.
     """
     target = Path(path).expanduser() if path not in (None, "-") else None
     name = str(target) if target is not None else "standard output"
@@ -101,8 +102,8 @@ def opened(path: str | None) -> Iterator[TextIO]:
         else:
             with _replacing(target.resolve()) as stream:
                 yield stream
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError as error:
+        raise ReaderGone(f"{name} was closed") from error
     except OSError as error:
         text = f"{name} cannot be written: {error.strerror}."
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
