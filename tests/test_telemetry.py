@@ -42,7 +42,8 @@ def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for owner, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    monkeypatch.setattr(privacy, "_known", set())
+    monkeypatch.setattr(privacy, "_known", {})
+    monkeypatch.setattr(privacy, "_tokens", {})
     monkeypatch.setattr(privacy, "_pattern", None)
     yield
     root.handlers[:] = handlers

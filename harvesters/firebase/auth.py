@@ -17,7 +17,7 @@ import requests
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource, read_json
-from harvesters.privacy import protect
+from harvesters.privacy import protect, protect_token
 
 log = logging.getLogger(__name__)
 
@@ -159,5 +159,5 @@ class ServiceAccount:
             token, life = str(fields["access_token"]), float(fields.get("expires_in", _HOUR))
         except (KeyError, ValueError, TypeError) as error:
             raise ProtocolError(f"{self.info['token_uri']} answered without a token") from error
-        protect([token])
+        protect_token(f"google {self.info['client_email']}", token)
         return token, life

@@ -13,7 +13,7 @@ from requests.auth import HTTPBasicAuth
 from harvesters.clock import Clock
 from harvesters.errors import ConfigError, CredentialsRefused
 from harvesters.http import HttpSource, read_json
-from harvesters.privacy import protect, protect_basic
+from harvesters.privacy import protect, protect_basic, protect_token
 from harvesters.retry import RetryPolicy
 
 _MARGIN = 60.0  # seconds before its end from which on a token is not used any more
@@ -72,6 +72,7 @@ class OAuth:
         self._http = HttpSource(f"Zoom's OAuth at {url}", retry, timeout)
         self._token: Token | None = None
         self._lock = threading.Lock()
+        self._owner = f"zoom {client_id}"
         protect_basic(client_id, client_secret)
 
     @property
@@ -107,7 +108,7 @@ class OAuth:
             raise CredentialsRefused(
                 f"{self.url} gives no token ({response.status_code} {error}".rstrip() + f"): {self.advice}"
             )
-        protect([text])
+        protect_token(self._owner, text)
         life = _seconds(body.get("expires_in"))
         scope = body.get("scope")
         return Token(
@@ -153,7 +154,7 @@ class Jwt:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Zoom's secrets were shorter than PyJWT likes
             text = jwt.encode(claims, self._secret, algorithm="HS256")
-        protect([text])
+        protect_token(f"zoom {self._key}", text)
         return Token(text, self.clock.monotonic() + _JWT_LIFE / 2)
 
 
