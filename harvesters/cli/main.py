@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from harvesters import __version__, settings, telemetry
+from harvesters import __version__, telemetry
 from harvesters.cli import streams
 from harvesters.cli.choices import Choice, did_you_mean
 from harvesters.cli.helptexts import described
@@ -25,6 +25,7 @@ from harvesters.cli.progress import coloured
 from harvesters.collector import uncollected
 from harvesters.errors import Exit, HarvestError, ReaderGone
 from harvesters.privacy import protect, redact
+from harvesters.settings import Settings
 
 log = logging.getLogger("harvesters")
 
@@ -128,13 +129,14 @@ class LazyGroup(click.Group):
     help="Settings file, instead of the .env beside harvest.py.",
 )
 @click.version_option(__version__, prog_name="harvest")
-def cli(log_level: str, log_format: str, env_file: Path | None) -> None:
+@click.pass_context
+def cli(context: click.Context, log_level: str, log_format: str, env_file: Path | None) -> None:
     """Harvest learning-analytics events from where they are born to where they are analysed.
 
     Settings come from flags, the environment and .env, in this order; README.md lists them all.
     """
     telemetry.configure(log_level.upper(), log_format, colours=coloured(sys.stderr))
-    settings.load_env(env_file)
+    context.obj = settings = Settings.read(env_file)
     protect(settings.secrets())
     if token := settings.get("LOGGLY_TOKEN"):
         telemetry.ship_to_loggly(settings.get("LOGGLY_URL"), token, settings.get("LOGGLY_TAGS"))
@@ -204,7 +206,8 @@ def _secrets_in(arguments: list[str]) -> Iterator[str]:
 
 def _show(error: click.ClickException) -> None:
     """Say what is wrong with the command line, masked as logs are: somebody may have typed a secret there."""
-    protect(settings.secrets())
+    with suppress(HarvestError):
+        protect(Settings.read(Path(os.devnull), {**os.environ}).secrets())  # it may be wrong before they were read
     text = io.StringIO()
     error.show(file=text)
     with suppress(OSError, ValueError):

@@ -206,7 +206,7 @@ def test_a_bug_is_exit_1_with_a_traceback_and_no_secret() -> None:
     code = (
         "from harvesters.cli import main, useractions; from harvesters.privacy import protect\n"
         "def broken(*a, **k): raise RuntimeError('saw hunter2-secret')\n"
-        "protect(['hunter2-secret']); main.settings.load_env = broken; main.main(['useractions'])"
+        "protect(['hunter2-secret']); main.Settings.read = broken; main.main(['useractions'])"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert finished.returncode == 1
@@ -230,11 +230,11 @@ def test_a_bug_is_exit_1_with_a_traceback_and_no_secret() -> None:
 def test_no_process_and_no_thread_shows_a_secret(broken: str, words: str, code: int) -> None:
     program = (
         "import logging, threading, warnings\n"
-        "from harvesters.cli import main, index\n"
+        "from harvesters.cli import main\nfrom harvesters.indexing import run\n"
         "log = logging.getLogger('harvesters')\n"
         "def thread(): raise RuntimeError('saw hunter2-secret')\n"
         f"def broken(*a, **k): {broken}\n"
-        f"index._index = broken; main.main(['--env-file', '/dev/null', 'index', '-q', 'q', {words}])"
+        f"run.index_queue = broken; main.main(['--env-file', '/dev/null', 'index', '-q', 'q', {words}])"
     )
     finished = subprocess.run(
         [sys.executable, "-c", program],
