@@ -78,8 +78,8 @@ sentiment_option = click.option(
 )
 
 
-def open_client(assembly: Assembly) -> FirebaseClient:
-    """The database that the settings name.
+def open_client(assembly: Assembly, output: str | None = "-") -> FirebaseClient:
+    """The database that the settings name; what is missing for it and for `output` is named at once.
 
     Raises:
         ConfigError: something is missing.
@@ -93,7 +93,8 @@ def open_client(assembly: Assembly) -> FirebaseClient:
     by_flag = "FIREBASE_KEY" in settings.flags and "FIREBASE_CREDENTIALS" not in settings.flags
     file = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
     secret = settings.get("FIREBASE_KEY")
-    settings.require_all("FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
+    needs = assembly.output_needs(output)
+    settings.require_all(*needs, "FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
     where = settings.get("FIREBASE_ENDPOINT")
     name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
     auth: Auth

@@ -120,7 +120,7 @@ def events(
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
     rest_the_collector()
     with running() as assembly, progress("harvesting") as show:
-        client = open_client(assembly)
+        client = open_client(assembly, output)
         indices = open_indices()
         harvest = (FollowedEvents if follow else Events)(
             client,

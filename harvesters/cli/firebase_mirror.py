@@ -85,7 +85,7 @@ def _mirror(
     if allow_empty and not sync:
         raise click.UsageError("--allow-empty is about what --sync may delete")
     with running() as assembly, progress(f"indexing {what}") as show:
-        client = open_client(assembly)
+        client = open_client(assembly, output)
         indices = open_indices()
         name = indices.profiles if what == "profiles" else indices.classes
         mirrored = Mirror(

@@ -101,9 +101,7 @@ def zoom(
         wanted = None if live else _window(day, start, end, where, assembly.clock.now())
         from harvesters.zoom.run import ZoomRun, open_client
 
-        if not plan:
-            assembly.settings.require_all(*assembly.output_needs(target))
-        client, account = open_client(assembly, max_wait)
+        client, account = open_client(assembly, max_wait, () if plan else assembly.output_needs(target))
         if wanted is not None and plan:
             _print_plan(client, wanted)
             return
