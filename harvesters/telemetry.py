@@ -30,6 +30,7 @@ _TALKATIVE = ("botocore", "boto3", "urllib3", "s3transfer", "elastic_transport",
 
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
 
+_LONGEST_LINE = 5_000  # characters of one line of a message
 _LINES = 10_000  # that wait for Loggly at most
 _BATCH = 4_000_000  # characters of a request to Loggly, which takes 5 MB
 _LONGEST = 900_000  # characters of one event, of which Loggly takes 1 MB
@@ -83,7 +84,15 @@ def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     message = record.getMessage()
     if record.exc_info:
         message += "\n" + formatter.formatException(record.exc_info)
-    return message
+    if len(message) <= _LONGEST_LINE:
+        return message
+    # Libraries quote whole answers in their exceptions. Masked before it is cut, so that no half of a secret is left.
+    return "\n".join(_shortened(line) for line in redact(message).split("\n"))
+
+
+def _shortened(line: str) -> str:
+    more = len(line) - _LONGEST_LINE
+    return line if more <= 0 else f"{line[:_LONGEST_LINE]} … ({more} more characters)"
 
 
 class LineHandler(logging.StreamHandler[TextIO]):

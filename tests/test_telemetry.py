@@ -187,6 +187,20 @@ class TestRedaction:
         assert "RuntimeWarning: mind ***" in stream.getvalue()
         assert "hush-hush" not in stream.getvalue()
 
+    @pytest.mark.parametrize("style", ["text", "json"])
+    def test_an_answer_that_an_exception_quotes_is_cut(self, style: str) -> None:
+        protect(["hunter2-hunter2-hunter2"])
+        stream = one_line(style)
+        body = "x" * 4_990 + "hunter2-hunter2-hunter2" + "student-4711 " * 10_000
+        try:
+            raise ValueError(body)
+        except ValueError:
+            log.exception("it sent %s", body)
+        assert len(stream.getvalue()) < 20_000
+        assert "more characters)" in stream.getvalue().encode().decode("unicode_escape")
+        assert "hunter2" not in stream.getvalue()
+        assert "ValueError: xxx" in stream.getvalue()
+
     def test_ctrl_c_is_no_bug(self) -> None:
         stream = one_line("text")
         log_what_nobody_catches()
@@ -279,7 +293,7 @@ class TestLoggly:
         one_line("text", "INFO")
         handler = ship_to_loggly(loggly.url, "the-token", "")
         for _ in range(12):
-            log.info("x" * 2_000_000)
+            log.info("\n".join(["x" * 4_000] * 500))
         handler.close()
         assert sum(len(request.body.splitlines()) for request in loggly.requests) == 12
         assert max(len(request.body) for request in loggly.requests) < 5_000_000
