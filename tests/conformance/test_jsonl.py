@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 import pytest
 
+from harvesters import files
 from harvesters.errors import ConfigError, ReaderGone, SinkUnavailable
-from harvesters.sinks import jsonl
 from harvesters.sinks.jsonl import FileSink, StdoutSink
 from tests.conformance.test_sink import ids, lines_of
 from tests.samples import document, documents
@@ -217,6 +217,6 @@ def test_standard_output_is_the_default_and_flushed(capfdbinary: pytest.CaptureF
 
 def test_the_writer_of_lines_writes_on_after_a_short_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
-    monkeypatch.setattr(jsonl.os, "write", lambda handle, data: real(handle, data[:5]))
+    monkeypatch.setattr(files.os, "write", lambda handle, data: real(handle, data[:5]))
     FileSink(tmp_path / "a.jsonl").send(documents(4))
     assert ids(lines_of(tmp_path / "a.jsonl")) == ["0", "1", "2", "3"]
