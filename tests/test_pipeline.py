@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -154,9 +154,9 @@ class Run:
 
     def __init__(self, *pages: Page, before: Run | None = None, error: Exception | None = None, **sink: Any) -> None:
         self.events: list[str] = []
-        self.blob = before.blob if before is not None else MemoryBlob()
+        self.blob: MemoryBlob = before.blob if before is not None else MemoryBlob()
         self.blob.events = self.events
-        self.cache = before.cache if before is not None else MemoryCache()
+        self.cache: MemoryCache = before.cache if before is not None else MemoryCache()
         self.sink = Out(self.events, **sink)
         self.letters = Letters(self.events)
         self.log: NotingLog | None = NotingLog(self.cache, "https://engage", self.sink.identity)
@@ -424,6 +424,7 @@ class TestPrefetch:
     def test_its_thread_ends_when_nobody_wants_more(self) -> None:
         before = threading.active_count()
         items = prefetch(iter(range(1000)), threading.Event())
+        assert isinstance(items, Generator)
         assert next(items) == 0
         items.close()
         for thread in threading.enumerate():

@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import ConfigError, RaceLost, SinkUnavailable, Unavailable
@@ -288,7 +288,7 @@ def test_an_event_that_is_never_sent_goes_to_the_dead_letters(cron: Cron) -> Non
     assert cron.run(page=5) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(data=st.data())
 def test_run_after_run_everything_within_the_promise_comes_exactly_once(
     firebase: FirebaseSimulator, connect: Connect, redis_server: Any, tmp_path: Path, data: st.DataObject
