@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -20,16 +20,34 @@ _SHAPES = (
     re.compile(r"(/inputs/)[^/\s]+"),
     re.compile(r"(/bulk/)[^/\s]+(?=/tag/)"),
 )
+_TOKENS = 3
 _known: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 
 
 def protect(secrets: Iterable[str]) -> None:
     """Have `redact` mask these values from now on, in the spellings in which they may turn up."""
-    global _pattern
     for secret in secrets:
         if len(secret) >= 3:  # masking one or two letters would mask half of every line
             _known.update(_spellings(secret))
+    _compile()
+
+
+def protect_token(token: str, earlier: Sequence[str] = ()) -> list[str]:
+    """As `protect`, for a secret that is replaced every hour or so; `earlier` is what this returned the last time.
+
+    The last few stay masked, as a message may be late; the others are worth nothing any more and are forgotten, for a
+    process that runs for months would mask thousands.
+    """
+    kept = [*earlier, token][-_TOKENS:]
+    for old in set(earlier) - set(kept):
+        _known.difference_update(_spellings(old))
+    protect(kept)
+    return kept
+
+
+def _compile() -> None:
+    global _pattern
     if _known:
         _pattern = re.compile("|".join(re.escape(value) for value in sorted(_known, key=len, reverse=True)))
 

@@ -98,3 +98,14 @@ def test_credentials_are_known_by_their_shape(text: str, masked: str) -> None:
 )
 def test_what_is_no_secret_is_left_alone(text: str) -> None:
     assert redact(text) == text
+
+
+def test_tokens_that_were_replaced_are_forgotten() -> None:
+    masked: list[str] = []
+    before = len(privacy._known)
+    for number in range(100):
+        masked = privacy.protect_token(f"token-number-{number:04}-of-many", masked)
+    assert len(masked) == 3
+    assert len(privacy._known) - before < 20
+    assert "0099" not in redact("token-number-0099-of-many")
+    assert "0098" not in redact("token-number-0098-of-many")

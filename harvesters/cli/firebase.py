@@ -56,13 +56,14 @@ def source_options(command: Any) -> Any:
     return command
 
 
-def page_size_option(most: int) -> Callable[[Any], Any]:
-    """``--page-size``."""
+def page_size_option(most: int | None) -> Callable[[Any], Any]:
+    """``--page-size``; None is as many as make small and quick answers."""
+    default = most if most is not None else "as many as make answers of 4 MB within 2 s"
     return click.option(
         "--page-size",
         type=click.IntRange(min=1),
         default=most,
-        help=f"Most children per request; fewer are asked for when they are too big; default {most}.",
+        help=f"Most children per request; fewer are asked for when they are too big; default {default}.",
     )
 
 

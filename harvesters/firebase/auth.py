@@ -1,7 +1,4 @@
-"""How we show a Realtime Database who we are: the legacy secret, or a service account's token.
-
-Facts: section 6.
-"""
+"""How we show a Realtime Database who we are: the legacy secret, or a service account's token."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ import requests
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource, read_json
-from harvesters.privacy import protect
+from harvesters.privacy import protect, protect_token
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +38,9 @@ class Auth(Protocol):
     def renew(self) -> bool:
         """Forget a token that was refused; False when there is nothing to renew, so that trying again is no use."""
 
+    def close(self) -> None:
+        """Close the connections to whoever hands out tokens."""
+
 
 @dataclass(frozen=True)
 class LegacySecret:
@@ -63,6 +63,9 @@ class LegacySecret:
         """A secret is what it is."""
         return False
 
+    def close(self) -> None:
+        """There are none."""
+
 
 @dataclass
 class ServiceAccount:
@@ -76,6 +79,7 @@ class ServiceAccount:
     info: dict[str, Any]
     http: HttpSource
     _token: str = ""
+    _masked: list[str] = field(default_factory=list)
     _until: float = -math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -119,10 +123,15 @@ class ServiceAccount:
             self._until = -math.inf
         return True
 
+    def close(self) -> None:
+        """Close the connection to the token endpoint."""
+        self.http.session.close()
+
     def _fetch(self) -> None:
         began = self.http.retry.clock.monotonic()
         token, life = self.http.request("POST", self.info["token_uri"], self._judge, data=self._form())
         self._token = token
+        self._masked = protect_token(token, self._masked)
         self._until = began + life - min(_EARLY, life / 10)
         log.info("got a token for %s, good for %.0f s", self.info["client_email"], life)
 
@@ -159,5 +168,4 @@ class ServiceAccount:
             token, life = str(fields["access_token"]), float(fields.get("expires_in", _HOUR))
         except (KeyError, ValueError, TypeError) as error:
             raise ProtocolError(f"{self.info['token_uri']} answered without a token") from error
-        protect([token])
         return token, life

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from harvesters.document import Document
@@ -85,6 +86,10 @@ class Events:
             return {"startAfter": self.after}
         return {"startAt": push_floor(max(0, push_ms(self.after) - int(self.lookback * 1000)))}
 
+    def time(self) -> datetime | None:
+        """The database's clock; None when it does not tell."""
+        return self.client.time(self.path)
+
     def row_id(self, row: Row) -> str:
         """The key."""
         return str(row["key"])
@@ -98,17 +103,19 @@ class Events:
         return {"path": "/" + "/".join(self.path), "ahead_of_time": self.ahead}
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Close the connections."""
+        self.client.close()
 
     def _document(self, row: Row) -> Document | str:
         if row.get("deleted"):
             moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
-            return Removal(document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True})
+            body = {"id": row["key"], "deleted": True}
+            return Removal(document_id(row["key"]), self.kind, moment, body, mutable=True)
         return self.mapper.document(row)
 
     def page(self, rows: list[Row]) -> Page:
-        """A page that says how far the push ids go: those of a clock ahead of time do not count."""
-        now = milliseconds(self.client.http.retry.clock.now())
+        """A page that says how far the push ids go: those ahead of our clock or of the database's do not count."""
+        now = milliseconds(self.client.clock.earlier())
         times = {row["key"]: time_of(row["key"], now) for row in rows}
         known = [key for key, time in times.items() if time is not None]
         self.ahead += sum(1 for key, time in times.items() if time is None and is_push_id(key))
@@ -139,7 +146,7 @@ class Events:
                     bounds = _behind(bounds, key)
                 continue
             if found.pairs:
-                self.size.learn(len(found.pairs), found.size)
+                self.size.learn(len(found.pairs), found.size, found.seconds)
                 yield self.page([self.mapper.row(key, value) for key, value in found.pairs])
                 bounds = _behind(bounds, found.pairs[-1][0])
             if len(found.pairs) < limit:

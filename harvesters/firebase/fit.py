@@ -21,7 +21,23 @@ def fit_names(body: dict[str, Any]) -> None:
     if _REFUSED.search("\n".join(body)) is None:
         return
     for name in [name for name in body if _REFUSED.search(name) is not None]:
-        body[f"{name.replace('.', '_')}_raw".replace("\0", "_")] = body.pop(name)
+        keep_aside(body, name.replace(".", "_").replace("\0", "_"), body.pop(name))
+
+
+def keep_aside(body: dict[str, Any], name: str, value: Any) -> None:
+    """Keep in ``NAME_raw`` what field `name` said, behind one of that name that the child has itself."""
+    raw = f"{name}_raw"
+    while raw in body:
+        raw += "_raw"
+    body[raw] = value
+
+
+def set_key(body: dict[str, Any], name: str, key: str) -> None:
+    """Have field `name` say the key; what it said itself is kept in ``NAME_raw``, where it is something else."""
+    said = body.get(name)
+    body[name] = key
+    if said is not None and (isinstance(said, bool) or not isinstance(said, str | int) or str(said) != key):
+        keep_aside(body, name, said)
 
 
 def fit_values(document: Document) -> Document:

@@ -6,10 +6,12 @@ changes nothing. What is gone is found by comparing ids, and deleted by id.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
@@ -28,8 +30,10 @@ from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
-class Index(Protocol):
+
+class IndexContent(Protocol):
     """What is in an index, and how it leaves it."""
 
     def ids(self) -> Iterator[list[str]]:
@@ -51,7 +55,7 @@ class Mirror:
     client: FirebaseClient
     path: Path
     mapper: EntityMapper
-    index: Index | None = None
+    index: IndexContent | None = None
     allow_empty: bool = False
     batch_size: int = 500
     removed: int = 0
@@ -69,7 +73,7 @@ class Mirror:
 
     def pages(self, window: Window) -> Iterator[Page]:
         """Everything; the window is that of the whole of time."""
-        with tempfile.TemporaryFile() as spool:
+        with self._spool() as spool:
             requests = self._read(spool)
             if not self._ids and self.index is not None and not self.allow_empty:
                 raise BadInput(
@@ -121,10 +125,36 @@ class Mirror:
         return {"path": "/" + "/".join(self.path), "removed": self.removed}
 
     def close(self) -> None:
-        """The temporary file is gone already."""
+        """Close the connections; the temporary file is gone already."""
+        self.client.close()
+
+    @contextmanager
+    def _spool(self) -> Iterator[IO[bytes]]:
+        """A temporary file.
+
+        Raises:
+            Unavailable: there is no room for it.
+        """
+        try:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - what fails in here is told from what fails in the block
+        except OSError as error:
+            raise self._no_room(error) from error
+        with file:
+            try:
+                yield file
+            except OSError as error:
+                raise (self._no_room(error) if error.errno in _NO_ROOM else error) from error
+
+    def _no_room(self, error: OSError) -> Unavailable:
+        where = tempfile.tempdir or "the directory that TMPDIR names"
+        return Unavailable(
+            f"what {self.source} holds cannot be put into a temporary file: {error.strerror}. Make room in {where}, or "
+            "have TMPDIR name another directory, and run again. Nothing was changed."
+        )
 
     def _read(self, spool: IO[bytes]) -> int:
         """Read the node into `spool`, scrubbed; the number of requests."""
+        self._ids.clear()
         requests = 0
         entities = 0
         for page in Walk(self.client, self.path).pages():
@@ -138,6 +168,7 @@ class Mirror:
                 spool.write(_line(self.mapper.row(path[0], value)))
         if self._ids and not entities:
             raise BadInput(f"{self.source} holds nothing that is a profile or a class. Nothing was changed.")
+        spool.flush()  # a full disk has to show before anything is changed
         return requests
 
     def _second_look(self) -> set[str]:

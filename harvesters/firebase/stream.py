@@ -1,4 +1,4 @@
-"""One connection to the streaming interface of a Realtime Database (facts: section 5)."""
+"""One connection to the streaming interface of a Realtime Database."""
 
 from __future__ import annotations
 
@@ -119,6 +119,7 @@ class EventStream:
 
     def _judged(self, response: requests.Response) -> requests.Response:
         if response.status_code == 200:
+            self.client.clock.hear(response.headers.get("Date"))
             return response
         with response:
             self.client.judge_status(response, self.path, renewable=False)

@@ -39,7 +39,10 @@ class Request:
 
 @dataclass
 class Response:
-    """What to answer. A `stream` is sent chunk by chunk (chunked encoding) until it ends or the client leaves."""
+    """What to answer. A `stream` is sent chunk by chunk (chunked encoding) until it ends or the client leaves.
+
+    A ``Date`` among the headers is sent instead of the true one; ``""`` sends none.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -215,9 +218,13 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _write(self, response: Response, truncate: bool = False) -> None:
-        self.send_response(response.status)
+        if "Date" in response.headers:
+            self.send_response_only(response.status)
+        else:
+            self.send_response(response.status)
         for name, value in response.headers.items():
-            self.send_header(name, value)
+            if (name, value) != ("Date", ""):
+                self.send_header(name, value)
         if response.stream is not None:
             self._write_stream(response.stream)
             return

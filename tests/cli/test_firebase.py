@@ -289,6 +289,16 @@ class TestEvents:
         assert result.report["rows"] < 20
         assert count(elasticsearch_url, f"{prefix}events") == 81
 
+    def test_elements_of_a_list_keep_the_ids_that_they_have(
+        self, harvest: Command, database: FirebaseSimulator
+    ) -> None:
+        database.edit("/numbered", [{"id": "-uid-1", "type": "heart"}, None, {"id": "2", "type": "heart"}])
+        assert isinstance(database.value("/numbered"), list)
+        arguments = ["--path", "numbered", "-o", "-"]
+        for command in (["events", "--no-update-checkpoint"], ["profiles"], ["classes"]):
+            documents = harvest("firebase", *command, *arguments).documents
+            assert [(line["id"], line.get("id_raw")) for line in documents] == [("0", "-uid-1"), ("2", None)]
+
     def test_with_redis_stdout_gets_everything_again_when_the_checkpoint_is_gone(
         self, harvest: Command, database: FirebaseSimulator, redis_server: Redis, state: Path
     ) -> None:

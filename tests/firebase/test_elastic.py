@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 import threading
 import time
 import uuid
@@ -354,6 +356,31 @@ def test_pages_that_end_too_early_delete_nothing(firebase: FirebaseSimulator, sy
     with pytest.raises(Unavailable, match="deleted"):
         sync.run()
     assert len(sync.content()) == 60
+
+
+def test_no_room_for_the_temporary_file_changes_nothing(
+    firebase: FirebaseSimulator, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firebase.load("/users", {f"u{number}": {"first_name": "Ana"} for number in range(5)})
+    sync.run()
+    before = sync.content()
+    firebase.edit("/users/u1")
+    full = open("/dev/full", "w+b")  # noqa: SIM115 - the mirror closes it
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(Unavailable, match=re.escape(f"Make room in {tmp_path}")):
+        sync.run()
+    monkeypatch.undo()
+    assert sync.content() == before
+
+
+def test_a_mirror_that_is_read_again_remembers_only_what_is_there_now(firebase: FirebaseSimulator, sync: Sync) -> None:
+    firebase.load("/users", {f"u{number}": {"first_name": "Ana"} for number in range(5)})
+    mirror = sync.run()
+    firebase.edit("/users/u1")
+    list(mirror.pages(ALWAYS))
+    mirror.sweep()
+    assert "u1" not in sync.content()
 
 
 def test_an_empty_source_empties_nothing_unless_it_is_meant(firebase: FirebaseSimulator, sync: Sync) -> None:

@@ -168,6 +168,51 @@ def test_a_clock_ahead_of_time_does_not_move_the_checkpoint_past_others(cron: Cr
     assert cron.run() == [key_at(50)]
 
 
+def test_a_clock_of_ours_that_runs_ahead_of_the_databases_does_not_move_the_checkpoint_past_others(
+    connect: Connect, redis_url: str, tmp_path: Path
+) -> None:
+    true = MS // 1000 - 3600
+    with FirebaseSimulator(now=lambda: true) as server:
+        cron = Cron(server, connect, RedisCache(redis_url), tmp_path)
+        assert cron.harvest().time() == NOW - timedelta(hours=1)
+        ahead = [key_at(3599), key_at(1800)]
+        cron.put(key_at(3700), *ahead)
+        assert set(cron.run()) == {key_at(3700), *ahead}
+        assert cron.checkpoint == key_at(3700)
+        cron.put(key_at(3650))
+        assert cron.run() == [key_at(3650)]
+        assert cron.checkpoint == key_at(3650)
+
+
+def test_a_database_ahead_of_our_clock_does_not_move_the_checkpoint_past_it(
+    connect: Connect, redis_url: str, tmp_path: Path
+) -> None:
+    with FirebaseSimulator(now=lambda: MS / 1000 + 3600) as server:
+        cron = Cron(server, connect, RedisCache(redis_url), tmp_path)
+        cron.put(key_at(100), key_at(-100))
+        assert len(cron.run()) == 2
+        assert cron.checkpoint == key_at(100)
+
+
+def test_a_database_that_does_not_tell_the_time_is_taken_to_have_ours(cron: Cron) -> None:
+    cron.server.tells_time = False
+    assert cron.harvest().time() is None
+    cron.put(key_at(100), key_at(-100))
+    cron.run()
+    assert cron.checkpoint == key_at(100)
+
+
+def test_asking_for_the_time_moves_nothing(cron: Cron) -> None:
+    cron.put(*(key_at(number) for number in range(1, 500)))
+    harvest = cron.harvest()
+    assert harvest.time() is not None
+    assert len(cron.server.requests) == 1
+    list(harvest.pages(Window(NOW, NOW)))
+    asked = len(cron.server.requests)
+    assert harvest.time() is not None
+    assert len(cron.server.requests) == asked, "an answer that came anyway has told it"
+
+
 def test_an_event_that_has_changed_within_the_lookback_is_sent_again(cron: Cron) -> None:
     cron.put(key_at(100))
     cron.run()

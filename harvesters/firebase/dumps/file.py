@@ -111,7 +111,10 @@ class ExportFile:
     def _failed(self, error: OSError) -> ConfigError | SinkUnavailable:
         text = f"{self.path} cannot be written: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            return SinkUnavailable(f"{text}. Make room and run the same command again; it goes on where the file ends.")
+            return SinkUnavailable(
+                f"{text}. Make room in {self.path.absolute().parent} and run the same command again; it goes on where "
+                "the file ends."
+            )
         return ConfigError(f"{text}. Give --output a file that can be written.")
 
 

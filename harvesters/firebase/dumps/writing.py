@@ -50,7 +50,11 @@ class Export:
             Interrupted: told to stop; what was written stays, and the same command goes on from there.
             HarvestError: as its subclasses say.
         """
-        with reported("firebase export", self.clock, self._report), closing(self.writer):
+        with (
+            reported("firebase export", self.clock, self._report),
+            closing(self.walk.client),
+            closing(self.writer),
+        ):
             after = self.writer.resume()
             if after is not None:
                 self._run(after, watch)
