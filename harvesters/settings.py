@@ -16,6 +16,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from harvesters.errors import ConfigError
+from harvesters.privacy import holds_private_key, looks_like_path, protect
 from harvesters.timespan import zone
 
 T = TypeVar("T")
@@ -193,7 +194,11 @@ SETTINGS: tuple[Setting, ...] = (
         example="https://example.firebaseio.com",
     ),
     Setting("FIREBASE_KEY", _FIREBASE, "Legacy database secret.", secret=True),
-    Setting("FIREBASE_CREDENTIALS", _FIREBASE, "Service-account file (JSON), instead of the secret."),
+    Setting(
+        "FIREBASE_CREDENTIALS",
+        _FIREBASE,
+        "Service account, instead of the secret: the path of its file, the JSON itself, or the base64 of that.",
+    ),
     Setting("FIREBASE_TIMEZONE", _FIREBASE, "Time zone of the date parts of events.", default="UTC"),
     Setting(
         "FIREBASE_CHECKPOINT",
@@ -257,8 +262,18 @@ def _default_env_file() -> Path:
 
 
 def get(name: str, flag: str | None = None) -> str:
-    """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none."""
-    return flag or os.environ.get(name, "").strip() or _BY_NAME[name].default
+    """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none.
+
+    Raises:
+        ConfigError: it holds a private key, which only FIREBASE_CREDENTIALS may: others are shown in messages.
+    """
+    value = flag or os.environ.get(name, "").strip() or _BY_NAME[name].default
+    if name != "FIREBASE_CREDENTIALS" and holds_private_key(value):
+        protect([value])
+        raise ConfigError(
+            f"{name} holds a private key, which is not shown here. Only FIREBASE_CREDENTIALS may hold one."
+        )
+    return value
 
 
 def require(name: str, flag: str | None = None, option: str = "") -> str:
@@ -323,10 +338,12 @@ def state_dir() -> Path:
 
 
 def secrets() -> list[str]:
-    """The values of all secret settings now in force, and boto3's, for redaction."""
-    names = [setting.name for setting in SETTINGS if setting.secret]
-    names += ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-    return [value for name in names if (value := os.environ.get(name, "").strip())]
+    """The values of all secret settings now in force, and boto3's, for redaction; and whatever holds a private key."""
+    names = {setting.name for setting in SETTINGS if setting.secret} | {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+    known = {name: os.environ.get(name, "").strip() for name in (*names, *_BY_NAME)}
+    account = known["FIREBASE_CREDENTIALS"]
+    values = [value for name, value in known.items() if value and (name in names or holds_private_key(value))]
+    return values if not account or looks_like_path(account) else [*values, account]
 
 
 def base_url(value: str, name: str) -> str:

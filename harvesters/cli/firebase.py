@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,7 +48,11 @@ def source_options(command: Any) -> Any:
             text="Legacy database secret. Better put it into the setting: everybody on this machine can read command "
             "lines (ps).",
         ),
-        setting_option("--credentials", setting="FIREBASE_CREDENTIALS"),
+        setting_option(
+            "--credentials",
+            setting="FIREBASE_CREDENTIALS",
+            text="Service-account file, instead of the secret; the setting may hold its JSON or the base64 of that, too.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -89,6 +92,7 @@ def open_client(runtime: Runtime, endpoint: str | None, key: str | None, credent
     """
     from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
     from harvesters.firebase.client import FirebaseClient
+    from harvesters.firebase.credentials import service_account
     from harvesters.http import HttpSource
     from harvesters.privacy import redact
 
@@ -96,14 +100,14 @@ def open_client(runtime: Runtime, endpoint: str | None, key: str | None, credent
     timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
     name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
     auth: Auth
-    file = credentials or ("" if key else settings.get("FIREBASE_CREDENTIALS"))
-    if file:
-        auth = ServiceAccount.from_file(Path(file), HttpSource("Google's token endpoint", runtime.retry, timeout))
+    account = settings.get("FIREBASE_CREDENTIALS", credentials) if credentials or not key else ""
+    if account:
+        auth = ServiceAccount(service_account(account), HttpSource("Google's token endpoint", runtime.retry, timeout))
     elif secret := settings.get("FIREBASE_KEY", key):
         auth = LegacySecret(secret)
     else:
         raise ConfigError(
-            "neither FIREBASE_CREDENTIALS (a service-account file) nor FIREBASE_KEY (a legacy secret) is set: put one "
+            "neither FIREBASE_CREDENTIALS (a service account) nor FIREBASE_KEY (a legacy secret) is set: put one "
             "into .env or the environment, or give --credentials."
         )
     return FirebaseClient(where, auth, HttpSource(name, runtime.retry, timeout))

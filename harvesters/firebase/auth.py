@@ -6,10 +6,8 @@ import logging
 import math
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
 import requests
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
@@ -72,7 +70,7 @@ class ServiceAccount:
     """A Google service account: one token, reused until five minutes before its end (a tenth of a short life).
 
     Args:
-        info: the service-account file's content.
+        info: the service-account file's content (see `credentials`).
         http: sends the request for a token.
     """
 
@@ -82,29 +80,6 @@ class ServiceAccount:
     _masked: list[str] = field(default_factory=list)
     _until: float = -math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @classmethod
-    def from_file(cls, path: Path, http: HttpSource) -> ServiceAccount:
-        """Read the file that the Firebase console hands out.
-
-        Raises:
-            ConfigError: it cannot be read, or is no such file.
-        """
-        try:
-            info = orjson.loads(path.expanduser().read_bytes())
-        except OSError as error:
-            raise ConfigError(f"FIREBASE_CREDENTIALS: {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigError(f"FIREBASE_CREDENTIALS: {path} is no JSON file") from error
-        needed = ("client_email", "private_key", "private_key_id", "token_uri")
-        missing = [name for name in needed if not isinstance(info, dict) or not isinstance(info.get(name), str)]
-        if missing:
-            raise ConfigError(
-                f"FIREBASE_CREDENTIALS: {path} is no service-account file, it lacks {', '.join(missing)}. Make one in "
-                "the Firebase console under Project settings, Service accounts."
-            )
-        protect([info["private_key"]])
-        return cls(info, http)
 
     def params(self) -> dict[str, str]:
         """None: a token belongs into a header, where logs do not see it."""
@@ -133,7 +108,7 @@ class ServiceAccount:
         self._token = token
         self._masked = protect_token(token, self._masked)
         self._until = began + life - min(_EARLY, life / 10)
-        log.info("got a token for %s, good for %.0f s", self.info["client_email"], life)
+        log.info("got a token for the service account, good for %.0f s", life)
 
     def _form(self) -> dict[str, str]:
         import jwt
@@ -151,7 +126,7 @@ class ServiceAccount:
                 claims, self.info["private_key"], algorithm="RS256", headers={"kid": self.info["private_key_id"]}
             )
         except (ValueError, TypeError, jwt.PyJWTError) as error:
-            raise ConfigError("FIREBASE_CREDENTIALS: the private key in the file cannot be used") from error
+            raise ConfigError("FIREBASE_CREDENTIALS: the private key in it cannot be used") from error
         return {"grant_type": GRANT, "assertion": assertion}
 
     def _judge(self, response: requests.Response) -> tuple[str, float]:
@@ -161,11 +136,11 @@ class ServiceAccount:
         if response.status_code != 200:
             reason = fields.get("error_description") or fields.get("error") or response.reason
             raise CredentialsRefused(
-                f"{self.info['token_uri']} gives {self.info['client_email']} no token: {reason} Check the file of "
-                "FIREBASE_CREDENTIALS, and that this machine's clock is right."
+                f"{self.http.name} gives the service account of FIREBASE_CREDENTIALS no token: {reason} Check that "
+                "setting, and that this machine's clock is right."
             )
         try:
             token, life = str(fields["access_token"]), float(fields.get("expires_in", _HOUR))
         except (KeyError, ValueError, TypeError) as error:
-            raise ProtocolError(f"{self.info['token_uri']} answered without a token") from error
+            raise ProtocolError(f"{self.http.name} answered without a token") from error
         return token, life

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -102,6 +103,58 @@ class TestSource:
             assert harvest("firebase", "export", "classes", *arguments, env=env).code == 0
             assert any(request.path == "/token" for request in database.requests)
             assert not any(request.param("auth") for request in database.requests)
+
+    @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()])
+    def test_a_service_account_itself_is_used_and_shown_by_nothing(
+        self, harvest: Command, database: FirebaseSimulator, encode: Any
+    ) -> None:
+        account = database.service_account()
+        text = json.dumps(account, indent=2)
+        secrets = [
+            account["private_key"][60:100],
+            account["private_key_id"],
+            account["client_email"],
+            encode(text)[:40],
+        ]
+        good = harvest(
+            "--log-level", "DEBUG", "firebase", "export", "classes", env={"FIREBASE_CREDENTIALS": encode(text)}
+        )
+        assert good.code == 0
+        broken = harvest("--log-level", "DEBUG", "firebase", "export", env={"FIREBASE_CREDENTIALS": encode(text)[:-90]})
+        assert broken.code == 78
+        database.revoke()
+        database.fail("status", times=9, response=Response.json({"error": "invalid_grant"}, 400), path="/token")
+        refused = harvest("--log-level", "DEBUG", "firebase", "export", env={"FIREBASE_CREDENTIALS": encode(text)})
+        assert refused.code == 77
+        for result in (good, broken, refused):
+            assert not [secret for secret in secrets if secret in result.err]
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "FIREBASE_ENDPOINT",
+            "FIREBASE_KEY",
+            "FIREBASE_CHECKPOINT",
+            "FIREBASE_TIMEZONE",
+            "HARVEST_LOOKBACK",
+            "HARVEST_STATE_DIR",
+            "REDIS_URL",
+            "LOGGLY_TOKEN",
+            "ES_HOST",
+        ],
+    )
+    @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()])
+    def test_no_setting_that_holds_a_private_key_is_shown(
+        self, harvest: Command, database: FirebaseSimulator, setting: str, encode: Any
+    ) -> None:
+        account = database.service_account()
+        for text in (json.dumps(account), account["private_key"]):
+            output = "es" if setting == "ES_HOST" else "-"
+            result = harvest("--log-level", "DEBUG", "firebase", "events", "-o", output, env={setting: encode(text)})
+            assert result.code == 78
+            assert f"{setting} holds a private key" in result.err
+            assert account["private_key"][60:100] not in result.err
+            assert encode(text)[:60] not in result.err
 
     def test_a_key_on_the_command_line_wins_over_credentials(
         self, harvest: Command, database: FirebaseSimulator
