@@ -51,7 +51,7 @@ def source_options(command: Any) -> Any:
         setting_option(
             "--credentials",
             setting="FIREBASE_CREDENTIALS",
-            text="Service-account file, instead of the secret; the setting may hold its JSON or the base64 of that, too.",
+            text="Service-account file, instead of the secret; the setting may hold its JSON or base64, too.",
         ),
     ]
     for option in reversed(options):
