@@ -6,6 +6,7 @@ unordered and are sorted here.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class FirebaseClient:
 
     def url(self, path: Path) -> str:
         """Where a node is."""
-        return f"{self.base_url}/{'/'.join(quote(key, safe='') for key in path)}.json"
+        return f"{self.base_url}/{'/'.join(quote(key, safe='', errors='surrogatepass') for key in path)}.json"
 
     def close(self) -> None:
         """Close the connections."""
@@ -121,7 +122,7 @@ class FirebaseClient:
             ProtocolError: the answer holds what was not asked for.
         """
         asked = {name: bound for name, bound in bounds.items() if bound is not None}
-        params = {name: orjson.dumps(bound).decode() for name, bound in asked.items()}
+        params = {name: quoted(bound) for name, bound in asked.items()}
         answer = self._get(path, {"orderBy": '"$key"', "limitToFirst": str(limit), **params}, parse)
         pairs = children_of(answer.value)
         if len(pairs) > limit or (pairs and not _within(pairs[0][0], pairs[-1][0], asked)):
@@ -144,7 +145,7 @@ class FirebaseClient:
         low = rank(after) if after is not None else None
         one = {"shallow": "true", "orderBy": '"$key"', "limitToFirst": "1"}
         if after is not None:
-            one["startAfter"] = orjson.dumps(after).decode()
+            one["startAfter"] = quoted(after)
         try:
             found = _keys_behind(self._get(path, one).value, low)
             if found:
@@ -218,6 +219,14 @@ class FirebaseClient:
         if response.status_code == 413 or (response.status_code == 400 and _asks_for_less(text)):
             raise TooBig
         raise ProtocolError(f"{self.http.name} answered {response.status_code} for /{'/'.join(path)}: {text}")
+
+
+def quoted(key: str) -> str:
+    """A key as the bounds of a query have it."""
+    try:
+        return orjson.dumps(key).decode()
+    except TypeError:  # half of a surrogate pair, which only escapes can write
+        return json.dumps(key)
 
 
 def _within(first: str, last: str, bounds: Mapping[str, str]) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from harvesters.document import Document
+from harvesters.firebase.exact import whole
 from harvesters.firebase.fit import fit_names, fit_values, keep_aside, set_key
 from harvesters.firebase.pushid import is_push_id, push_ms
 from harvesters.firebase.scrub import Scrubber
@@ -86,10 +87,17 @@ class EventMapper:
 
 
 def document_id(key: str) -> str:
-    """The id of the document of `key`: the key, unless it is longer than the 512 bytes that Elasticsearch takes."""
-    if len(key) <= _LONGEST_ID // 4 or len(encoded := key.encode("utf-8", "surrogatepass")) <= _LONGEST_ID:
+    """The id of the document of `key`: the key, unless it is longer than the 512 bytes that Elasticsearch takes.
+
+    Nor is it where the key holds half of a surrogate pair, which no output takes.
+    """
+    if key.isascii() and len(key) <= _LONGEST_ID:
         return key
-    return f"{key[:80]}#{hashlib.sha256(encoded).hexdigest()}"
+    encoded = key.encode("utf-8", "surrogatepass")
+    text = whole(key)
+    if len(encoded) <= _LONGEST_ID and text == key:
+        return key
+    return f"{text[:80]}#{hashlib.sha256(encoded).hexdigest()}"
 
 
 def moment_of(key: str, event: dict[str, Any]) -> datetime | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from harvesters.document import Document
+from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.cursor import Positions, milliseconds
 from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
@@ -136,7 +137,7 @@ class Events:
         while True:
             limit = self.size.now
             try:
-                found = self.client.children(self.path, limit, **bounds)
+                found = self.client.children(self.path, limit, exact.parse, **bounds)
             except TooBig:
                 if not self.size.shrink():
                     key = self._skip(bounds)

@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 
-from harvesters.firebase.client import TooBig
+from harvesters.firebase import exact
+from harvesters.firebase.client import TooBig, quoted
 from harvesters.firebase.documents import Row
 from harvesters.firebase.events import Events
 from harvesters.firebase.keys import children_of
@@ -72,7 +73,7 @@ class FollowedEvents(Events):
         return replace(super().page(rows), rows=fresh)
 
     def _query(self) -> dict[str, str]:
-        bounds = {name: orjson.dumps(bound).decode() for name, bound in self.start().items()}
+        bounds = {name: quoted(bound) for name, bound in self.start().items()}
         return {"orderBy": '"$key"', **bounds}
 
     def _pages_of(self, edits: list[Edit]) -> Iterator[Page]:
@@ -109,7 +110,7 @@ class FollowedEvents(Events):
 
     def _read(self, key: str) -> Row:
         try:
-            value = self.client.get((*self.path, key))
+            value = self.client.get((*self.path, key), exact.parse)
         except TooBig:
             return {"key": key, "value": None, "problem": "the event is larger than the database sends in one answer"}
         return self.mapper.row(key, value) if value is not None else _removed(key)

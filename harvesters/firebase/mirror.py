@@ -19,12 +19,12 @@ import orjson
 
 from harvesters.document import Document
 from harvesters.errors import BadInput, Unavailable
+from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.documents import Row, document_id
 from harvesters.firebase.keys import Path, children_of
 from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
-from harvesters.http import parse_json
 from harvesters.pipeline import Page
 from harvesters.timespan import Window
 
@@ -83,7 +83,7 @@ class Mirror:
             spool.seek(0)
             rows: list[Row] = []
             for line in spool:
-                rows.append(parse_json(line))
+                rows.append(exact.loads(line, keys=2))
                 if len(rows) == self.batch_size:
                     yield Page(rows, expected=len(self._ids), requests=requests)
                     rows, requests = [], 0
@@ -139,11 +139,11 @@ class Mirror:
             file = tempfile.TemporaryFile()  # noqa: SIM115 - what fails in here is told from what fails in the block
         except OSError as error:
             raise self._no_room(error) from error
-        with file:
-            try:
+        try:
+            with file:
                 yield file
-            except OSError as error:
-                raise (self._no_room(error) if error.errno in _NO_ROOM else error) from error
+        except OSError as error:
+            raise (self._no_room(error) if error.errno in _NO_ROOM else error) from error
 
     def _no_room(self, error: OSError) -> Unavailable:
         where = tempfile.tempdir or "the directory that TMPDIR names"
@@ -157,7 +157,7 @@ class Mirror:
         self._ids.clear()
         requests = 0
         entities = 0
-        for page in Walk(self.client, self.path).pages():
+        for page in Walk(self.client, self.path, parse=exact.parse).pages():
             requests += 1
             for path, value in page.entries:
                 if len(path) != 1:
@@ -188,5 +188,5 @@ class Mirror:
 def _line(row: Row) -> bytes:
     try:
         return orjson.dumps(row) + b"\n"
-    except TypeError:  # half of a surrogate pair, which only escapes can write
-        return json.dumps(row).encode() + b"\n"
+    except TypeError:  # half of a surrogate pair in the key, which only escapes can write
+        return b'{"key":%b,"value":%b}\n' % (json.dumps(row["key"]).encode(), orjson.dumps(row["value"]))

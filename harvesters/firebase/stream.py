@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-import orjson
 import requests
 import urllib3
 
 from harvesters.errors import ProtocolError
+from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient
 from harvesters.firebase.keys import Path
 from harvesters.firebase.sse import EventParser, ServerEvent
@@ -143,8 +143,8 @@ def _edit(event: ServerEvent) -> Edit | None:
     if event.name not in ("put", "patch"):
         return None
     try:
-        message = orjson.loads(event.data)
+        message = exact.loads(event.data.encode(), keys=2)
         path = tuple(key for key in message["path"].split("/") if key)
         return Edit(path, message["data"], event.name == "patch")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StreamEnded(f"an event could not be read: {error}") from None
+        raise StreamEnded(f"an event could not be read ({type(error).__name__})") from None

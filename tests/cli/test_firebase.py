@@ -342,6 +342,31 @@ class TestEvents:
         assert result.report["rows"] < 20
         assert count(elasticsearch_url, f"{prefix}events") == 81
 
+    def test_numbers_keep_their_spelling_and_odd_texts_end_nothing(
+        self, harvest: Command, database: FirebaseSimulator, tmp_path: Path
+    ) -> None:
+        big, huge = "123456789012345678901234567890", "1e400"
+        data = f'{{"n":[{big},-{huge}],"s":"\\ud83d","f":1.5}}'
+        odd = f'{{"type":"heart","created_at":{huge},"data":{data},"app":"\\ud83d"}}'
+        answer = f'{{"-ZZZZZZZZZZZZZZZZZZZ":{odd},"a":{{"type":"heart"}}}}'.encode()
+        dump, exported = tmp_path / "dump.json", tmp_path / "lines.jsonl"
+        dump.write_bytes(answer)
+        database.fail("status", response=Response(200, answer))
+        assert harvest("firebase", "export", "events", "-o", str(exported)).code == 0
+        database.fail("status", response=Response(200, answer))
+        outs = [harvest("firebase", "events", "-o", "-", "--no-update-checkpoint")]
+        outs += [harvest("firebase", "load", str(file), "-o", "-") for file in (dump, exported)]
+        for result in outs:
+            assert result.code == 0, result.err
+            line = next(line for line in result.out.splitlines() if "-ZZZ" in line)
+            assert f'"n":[{big},-{huge}]' in line
+            assert f'"created_at_raw":{huge}' in line
+            assert '"f":1.5' in line
+            assert len(result.documents) == 2
+        database.fail("status", response=Response(200, answer.replace(b"data", b"bio")))
+        result = harvest("firebase", "profiles", "-o", "-")
+        assert f'"n":[{big},-{huge}]' in result.out
+
     def test_elements_of_a_list_keep_the_ids_that_they_have(
         self, harvest: Command, database: FirebaseSimulator
     ) -> None:

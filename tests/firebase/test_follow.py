@@ -196,6 +196,21 @@ def test_keep_alives_make_it_look_where_the_stream_does_not(
         listener.wait(lambda: listener.keys == [KEYS[0], "12"])
 
 
+def test_odd_texts_and_numbers_do_not_end_the_stream(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    event = b'{"type":"heart","data":{"n":1e400,"i":123456789012345678901234567890,"s":"\\ud83d"}}'
+    with listening(firebase, redis_url, tmp_path) as listener:
+        for number, path in ((0, "/%b"), (1, "/")):
+            key = KEYS[number].encode()
+            data = event if path != "/" else b'{"%b":%b}' % (key, event)
+            where = path.encode() % key if path != "/" else b"/"
+            firebase.send_raw(b'event: put\ndata: {"path":"%b","data":%b}\n\n' % (where, data))
+            listener.wait(lambda number=number: KEYS[number] in listener.keys)  # type: ignore[misc]
+        assert listener.harvest.reconnects == 0
+        assert b'"n":1e400,"i":123456789012345678901234567890' in listener.output.read_bytes()
+
+
 def test_an_empty_database_is_listened_to(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
     with listening(firebase, redis_url, tmp_path) as listener:
         firebase.edit(f"/events/{KEYS[0]}", EVENT)

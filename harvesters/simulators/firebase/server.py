@@ -123,6 +123,11 @@ class FirebaseSimulator(Simulator):
         with self._tree_lock:
             self._streams.send("keep-alive", None)
 
+    def send_raw(self, text: bytes) -> None:
+        """Send these bytes to the open streams, such as an event that no `edit` makes."""
+        with self._tree_lock:
+            self._streams.send_raw(text)
+
     def cancel_streams(self) -> None:
         """Tell the streams that the rules no longer allow them to read, and end them."""
         with self._tree_lock:
