@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote
 import orjson
 import requests
 
-from harvesters import settings
+from harvesters.addresses import base_url
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.firebase.auth import Auth
 from harvesters.firebase.keys import Path, children_of, rank
@@ -44,11 +44,16 @@ class _Renew(Exception):
 
 @dataclass(frozen=True)
 class Children:
-    """One page: (key, value) in key order, the bytes of the answer, and the seconds that it took."""
+    """One page: (key, value) in key order, the bytes of the answer, and the seconds that it took.
+
+    Attributes:
+        null: the answer is the database's own null, and not just without children.
+    """
 
     pairs: list[tuple[str, Any]]
     size: int
     seconds: float = 0.0
+    null: bool = False
 
 
 class _Answer(NamedTuple):
@@ -74,7 +79,7 @@ class FirebaseClient:
 
     def __init__(self, endpoint: str, auth: Auth, http: HttpSource, max_body: int = MAX_BODY) -> None:
         base, _, query = endpoint.strip().partition("?")
-        self.base_url = settings.base_url(base.removesuffix(".json"), "FIREBASE_ENDPOINT")
+        self.base_url = base_url(base.removesuffix(".json"), "FIREBASE_ENDPOINT")
         self.fixed = dict(parse_qsl(query))
         if self.fixed.keys() - {"ns"}:
             raise ConfigError("FIREBASE_ENDPOINT: of a query only ?ns=NAME may be given; the secret is FIREBASE_KEY")
@@ -131,7 +136,7 @@ class FirebaseClient:
                 f"/{'/'.join(path)}, it sent {len(pairs)}, some outside of what was asked for. Is FIREBASE_ENDPOINT "
                 "the address of a Realtime Database?"
             )
-        return Children(pairs, answer.size, answer.seconds)
+        return Children(pairs, answer.size, answer.seconds, answer.value is None)
 
     def next_key(self, path: Path, after: str | None) -> str | None:
         """The first key of a node behind `after`, without its value; None when there is none.

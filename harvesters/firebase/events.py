@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from harvesters.cursor import KeyCursor
 from harvesters.document import Document
 from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
-from harvesters.firebase.cursor import Positions, milliseconds
+from harvesters.firebase.cursor import milliseconds
 from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
 from harvesters.firebase.keys import Path, rank, time_of
 from harvesters.firebase.paging import PageSize
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 BEFORE_ALL = push_floor(1_293_840_000_000)
 """The first push id of 2011, before there were any: what sorts before it, integers too, is never behind a push id."""
 
-_TOO_BIG = "the event is larger than the database sends in one answer"
+TOO_BIG = "the event is larger than the database sends in one answer"
 
 
 class Removal(Document):
@@ -36,21 +37,16 @@ class Events:
     """The events below `path`.
 
     Args:
-        after: the push id where the last run ended; None reads from the first key.
-        lookback: seconds before it that are read again, for keys that came late.
-        span: by hand: the events of this window instead, wherever they sort.
+        lookback: seconds before the last push id that are read again, for keys that came late.
     """
 
     client: FirebaseClient
     path: Path
     mapper: EventMapper
-    after: str | None = None
     lookback: float = 60.0
-    span: Window | None = None
     size: PageSize = field(default_factory=PageSize)
-    positions: Positions = field(default_factory=Positions)
+    after: str | None = None
     ahead: int = 0
-    fraction: float = 0.0
     _begun: int | None = None
 
     @property
@@ -63,11 +59,24 @@ class Events:
         """The node's address."""
         return f"{self.client.base_url}/{'/'.join(self.path)}"
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """What is new; the window is that of the whole of time."""
-        if self.span is not None:
-            yield from self._by_hand(self.span)
-        elif self.after is None:
+    def time(self) -> datetime | None:
+        """The database's clock; None when it does not tell."""
+        return self.client.time(self.path)
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
+
+    def pages(self, scope: Window | str | None) -> Iterator[Page]:
+        """By hand the events of a window, wherever they sort; else what came behind a push id, or without one all."""
+        if isinstance(scope, Window):
+            yield from self._by_hand(scope)
+        else:
+            self.after = scope
+            yield from self.new()
+
+    def new(self) -> Iterator[Page]:
+        """What came since the push id in `after`, which follows what is read."""
+        if self.after is None:
             yield from self._scan()
         else:
             yield from self.sorted_before()
@@ -86,10 +95,6 @@ class Events:
         if not self.lookback:
             return {"startAfter": self.after}
         return {"startAt": push_floor(max(0, push_ms(self.after) - int(self.lookback * 1000)))}
-
-    def time(self) -> datetime | None:
-        """The database's clock; None when it does not tell."""
-        return self.client.time(self.path)
 
     def row_id(self, row: Row) -> str:
         """The key."""
@@ -124,16 +129,19 @@ class Events:
             return Page(rows)
         last = max(known)
         self.after = max(last, self.after or last)
-        self._measure(last, now)
-        return Page(rows, self.positions.put(last))
+        return Page(rows, KeyCursor(self.after), fraction=self._fraction(last, now))
 
-    def _measure(self, last: str, now: int) -> None:
+    def _fraction(self, last: str, now: int) -> float:
         """How far in time the push ids are, from the first one read to now."""
         ms = push_ms(last)
         self._begun = ms if self._begun is None else self._begun
-        self.fraction = (ms - self._begun) / max(1, now - self._begun)
+        return (ms - self._begun) / max(1, now - self._begun)
 
     def _scan(self, **bounds: str) -> Iterator[Page]:
+        return map(self.page, self.rows(**bounds))
+
+    def rows(self, **bounds: str) -> Iterator[list[Row]]:
+        """The children within `bounds`, as many as one answer has at a time."""
         while True:
             limit = self.size.now
             try:
@@ -143,15 +151,22 @@ class Events:
                     key = self._skip(bounds)
                     if key is None:
                         return
-                    yield self.page([{"key": key, "value": None, "problem": _TOO_BIG}])
+                    yield [{"key": key, "value": None, "problem": TOO_BIG}]
                     bounds = _behind(bounds, key)
                 continue
             if found.pairs:
                 self.size.learn(len(found.pairs), found.size, found.seconds)
-                yield self.page([self.mapper.row(key, value) for key, value in found.pairs])
+                yield [self.mapper.row(key, value) for key, value in found.pairs]
                 bounds = _behind(bounds, found.pairs[-1][0])
             if len(found.pairs) < limit:
                 return
+
+    def is_null(self) -> bool:
+        """Whether the database says that there is no such node, or nothing in it, which is the same."""
+        try:
+            return self.client.children(self.path, 1).null
+        except TooBig:
+            return False
 
     def _skip(self, bounds: dict[str, str]) -> str | None:
         """The key of the one event that cannot be read, without its value."""

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import IO, Any, Protocol
 
 import orjson
@@ -26,7 +27,6 @@ from harvesters.firebase.keys import Path, children_of
 from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
 from harvesters.pipeline import Page
-from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,15 @@ class Mirror:
         """The node's address."""
         return f"{self.client.base_url}/{'/'.join(self.path)}"
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """Everything; the window is that of the whole of time."""
+    def time(self) -> datetime | None:
+        """There is no checkpoint that a clock could lead astray."""
+        return None
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
+
+    def pages(self, scope: None) -> Iterator[Page]:
+        """Everything."""
         with self._spool() as spool:
             requests = self._read(spool)
             if not self._ids and self.index is not None and not self.allow_empty:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import logging
+import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -49,6 +51,11 @@ class Edit:
     data: Any
     patch: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """True when `data` is all that is listened to: at the beginning, and when the node is written anew."""
+        return not self.path and not self.patch
+
 
 @dataclass
 class EventStream:
@@ -67,6 +74,15 @@ class EventStream:
     def __exit__(self, *exc: object) -> None:
         if self._response is not None:
             self._response.close()
+
+    def hang_up(self) -> None:
+        """End the connection from another thread than the one that reads, which hears of it at once."""
+        connection: Any = self._response.raw if self._response is not None else None
+        for name in ("_fp", "fp", "raw", "_sock"):  # closing it would wait for the reader
+            connection = getattr(connection, name, None)
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def edits(self) -> Iterator[list[Edit]]:
         """What came together; an empty list for a keep-alive.

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,24 +18,24 @@ from harvesters.clock import SystemClock
 from harvesters.errors import CredentialsRefused, ProtocolError, Unavailable
 from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
 from harvesters.firebase.client import FirebaseClient
-from harvesters.firebase.cursor import EventCheckpoint
+from harvesters.firebase.cursor import EventKeys, SinceKey
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.follow import FollowedEvents
 from harvesters.firebase.paging import PageSize
-from harvesters.firebase.run import FirebaseRun
+from harvesters.firebase.pushid import push_floor, push_ms
+from harvesters.firebase.run import harvest_events
 from harvesters.firebase.sse import EventParser, ServerEvent
 from harvesters.http import HttpSource
-from harvesters.live import LiveHarvest
 from harvesters.retry import RetryPolicy
+from harvesters.runs import Parts, Place
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.sinks.jsonl import FileSink
 from harvesters.stores.cache import RedisCache
-from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
-from harvesters.timespan import SpanGuard
 from tests.crash.crashing import read_lines
 
 KEYS = [f"-KaBcDeFgHiJkLmNo{number:03}" for number in range(100)]
@@ -62,19 +61,18 @@ class Listener:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        live = LiveHarvest(
-            "firebase events",
-            self.clock,
-            SpanGuard(None),
-            Checkpoint(FileBlob(self.directory / "checkpoint"), UTC),
-            Lease(FileBlob(self.directory / "lease"), self.clock),
-            self.cache,
-            DirectoryDeadLetters(self.directory / "dead", self.clock),
-            ErrorBudget(0.01, 10),
-            self.stop,
+        dead = DirectoryDeadLetters(self.directory / "dead", self.clock)
+        parts = Parts(self.clock, self.cache, dead, ErrorBudget(0.01, 10), self.stop)
+        lease = Lease(FileBlob(self.directory / "lease"), self.clock)
+        checkpoint = Checkpoint(FileBlob(self.directory / "checkpoint"), EventKeys())
+        place = Place(
+            checkpoint,
+            Owner(FileBlob(self.directory / "owner")),
+            Beginning(FileBlob(self.directory / "begun"), EventKeys()),
+            lease,
         )
         try:
-            FirebaseRun(live).events(self.harvest, FileSink(self.output), update=True)
+            harvest_events(parts, place, self.harvest, FileSink(self.output), SinceKey(), lambda counts: None)
         except BaseException as error:
             self.error = error
 
@@ -125,7 +123,7 @@ def test_events_are_delivered_as_they_happen(firebase: FirebaseSimulator, redis_
         listener.wait(lambda: len(listener.keys) == 5)
         assert set(listener.keys) == {*KEYS[:4], pushed}
     assert listener.error is None, "SIGTERM ends it well"
-    assert EventCheckpoint(FileBlob(tmp_path / "checkpoint")).load()[0] == pushed
+    assert (tmp_path / "checkpoint").read_text() == pushed
 
 
 def test_a_part_that_changes_makes_the_whole_event_come_again(
@@ -166,6 +164,92 @@ def test_what_happens_while_the_connection_is_broken_is_not_lost(
             listener.wait(lambda number=number: KEYS[number] in listener.keys)  # type: ignore[misc]
             listener.until_listening()
         assert listener.keys == KEYS[:6], "each once"
+
+
+@pytest.mark.parametrize("number", [3, 80])
+@pytest.mark.parametrize("how", ["drop_streams", "cancel_streams", "put", "null"])
+def test_what_was_deleted_while_nobody_listened_is_removed(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, how: str, number: int
+) -> None:
+    firebase.load("/events", dict.fromkeys(KEYS, EVENT))
+    kept = {} if how == "null" else dict.fromkeys(KEYS[number:], EVENT)
+    gone = set(KEYS) if how == "null" else set(KEYS[:number])
+    with listening(firebase, redis_url, tmp_path) as listener:
+        listener.wait(lambda: set(listener.keys) == set(KEYS))
+        if how in ("put", "null"):
+            firebase.edit("/events", kept or None)
+        else:
+            firebase.load_anew("/events", kept)
+            getattr(firebase, how)()
+        told = [{"id": key, "deleted": True} for key in sorted(gone)]
+        listener.wait(lambda: len(listener.lines) == len(KEYS) + len(told))
+        assert sorted(listener.lines[len(KEYS) :], key=lambda line: line["id"]) == told
+        firebase.edit(f"/events/{KEYS[0]}", EVENT)
+        listener.wait(lambda: listener.keys[-1] == KEYS[0])
+
+
+@pytest.mark.parametrize("empty", [b"null", b"{}", b"[]"])
+def test_an_empty_snapshot_that_is_not_true_removes_nothing(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, empty: bytes
+) -> None:
+    firebase.load("/events", dict.fromkeys(KEYS, EVENT))
+    with listening(firebase, redis_url, tmp_path) as listener:
+        listener.wait(lambda: len(listener.keys) == len(KEYS))
+        firebase.fail("status", times=3 if empty == b"{}" else 0, response=Response(200, b"{}"))
+        firebase.send_raw(b'event: put\ndata: {"path":"/","data":%b}\n\n' % empty)
+        firebase.edit("/events/-KaBcDeFgHiJkLmNo999", EVENT)
+        listener.wait(lambda: listener.keys[-1] == "-KaBcDeFgHiJkLmNo999")
+        assert not [line for line in listener.lines if "deleted" in line]
+        assert listener.harvest.removed == 0
+
+
+class _Index:
+    """An index that holds some keys."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+        self.asked: list[str] = []
+
+    def keys_since(self, first: str) -> Iterator[list[str]]:
+        self.asked.append(first)
+        yield [*self.keys]
+
+
+def test_what_the_index_holds_of_the_look_back_is_compared_with_the_database(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    """As after a time in which no process ran: nothing is remembered, and the index has what was deleted."""
+    ms = push_ms(KEYS[0])
+    firebase.load("/events", {KEYS[5]: EVENT, KEYS[6]: EVENT})
+    FileBlob(tmp_path / "checkpoint").write(KEYS[7].encode(), None)
+    old, reminder, old_reminder = push_floor(ms - 61_000), f"group-reminder-a-{ms}", f"group-reminder-a-{ms - 61_000}"
+    listener = Listener(firebase, redis_url, tmp_path)
+    listener.harvest.index = _Index(KEYS[5], KEYS[6], KEYS[7], KEYS[8], old, reminder, old_reminder, "zebra", "12")
+    listener.thread.start()
+    try:
+        listener.until_listening()
+        listener.wait(lambda: len(listener.lines) == 5)
+        assert listener.keys[:2] == KEYS[5:7]
+        assert {line["id"] for line in listener.lines if "deleted" in line} == {KEYS[7], KEYS[8], reminder}
+    finally:
+        listener.end()
+
+
+def test_nothing_goes_on_listening_when_the_run_has_ended(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    listener = Listener(firebase, redis_url, tmp_path)
+    before = set(threading.enumerate())
+    listener.thread.start()
+    listener.until_listening()
+    fetching = [thread for thread in set(threading.enumerate()) - before if thread.name == "fetch"]
+    assert fetching
+    listener.stop.set()
+    listener.thread.join(10)
+    for thread in fetching:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert listener.error is None
 
 
 def test_a_revoked_token_is_renewed(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:

@@ -104,6 +104,11 @@ class FirebaseSimulator(Simulator):
         with self._tree_lock:
             self._tree.extend(_keys(path), pairs)
 
+    def load_anew(self, path: str, children: Mapping[str, Any]) -> None:
+        """Have `path` hold these children and no others, unheard by streams."""
+        with self._tree_lock:
+            self._tree.put(_keys(path), dict(children))
+
     def value(self, path: str = "/") -> Any:
         """What is at `path`, as JSON data that the caller must not change."""
         with self._tree_lock:
