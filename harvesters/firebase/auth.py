@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import requests
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource, read_json
-from harvesters.privacy import protect, protect_token
+from harvesters.privacy import protect
+from harvesters.tokens import TokenCache
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +64,12 @@ class LegacySecret:
         """There are none."""
 
 
+@dataclass(frozen=True)
+class _Token:
+    text: str
+    life: float
+
+
 @dataclass
 class ServiceAccount:
     """A Google service account: one token, reused until five minutes before its end (a tenth of a short life).
@@ -76,10 +81,9 @@ class ServiceAccount:
 
     info: dict[str, Any]
     http: HttpSource
-    _token: str = ""
-    _masked: list[str] = field(default_factory=list)
-    _until: float = -math.inf
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY)
 
     def params(self) -> dict[str, str]:
         """None: a token belongs into a header, where logs do not see it."""
@@ -87,28 +91,21 @@ class ServiceAccount:
 
     def headers(self) -> dict[str, str]:
         """``Authorization``, with a token that is still good."""
-        with self._lock:
-            if self.http.retry.clock.monotonic() >= self._until:
-                self._fetch()
-            return {"Authorization": f"Bearer {self._token}"}
+        return {"Authorization": f"Bearer {self._tokens.get().text}"}
 
     def renew(self) -> bool:
         """Fetch a new token for the next request."""
-        with self._lock:
-            self._until = -math.inf
+        self._tokens.forget()
         return True
 
     def close(self) -> None:
         """Close the connection to the token endpoint."""
         self.http.session.close()
 
-    def _fetch(self) -> None:
-        began = self.http.retry.clock.monotonic()
-        token, life = self.http.request("POST", self.info["token_uri"], self._judge, data=self._form())
-        self._token = token
-        self._masked = protect_token(token, self._masked)
-        self._until = began + life - min(_EARLY, life / 10)
-        log.info("got a token for the service account, good for %.0f s", life)
+    def _fetch(self) -> _Token:
+        token = self.http.request("POST", self.info["token_uri"], self._judge, data=self._form())
+        log.info("got a token for the service account, good for %.0f s", token.life)
+        return token
 
     def _form(self) -> dict[str, str]:
         import jwt
@@ -129,7 +126,7 @@ class ServiceAccount:
             raise ConfigError("FIREBASE_CREDENTIALS: the private key in it cannot be used") from error
         return {"grant_type": GRANT, "assertion": assertion}
 
-    def _judge(self, response: requests.Response) -> tuple[str, float]:
+    def _judge(self, response: requests.Response) -> _Token:
         self.http.check_transient(response)
         answer = read_json(response)
         fields = answer if isinstance(answer, dict) else {}
@@ -140,7 +137,6 @@ class ServiceAccount:
                 "setting, and that this machine's clock is right."
             )
         try:
-            token, life = str(fields["access_token"]), float(fields.get("expires_in", _HOUR))
+            return _Token(str(fields["access_token"]), float(fields.get("expires_in", _HOUR)))
         except (KeyError, ValueError, TypeError) as error:
             raise ProtocolError(f"{self.http.name} answered without a token") from error
-        return token, life

@@ -218,12 +218,11 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _write(self, response: Response, truncate: bool = False) -> None:
-        if "Date" in response.headers:
-            self.send_response_only(response.status)
-        else:
-            self.send_response(response.status)
-        for name, value in response.headers.items():
-            if (name, value) != ("Date", ""):
+        self.log_request(response.status)
+        self.send_response_only(response.status)
+        self.send_header("Server", self.version_string())
+        for name, value in {"Date": self.date_time_string(), **response.headers}.items():
+            if value or name != "Date":  # an empty one stands for none
                 self.send_header(name, value)
         if response.stream is not None:
             self._write_stream(response.stream)
