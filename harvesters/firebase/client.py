@@ -108,7 +108,12 @@ class FirebaseClient:
     def time(self, path: Path) -> datetime | None:
         """The database's clock; None when it does not tell. Asks for a child of `path` when nothing was asked yet."""
         if self.clock.now() is None:
-            self.get((*path, _NOBODY))
+            try:
+                self.get((*path, _NOBODY))
+            except (CredentialsRefused, ProtocolError, ConfigError, TooBig) as error:
+                log.debug(
+                    "asked for the time: %s", error
+                )  # such an answer has it too; what is asked for next will tell
         return self.clock.now()
 
     def keys(self, path: Path) -> Any:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
+from harvesters.canonical import canonical, digest
 from harvesters.firebase import exact
 from harvesters.firebase.client import TooBig, quoted
 from harvesters.firebase.documents import Row
@@ -93,10 +91,10 @@ class FollowedEvents(Events):
         self._any = self._any or bool(rows)
         for row in rows:
             self._missing.discard(row["key"])
-            digest = _digest(row)
-            if self._recent.get(row["key"]) != digest:
+            said = _digest(row)
+            if self._recent.get(row["key"]) != said:
                 fresh.append(row)
-            self._recent[row["key"]] = digest
+            self._recent[row["key"]] = said
             self._recent.move_to_end(row["key"])
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
@@ -119,7 +117,7 @@ class FollowedEvents(Events):
 
     def _miss(self) -> None:
         """What the output has of the look-back's range; `page` takes away from it what the database has."""
-        seen = (key for key, digest in self._recent.items() if digest != _digest(removed(key)))
+        seen = (key for key, said in self._recent.items() if said != _digest(removed(key)))
         self._missing = {key for key in seen if within(key, self._range)}
         self._missing.update(held(self.index, self._range))
 
@@ -183,8 +181,4 @@ class FollowedEvents(Events):
 
 
 def _digest(row: Row) -> bytes:
-    try:
-        content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        content = repr(row).encode("utf-8", "backslashreplace")
-    return hashlib.blake2b(content, digest_size=8).digest()
+    return digest(canonical(row))

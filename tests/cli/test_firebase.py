@@ -351,9 +351,9 @@ class TestEvents:
         answer = f'{{"-ZZZZZZZZZZZZZZZZZZZ":{odd},"a":{{"type":"heart"}}}}'.encode()
         dump, exported = tmp_path / "dump.json", tmp_path / "lines.jsonl"
         dump.write_bytes(answer)
-        database.fail("status", response=Response(200, answer))
+        database.fail("status", path="/events.json", response=Response(200, answer))
         assert harvest("firebase", "export", "events", "-o", str(exported)).code == 0
-        database.fail("status", response=Response(200, answer))
+        database.fail("status", path="/events.json", response=Response(200, answer))
         outs = [harvest("firebase", "events", "-o", "-", "--no-update-checkpoint")]
         outs += [harvest("firebase", "load", str(file), "-o", "-") for file in (dump, exported)]
         for result in outs:
@@ -363,7 +363,7 @@ class TestEvents:
             assert f'"created_at_raw":{huge}' in line
             assert '"f":1.5' in line
             assert len(result.documents) == 2
-        database.fail("status", response=Response(200, answer.replace(b"data", b"bio")))
+        database.fail("status", path="/users.json", response=Response(200, answer.replace(b"data", b"bio")))
         result = harvest("firebase", "profiles", "-o", "-")
         assert f'"n":[{big},-{huge}]' in result.out
 
@@ -492,6 +492,38 @@ class TestEvents:
         assert process.returncode == 0, log
         assert (state / "last-firebase-event").read_text() in EVENTS
         assert "reconnects=0" in log
+
+    def test_follow_removes_what_was_deleted_while_it_was_cut_off(
+        self, harvest: Command, database: FirebaseSimulator, prefix: str, elasticsearch_url: str
+    ) -> None:
+        def found() -> int:
+            return int(requests.get(f"{elasticsearch_url}/{prefix}events/_count", timeout=30).json()["count"])
+
+        assert harvest("firebase", "events").code == 0
+        assert count(elasticsearch_url, f"{prefix}events") == 80
+        env = {**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0", "HARVEST_LOOKBACK": str(20 * 86_400)}
+        last = sorted(key for key in EVENTS if key.startswith("-"))[-4:]
+        with subprocess.Popen(
+            [sys.executable, str(ROOT / "harvest.py"), "--env-file", os.devnull, "firebase", "events", "--follow"],
+            env=env,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                self.wait(lambda: database.open_streams == 1)
+                database.load_anew("/events", {key: value for key, value in EVENTS.items() if key not in last[:3]})
+                database.drop_streams()
+                self.wait(lambda: found() == 77)
+                self.wait(lambda: database.open_streams == 1)
+                database.edit(f"/events/{last[3]}")
+                self.wait(lambda: found() == 76)
+                process.send_signal(signal.SIGTERM)
+                _, log = process.communicate(timeout=20)
+            finally:
+                process.kill()
+        assert process.returncode == 0, log
+        assert "firebase events done" in log
+        assert "removed=3" in log
 
     @staticmethod
     def wait(condition: Any) -> None:

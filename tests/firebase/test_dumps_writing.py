@@ -249,7 +249,7 @@ def test_a_full_disk_names_the_directory_and_loses_nothing(exporter: Exporter, m
 def test_connections_are_closed_at_the_end(exporter: Exporter) -> None:
     exporter.server.load("/x", {"a": 1})
     export = exporter.run("x")
-    manager = export.walk.client.http.session.get_adapter("http://").poolmanager
+    manager: Any = vars(export.walk.client.http.session.get_adapter("http://"))["poolmanager"]
     assert len(manager.pools) == 0
 
 

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import BadInput, Unavailable
+from harvesters.firebase import exact
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.elastic import IndexingSink, SearchIndex
 from harvesters.firebase.events import Removal
@@ -268,6 +269,37 @@ def test_a_removed_event_leaves_whichever_month_it_is_in(cluster: Cluster) -> No
     assert cluster.found(cluster.indices.events) == 48
 
 
+def test_the_keys_of_the_look_back_are_found(cluster: Cluster) -> None:
+    ms = 1_456_000_000_000
+    first = push_floor(ms)
+    times = {
+        first: ms,
+        push_floor(ms - 1): ms - 1,
+        push_floor(ms + 1): ms,
+        "7": ms,
+        "zebra": ms - 9,
+        f"reminder-{ms}": ms,
+    }
+    index = cluster.index(cluster.indices.events)
+    assert list(index.keys_since(first)) == []
+    cluster.events.send(documents(cluster, [(key, {"created_at": created}) for key, created in times.items()]))
+    found = {key for batch in index.keys_since(first) for key in batch}
+    assert found == {first, push_floor(ms + 1), "7", f"reminder-{ms}"}
+
+
+def test_numbers_that_no_index_takes_are_kept_as_they_are_spelled(cluster: Cluster) -> None:
+    big, huge = "123456789012345678901234567890", "1e400"
+    data = f'{{"n":{big},"h":[{huge}],"m":7}}'
+    text = f'{{"type":"heart","order":{big},"created_at":{huge},"creator":{big},"data":{data}}}'
+    (outcome,) = cluster.events.send(documents(cluster, [("-JsR2brAMCP_V0uYTpw4", exact.loads(text.encode()))]))
+    assert outcome.delivered, outcome.reason
+    requests.post(f"{cluster.url}/{cluster.indices.events}/_refresh", timeout=30)
+    answer = requests.get(f"{cluster.url}/{cluster.indices.events}/_search?q=data.m:7", timeout=30).text
+    assert f'"data":{data}' in answer
+    assert f'"order_raw":{big}' in answer
+    assert f'"created_at_raw":{huge}' in answer
+
+
 def test_a_template_that_is_there_is_left_alone(cluster: Cluster) -> None:
     name = cluster.indices.classes
     own = {"index_patterns": [name], "template": {"mappings": {"properties": {"mine": {"type": "keyword"}}}}}
@@ -378,7 +410,7 @@ def test_a_mirror_that_is_read_again_remembers_only_what_is_there_now(firebase: 
     firebase.load("/users", {f"u{number}": {"first_name": "Ana"} for number in range(5)})
     mirror = sync.run()
     firebase.edit("/users/u1")
-    list(mirror.pages(ALWAYS))
+    list(mirror.pages(None))
     mirror.sweep()
     assert "u1" not in sync.content()
 

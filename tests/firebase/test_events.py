@@ -206,6 +206,13 @@ def test_a_database_that_does_not_tell_the_time_is_taken_to_have_ours(cron: Cron
     assert cron.checkpoint == key_at(100)
 
 
+def test_a_refusal_tells_the_time_too(cron: Cron) -> None:
+    cron.server.fail("status", path="/events/", times=9, response=Response.json({"error": "Permission denied"}, 401))
+    assert cron.harvest().time() is not None
+    cron.put(key_at(100))
+    assert cron.run() == [key_at(100)], "rules may let us read the node by queries alone"
+
+
 def test_asking_for_the_time_moves_nothing(cron: Cron) -> None:
     cron.put(*(key_at(number) for number in range(1, 500)))
     harvest = cron.harvest()
