@@ -11,7 +11,7 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"},
     {
         "http",
         "retry",
@@ -20,7 +20,6 @@ FLOORS = (
         "redis_client",
         "geoip",
         "telemetry",
-        "privacy",
         "collector",
         "files",
         "process",
