@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from harvesters.document import Document
+from harvesters.elastic.client import SearchClient
 from harvesters.retry import RetryPolicy
 from harvesters.search import templates
-from harvesters.search.client import SearchClient
 from harvesters.search.templates import Template
 from harvesters.sinks.elastic import ElasticSink
 from tests.clocks import patient

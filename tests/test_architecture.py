@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "document", "settings", "errors", "clock"},
-    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
+    {"timespan", "document", "settings", "errors", "clock", "exact"},
+    {"http", "retry", "rate", "aws", "redis_client", "geoip", "useragents", "telemetry", "privacy", "collector", "elastic"},
     {"stores", "sinks", "search"},
     {"pipeline", "live"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "migration", "dev"},

@@ -25,11 +25,11 @@ from harvesters.timespan import parse_moment
 
 if TYPE_CHECKING:
     from harvesters.document import Document
+    from harvesters.elastic.client import SearchClient
     from harvesters.geoip import GeoIP
     from harvesters.live import LiveHarvest, Plan
     from harvesters.pipeline import Counts
     from harvesters.rate import Slots
-    from harvesters.search.client import SearchClient
     from harvesters.sinks.base import Sink
     from harvesters.sinks.deadletters import DeadLetters
     from harvesters.stores.blob import Blob
@@ -114,7 +114,7 @@ class Runtime:
 
     def search(self, host: str | None = None, connections: int = 8) -> SearchClient:
         """The cluster of ``ES_HOST``, or of `host`."""
-        from harvesters.search.client import SearchClient
+        from harvesters.elastic.client import SearchClient
 
         return SearchClient.from_settings(self.retry, host, connections)
 

@@ -13,7 +13,7 @@ from harvesters.cli.runtime import running, setting_option
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
-    from harvesters.search.client import SearchClient
+    from harvesters.elastic.client import SearchClient
 
 MIGRATE = ("harvesters.cli.migrate", "migrate", "Bring older indices into today's form.")
 

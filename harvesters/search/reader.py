@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from harvesters.elastic.client import SearchClient
 from harvesters.errors import ConfigError
-from harvesters.search.client import SearchClient
 
 _BUCKETS = 10_000  # a page; a cluster allows 65,536 in all (search.max_buckets)
 _DOCUMENTS = 1_000

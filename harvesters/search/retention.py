@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from harvesters.search.client import SearchClient
+from harvesters.elastic import paths
+from harvesters.elastic.client import SearchClient
 from harvesters.search.templates import Template
 
 _DATES = {"day": (r"([0-9]{4}\.[0-9]{2}\.[0-9]{2})", "%Y.%m.%d"), "month": (r"([0-9]{4}-[0-9]{2})", "%Y-%m")}
@@ -44,7 +45,7 @@ def last_day(template: Template, name: str) -> date | None:
 
 def indices_of(client: SearchClient, template: Template, states: str = "open,closed") -> Iterator[tuple[str, str]]:
     """Indices of a template with what they are called by: their own name, or the alias that a migration left."""
-    path = f"/_resolve/index/{','.join(template.patterns)}"
+    path = f"/_resolve/index/{paths.pattern(','.join(template.patterns))}"
     answer = client.request("GET", path, params={"expand_wildcards": states}, accept=(404,))
     if not answer.found:
         return
@@ -82,4 +83,4 @@ def older_than(indices: Sequence[DatedIndex], days: int, now: datetime) -> list[
 
 def remove(client: SearchClient, index: DatedIndex) -> None:
     """Delete it; one that is gone by now is no error."""
-    client.request("DELETE", f"/{index.name}", accept=(404,))
+    client.request("DELETE", f"/{paths.name(index.name)}", accept=(404,))

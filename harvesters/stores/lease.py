@@ -111,6 +111,7 @@ class Lease:
     blob: Blob
     clock: Clock
     ttl: float = 60.0
+    generation: int = field(default=0, init=False)  # how often it was taken; whoever has it later has a higher one
     _held: tuple[Holder, str] | None = None
     _lost: str = ""
     _done: threading.Event = field(default_factory=threading.Event)
@@ -152,6 +153,7 @@ class Lease:
         except Conflict:
             raise LeaseHeld(self._held_by(self._look())) from None
         self._held = (mine, etag)
+        self.generation = mine.generation
         return mine
 
     def renew(self) -> None:

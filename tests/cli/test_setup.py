@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harvesters.elastic.client import SearchClient
 from harvesters.migration.ledger import Ledger
 from harvesters.search import templates
-from harvesters.search.client import SearchClient
 from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test
 from tests.clocks import FakeClock

@@ -17,6 +17,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harvesters.elastic.client import SearchClient
 from harvesters.errors import BadInput, Unavailable
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.elastic import IndexingSink, SearchIndex
@@ -26,7 +27,6 @@ from harvesters.firebase.mirror import Mirror
 from harvesters.firebase.people import EntityMapper, course, profile
 from harvesters.firebase.pushid import push_floor
 from harvesters.pipeline import Pipeline, Progress
-from harvesters.search.client import SearchClient
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase import buddyup
 from harvesters.simulators.firebase.server import FirebaseSimulator
