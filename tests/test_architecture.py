@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
     {"timespan", "document", "settings", "errors", "clock"},
-    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
+    {"http", "patience", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
     {"stores", "sinks", "search"},
     {"pipeline", "live"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "migration", "dev"},
