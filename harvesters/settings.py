@@ -115,7 +115,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HARVEST_RETRY_BUDGET",
         _RUN,
-        "Seconds for which one request is retried before the run gives up with 69.",
+        "Seconds for which one request is retried before the run gives up with 69, or with 75 when it is rate limited.",
         default="120",
     ),
     Setting("HARVEST_HTTP_TIMEOUT", _RUN, "Seconds to wait for one answer of a source.", default="60"),

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
     {"timespan", "document", "settings", "errors", "clock", "exact"},
-    {"http", "retry", "rate", "aws", "redis_client", "geoip", "useragents", "telemetry", "privacy", "collector", "elastic"},
+    {"http", "retry", "rate", "aws", "redis_client", "geoip", "useragents", "telemetry", "privacy", "collector"}
+    | {"patience", "elastic"},
     {"stores", "sinks", "search"},
     {"pipeline", "live"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "migration", "dev"},
