@@ -13,6 +13,7 @@ from datetime import UTC, date
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+from harvesters import useragents
 from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk, paths
 from harvesters.elastic.bulk import Refusal
@@ -27,6 +28,7 @@ MAX_REQUEST_BYTES = 5 * 1024 * 1024
 MAX_DOCUMENTS = 1000
 _FEWEST = 500  # documents that are worth a request of their own
 _ALL = 3  # documents that show, when they are all and refused for the same reason, that it is not their fault
+_WITH_USER_AGENTS = "useractions"
 _OF_MAPPINGS = {
     "document_parsing_exception",
     "mapper_parsing_exception",
@@ -72,7 +74,7 @@ class ElasticSink:
         index_name: the index of a document; by its kind and UTC date unless told otherwise.
         threads: requests under way at once; `send` returns when all are answered, so nothing piles up.
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
-        prepare: what is done to each document first, such as adding ``geoip``.
+        prepare: what is done to each document first, such as adding ``geoip``. User actions get their ``ua`` anyway.
         templated: whether the indices should have a template of the documents' kind; one warning if there is none.
     """
 
@@ -129,8 +131,10 @@ class ElasticSink:
             IndexMisfit: it refuses documents for what the index is.
             CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
         """
-        if self.prepare is not None:
-            for document in documents:
+        for document in documents:
+            if document.kind == _WITH_USER_AGENTS:
+                useragents.add_to(document.body)
+            if self.prepare is not None:
                 self.prepare(document)
         if not documents:
             return []

@@ -17,7 +17,7 @@ from harvesters.elastic.client import Answer, SearchClient
 from harvesters.errors import ConfigError, CredentialsRefused, Interrupted, LeaseHeld, RaceLost, TooManyDead
 from harvesters.migration import migrations
 from harvesters.migration.ledger import Copy, Ledger
-from harvesters.migration.migrations import MIGRATIONS, Migration
+from harvesters.migration.migrations import MIGRATIONS
 from harvesters.migration.run import Migrator
 from harvesters.retry import RetryPolicy, Transient
 from harvesters.search import scan
@@ -25,7 +25,7 @@ from tests.clocks import patient
 from tests.nodes import Node
 
 DAY = "useractions-2017.10.01"
-NEWEST = f"migrated-{MIGRATIONS[-1].number:04d}"
+NEWEST = f"{max(migration.number for migration in MIGRATIONS if migration.kind == 'useractions'):04d}"
 
 
 def old(id: int, live: Any = 1, **more: Any) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class TestDocuments:
         node.fill(later, [old(2)])
         with migrator(node) as it, pytest.raises(TooManyDead, match=f"{DAY}: .*_source"):
             it.run()
-        assert indices(node) == {f"{node.prefix}{DAY}", f"{NEWEST}-{node.prefix}{later}"}
+        assert indices(node) == {f"{node.prefix}{DAY}", f"migrated-{NEWEST}-{node.prefix}{later}"}
         node.fill(DAY, [old(3)])  # it takes writes again
         assert node.count(DAY) == 2
 
@@ -282,7 +282,7 @@ class TestSwap:
             unsure.close()
         assert unsure.lost == 1
         assert len(sources(node)) == 30
-        name = NEWEST if which == "migrated" else "reverted-0001"
+        name = f"migrated-{NEWEST}" if which == "migrated" else "reverted-0001"
         assert indices(node) == {f"{name}-{node.prefix}{DAY}"}
 
     def test_one_that_cannot_be_finished_goes_on_next_time_and_keeps_the_copy(self, node: Node) -> None:
@@ -294,7 +294,7 @@ class TestSwap:
         assert node.count("useractions-*") == node.count(DAY) == 30
         with migrator(node) as it:
             assert it.run() == 0
-        assert indices(node) == {f"{NEWEST}-{node.prefix}{DAY}"}
+        assert indices(node) == {f"migrated-{NEWEST}-{node.prefix}{DAY}"}
         assert node.ask("GET", f"/_alias/{node.prefix}{DAY}.swap", accept=(404,)).get("status") == 404
         assert all(source["is_live"] is True for source in sources(node).values())
 
@@ -321,7 +321,7 @@ class TestSwap:
         node.fill(DAY, [old(1)])
         with migrator(node) as it:
             uuid = node.ask("GET", f"/{node.prefix}{DAY}")[f"{node.prefix}{DAY}"]["settings"]["index"]["uuid"]
-            name = f"{NEWEST}-{node.prefix}{DAY}"
+            name = f"migrated-{NEWEST}-{node.prefix}{DAY}"
             node.ask("PUT", f"/{name}", {})
             it.ledger.save(Copy(f"{node.prefix}{DAY}", f"{node.prefix}{DAY}", uuid, name, (1, 2), False))
         node.ask("DELETE", f"/{node.prefix}{DAY}")
@@ -475,7 +475,7 @@ def test_killed_at_every_few_requests_it_ends_with_every_document_once(
         found = sources(node, day)
         assert len(found) == 60
         assert all(source["is_live"] is True and source["episode"]["crn"] == "13001" for source in found.values())
-    assert indices(node) == {f"{NEWEST}-{node.prefix}{day}" for day in days}
+    assert indices(node) == {f"migrated-{NEWEST}-{node.prefix}{day}" for day in days}
 
 
 def test_killed_at_every_few_requests_an_undo_ends_with_every_document_once(node: Node) -> None:

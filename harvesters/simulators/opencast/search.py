@@ -14,7 +14,7 @@ from harvesters.simulators.opencast.auth import Caller, Refused
 from harvesters.simulators.opencast.data import Episode
 from harvesters.simulators.opencast.jettison import document, mapped, through_gson
 from harvesters.simulators.opencast.usertracking import Dialect, java_int
-from harvesters.simulators.opencast.xml import media_package, search_results
+from harvesters.simulators.opencast.xml import media_package, period, search_results
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = {"Content-Type": "application/json"}
@@ -113,7 +113,7 @@ def dehydrated(episode: Episode) -> dict[str, Any]:
     }
     extent = episode.duration if episode.extent is None else episode.extent
     fields = {
-        "extent": _period(extent) if extent is not None else "",
+        "extent": _length(extent) if extent is not None and extent >= 0 else "",
         "identifier": episode.mpid,
         "created": _short_time(episode.start) if episode.start else "",
         "isPartOf": episode.series,
@@ -121,10 +121,18 @@ def dehydrated(episode: Episode) -> dict[str, Any]:
         "description": episode.description,
         "type": episode.type,
         "license": episode.license,
+        "language": episode.language,
+        "spatial": episode.spatial,
+        "temporal": period(episode),
+    }
+    several = {
+        "creator": episode.creators,
+        "contributor": episode.contributors,
+        "publisher": episode.publishers,
+        "subject": episode.subjects,
     }
     result["dc"] = {name: [text] for name, text in fields.items() if text}
-    if episode.creators:
-        result["dc"]["creator"] = list(episode.creators)
+    result["dc"] |= {name: list(texts) for name, texts in several.items() if texts}
     return result
 
 
@@ -140,7 +148,7 @@ def _short_time(moment: datetime) -> str:
     return utc.isoformat(timespec="seconds" if utc.second else "minutes").replace("+00:00", "Z")
 
 
-def _period(milliseconds: int) -> str:
+def _length(milliseconds: int) -> str:
     """``PT1H2M4.160S``."""
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
