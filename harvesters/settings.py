@@ -132,6 +132,13 @@ SETTINGS: tuple[Setting, ...] = (
         default="1%",
     ),
     Setting(
+        "HARVEST_STACKS",
+        _STORE,
+        "Stacks whose user actions setup prune may remove (useractions-STACK-YYYY.MM.DD); commas between.",
+        without="indices with a stack in their names are left",
+        example="prod,dev-1",
+    ),
+    Setting(
         "HARVEST_DEAD_LETTERS",
         _STORE,
         "Where documents go that can never be delivered: a directory, s3://bucket/prefix or sqs://queue.",
@@ -300,6 +307,11 @@ def choice(name: str, allowed: tuple[str, ...], flag: str | None = None) -> str:
     if value not in allowed:
         raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")
     return value
+
+
+def names(name: str) -> list[str]:
+    """The names in a setting, which has commas between them."""
+    return [part.strip() for part in get(name).split(",") if part.strip()]
 
 
 def error_budget() -> tuple[float, int]:

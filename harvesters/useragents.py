@@ -1,4 +1,4 @@
-"""What browsers, systems and devices are called, by uap-core's names, as Logstash's filter gave them to the old indices.
+"""What browsers, systems and devices are called, by uap-core's names, as Logstash's filter gave them to old indices.
 
 The parser is imported, and its thousand expressions are compiled, with the first user agent.
 """

@@ -100,6 +100,7 @@ def load_episodes(
         secret = settings.require("MATTERHORN_REST_PASS", password, "-p/--password")
         engage = _client(runtime, "MATTERHORN_ENGAGE_HOST", engage_host, "-E/--engage-host", name, secret)
         admin = _client(runtime, "MATTERHORN_ADMIN_HOST", admin_host, "-A/--admin-host", name, secret)
+        _see_that_it_fits(runtime, es_host, target_index)
         now = runtime.clock.now()
         pattern = source_index_pattern or yesterday(now)
         found = dict.fromkeys(mpids) if mpids else _mpids(runtime, es_host, pattern)
@@ -137,6 +138,14 @@ def _mpids(runtime: Runtime, es_host: str | None, pattern: str) -> Iterator[str]
     sources = {"mpid": {"terms": {"field": reader.exact("mpid")}}}
     for bucket in reader.buckets(sources, {"match_all": {}}, size=1000):
         yield str(bucket["key"]["mpid"])  # a number where an index was made without our templates
+
+
+def _see_that_it_fits(runtime: Runtime, es_host: str | None, target_index: str) -> None:
+    """An index from before an upgrade would refuse each episode; that is said before Opencast is asked for them."""
+    from harvesters.search import form, templates
+
+    with closing(runtime.search(es_host)) as client:
+        form.require_fitting(client, target_index, templates.find("episodes"))
 
 
 def _run(runtime: Runtime, harvest: EpisodeIndex, sink: ChangedOnly, source: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harvesters import settings
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option
 from harvesters.errors import ConfigError
@@ -116,7 +117,8 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
 def prune(es_host: str | None, older_than: int, dry_run: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
-    Never one without a date, nor one that is not ours.
+    Never one without a date, nor one that is not ours. Of useractions-STACK-YYYY.MM.DD those are ours whose stack is
+    named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason.
 
     \b
     Example:
@@ -127,13 +129,17 @@ def prune(es_host: str | None, older_than: int, dry_run: bool) -> None:
     with running() as runtime:
         client = runtime.search(es_host)
         try:
-            indices = retention.dated_indices(client, templates.read())
-            old = retention.older_than(indices, older_than, runtime.clock.now())
+            stacks, now = settings.names("HARVEST_STACKS"), runtime.clock.now()
+            indices = retention.dated_indices(client, templates.read(), stacks)
+            old = retention.older_than(indices, older_than, now)
             for index in old:
                 behind = f" (behind {index.logical})" if index.logical != index.name else ""
                 if not dry_run:
                     retention.remove(client, index)
                 click.echo(f"{'would remove' if dry_run else 'removed'} {index.name}{behind}")
+            for left in retention.left_alone(client, templates.read(), stacks):
+                if left.index.last < retention.first_kept(older_than, now):
+                    click.echo(f"left {left.index.logical}: {left.why}")
             click.echo(f"{len(old)} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
         finally:
             client.close()

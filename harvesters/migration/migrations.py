@@ -49,7 +49,8 @@ def _with_cdn_mapped(properties: Body) -> Body:
 
 def _before_user_agents(properties: Body) -> bool:
     names = properties.get("ua", {}).get("properties", {})
-    return names.get("name", {}).get("type") != "keyword" or properties.get("@timestamp", {}).get("type") != "alias"
+    types = (names.get("name", {}).get("type"), properties.get("@timestamp", {}).get("type"))
+    return types != ("keyword", "alias")
 
 
 MIGRATIONS: tuple[Migration, ...] = (
