@@ -6,7 +6,7 @@ run that slept meanwhile is refused by the cluster, whatever it believes, and ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -74,9 +74,8 @@ class Copier:
         copy = self._take_over(copy, target)
         tally = self._fill(copy)
         self.client.request("PUT", self._path(copy.target, "_settings"), {"index": {"refresh_interval": None}})
-        self._block(copy)  # whoever slept may have lifted it
         before, tally.copied = self._count(copy.source), self._count(copy.target)
-        if before != tally.copied or self._state(copy.source) != copy.state:
+        if before != tally.copied or self._state(copy.source) != copy.state or not self._blocked(copy):
             raise Uneven(
                 f"the copy of {copy.logical} has {tally.copied} documents and not {before}, or the index was written "
                 "to meanwhile; the copy was removed, and the index is as it was. Run the migration again."
@@ -101,7 +100,7 @@ class Copier:
             actions: list[Body] = [{"add": {"index": copy.source, "alias": copy.stand_in}}]
             self.client.request("POST", "/_aliases", {"actions": actions})
             self._check()
-            self.client.request("PUT", self._path(copy.source, "_settings"), {"index.hidden": True})
+            self._hide(copy)
         writer = copy.writer(self.ledger.generation)
         actions = [{"remove": {"index": copy.target, "alias": writer, "must_exist": True}}]
         actions += [{"remove": {"index": copy.source, "alias": name, "must_exist": False}} for name in wanted]
@@ -122,7 +121,7 @@ class Copier:
         """Remove the original and give the copy its name; a run that was killed, or an answer that was lost, may
         have done so already."""
         there = self.original_there(copy)
-        if not there and self._resolves(copy.logical):
+        if not there and self._settings(copy.logical):
             return
         actions: list[Body] = [{"remove_index": {"index": copy.source}}] if there else []
         actions += [
@@ -161,12 +160,16 @@ class Copier:
 
     def original_there(self, copy: Copy) -> bool:
         """Whether the index itself is there, and not another one of its name, nor an alias."""
-        found = self.client.request("GET", self._path(copy.source, "_settings"), accept=(404,))
-        return (
-            found.found
-            and copy.source in found.body
-            and found.body[copy.source]["settings"]["index"]["uuid"] == copy.uuid
-        )
+        return bool(self._settings(copy.source).get(copy.source, {}).get("uuid") == copy.uuid)
+
+    def _blocked(self, copy: Copy) -> bool:
+        """Whether it is blocked still: whoever slept may have lifted it."""
+        return bool(self._settings(copy.source).get(copy.source, {}).get("blocks", {}).get("write") == "true")
+
+    def _settings(self, name: str) -> dict[str, Body]:
+        """The settings of the index, or of those behind the alias, by their own names."""
+        found = self.client.request("GET", self._path(name, "_settings"), accept=(404,))
+        return {index: body["settings"]["index"] for index, body in found.body.items()} if found.found else {}
 
     def _give_back(self, copy: Copy) -> None:
         as_before = {"index.blocks.write": None, "index.hidden": None}
@@ -179,7 +182,20 @@ class Copier:
             self.lease.check()
 
     def _block(self, copy: Copy) -> None:
-        self.client.request("PUT", self._path(copy.source, "_block/write"))
+        answer = self.client.request("PUT", self._path(copy.source, "_block/write"))
+        self._only(copy, [index["name"] for index in answer.body["indices"]], "index.blocks.write")
+
+    def _hide(self, copy: Copy) -> None:
+        self.client.request("PUT", self._path(copy.source, "_settings"), {"index.hidden": True})
+        self._only(copy, self._settings(copy.source), "index.hidden")
+
+    def _only(self, copy: Copy, indices: Iterable[str], setting: str) -> None:
+        """See that it was the original that got `setting`, and not the copy that has its name by now."""
+        others = [name for name in indices if name != copy.source]
+        for name in others:
+            self.client.request("PUT", self._path(name, "_settings"), {setting: None}, accept=(404,))
+        if others:
+            raise RaceLost(f"another run has migrated {copy.logical} meanwhile")
 
     def _take_over(self, copy: Copy, target: Body) -> Copy:
         """The copy, ours to write to: as an earlier run left it, or from its beginning."""
@@ -274,9 +290,6 @@ class Copier:
     def _has(self, index: str, alias: str) -> bool:
         found = self.client.request("GET", self._path(index, "_alias"), accept=(404,))
         return found.found and index in found.body and alias in found.body[index]["aliases"]
-
-    def _resolves(self, name: str) -> bool:
-        return self.client.request("GET", self._path(name, "_settings"), accept=(404,)).found
 
     @staticmethod
     def _path(index: str, what: str = "") -> str:

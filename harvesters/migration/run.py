@@ -228,7 +228,8 @@ class Migrator:
         there = found.found and index.name in found.body
         if there and found.body[index.name]["settings"]["index"]["uuid"] == index.uuid:
             return False
-        self._check()
+        if self.lease is not None:
+            self.lease.renew()  # or another run has put its copy in the index's place
         self.say(f"{index.logical}: was removed meanwhile, so there is nothing to migrate ({error.__class__.__name__})")
         return True
 

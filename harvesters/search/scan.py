@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,7 +11,8 @@ import msgspec
 from harvesters import exact
 from harvesters.elastic import paths
 from harvesters.elastic.client import Answer, SearchClient, read_json
-from harvesters.errors import Unavailable
+from harvesters.errors import HarvestError, Unavailable
+from harvesters.retry import Transient
 
 PAGE = 1000
 _KEEP = "5m"
@@ -146,8 +148,9 @@ class _Scan:
         self._pit, self._after = pit, after
 
     def close(self) -> None:
-        """Let the cluster forget the point in time."""
-        self.client.request("DELETE", "/_pit", {"id": self._pit}, accept=(404,))
+        """Let the cluster forget the point in time; where it does not answer, it will by itself."""
+        with suppress(HarvestError, Transient):
+            self.client.attempt("DELETE", "/_pit", {"id": self._pit}, accept=(404,))
 
     def _open(self) -> str:
         path = f"/{paths.pattern(self.index)}/_pit"
