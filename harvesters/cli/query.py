@@ -34,7 +34,6 @@ def query(
     start: datetime | None,
     end: datetime | None,
     index: str | None,
-    es_host: str | None,
     output: str | None,
 ) -> None:
     """Ask our indices a saved query (a file in queries/), or one given on standard input (-).
@@ -52,6 +51,7 @@ def query(
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
     from harvesters.tables.output import opened, write_csv, write_json, write_table
+    from harvesters.tables.viewers import warn_where_there_are_none
 
     write = {"table": write_table, "csv": write_csv, "json": write_json}[style]
     if name is None:
@@ -59,15 +59,18 @@ def query(
         with opened(output) as stream:
             write(listed, ["name", "description"], stream)
         return
-    with running() as runtime:
+    with running() as assembly:
         try:
             found = parse_query(sys.stdin.buffer.read(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
-            answer = IndexReader(runtime.search(es_host), found.index).search(found.body)
+            reader = IndexReader(assembly.search(), found.index)
+            answer = reader.search(found.body)
         except QueryError as error:
             raise click.UsageError(str(error)) from error
         except Refused as error:
             raise click.UsageError(f"Elasticsearch does not understand the query: {error.reason}") from error
         rows = to_rows(answer)
+        if not rows and found.types:
+            warn_where_there_are_none(reader, found.types)
         with opened(output) as stream:
             write(rows, columns_of(rows), stream)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harvesters import settings
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option
 from harvesters.errors import ConfigError
@@ -53,7 +52,7 @@ def setup() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Directory of templates, instead of index_templates.",
 )
-def load_index_templates(es_host: str | None, dry_run: bool, retention: int | None, directory: Path | None) -> None:
+def load_index_templates(dry_run: bool, retention: int | None, directory: Path | None) -> None:
     """Load the index templates, and say what changed.
 
     May be run again at any time. A template that is older than the cluster's is left out, and the command ends with 78.
@@ -66,8 +65,8 @@ def load_index_templates(es_host: str | None, dry_run: bool, retention: int | No
     from harvesters.search import templates
 
     found = templates.read(directory)
-    with running() as runtime:
-        client = runtime.search(es_host)
+    with running() as assembly:
+        client = assembly.search()
         try:
             if templates.has_ilm(client):
                 click.echo(templates.put_policy(client, retention, dry_run))
@@ -114,7 +113,7 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
     "--older-than", type=Days(), required=True, metavar="DAYS", help="Whole UTC days that are kept before today."
 )
 @click.option("--dry-run", is_flag=True, help="Name the indices, and remove none.")
-def prune(es_host: str | None, older_than: int, dry_run: bool) -> None:
+def prune(older_than: int, dry_run: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
     Never one without a date, nor one that is not ours. Of useractions-STACK-YYYY.MM.DD those are ours whose stack is
@@ -126,10 +125,10 @@ def prune(es_host: str | None, older_than: int, dry_run: bool) -> None:
     """
     from harvesters.search import retention, templates
 
-    with running() as runtime:
-        client = runtime.search(es_host)
+    with running() as assembly:
+        client = assembly.search()
         try:
-            stacks, now = settings.names("HARVEST_STACKS"), runtime.clock.now()
+            stacks, now = assembly.settings.names("HARVEST_STACKS"), assembly.clock.now()
             indices = retention.dated_indices(client, templates.read(), stacks)
             old = retention.older_than(indices, older_than, now)
             for index in old:

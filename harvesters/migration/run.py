@@ -229,7 +229,8 @@ class Migrator:
         if there and found.body[index.name]["settings"]["index"]["uuid"] == index.uuid:
             return False
         if self.lease is not None:
-            self.lease.renew()  # or another run has put its copy in the index's place
+            self.lease.renew()  # it is lost where another run has put its copy in the index's place
+            self.lease.check()
         self.say(f"{index.logical}: was removed meanwhile, so there is nothing to migrate ({error.__class__.__name__})")
         return True
 

@@ -19,7 +19,6 @@ from harvesters.opencast.metadata import metadata
 from harvesters.opencast.segments import slide_texts
 from harvesters.opencast.workflows import WorkflowLookup, stream_times, to_workflow
 from harvesters.pipeline import Page
-from harvesters.timespan import Window
 
 KIND = "episodes"
 BATCH = 100
@@ -112,8 +111,15 @@ class EpisodeIndex:
         """The engage host."""
         return self.engage.base_url
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """What Opencast says of each media package that it knows; `window` plays no part."""
+    def time(self) -> datetime | None:
+        """There is no checkpoint that a clock could lead astray."""
+        return None
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
+
+    def pages(self, scope: None) -> Iterator[Page]:
+        """What Opencast says of each media package that it knows."""
         mpids = iter(self.mpids)
         while batch := list(islice(mpids, BATCH)):
             if self.asked and self.wait:
@@ -134,7 +140,7 @@ class EpisodeIndex:
         for row in rows:
             body = to_body(row["mpid"], row["result"], row["workflows"])
             start = datetime.fromisoformat(body["start"]) if "start" in body else self.now
-            made.append(Document(id=row["mpid"], kind=KIND, timestamp=start, body=body))
+            made.append(Document(id=row["mpid"], kind=KIND, timestamp=start, body=body, mutable=True))
         return made
 
     def report(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from harvesters.cursor import TimeCursor
 from harvesters.document import Document
 from harvesters.opencast import actions
 from harvesters.opencast.bounds import DayTally, Second, seconds_to_ask, start_end
@@ -19,7 +20,7 @@ from harvesters.opencast.dialect import Dialect, find_dialect, forget_dialect
 from harvesters.opencast.episodes import EpisodeLookup
 from harvesters.opencast.jettison import text
 from harvesters.opencast.reader import PlainTally, QueryReader
-from harvesters.pipeline import Page
+from harvesters.pipeline import Page, ending_at
 from harvesters.stores.cache import Cache
 from harvesters.timespan import Window, floor_second
 
@@ -93,6 +94,10 @@ class UserActions:
         """The engage host."""
         return self.client.base_url
 
+    def time(self) -> datetime | None:
+        """The node does not say."""
+        return None
+
     def pages(self, window: Window) -> Iterator[Page]:
         """The actions of `window`."""
         if window.empty:
@@ -109,6 +114,9 @@ class UserActions:
                 dialect = find_dialect(self.client, self.cache, self.zone)
         if dialect is Dialect.STOCK:
             yield from self._by_day(reader, window)
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
 
     def row_id(self, row: Any) -> str:
         """The action's id."""
@@ -152,7 +160,7 @@ class UserActions:
                     arrival.add(moment)
             yield Page(kept, self._safe(window, arrival, total or 0), total or 0)
 
-    def _safe(self, window: Window, arrival: _Arrival, total: int) -> datetime | None:
+    def _safe(self, window: Window, arrival: _Arrival, total: int) -> TimeCursor | None:
         """The second of the latest row, if there is no row before it that has not come yet.
 
         Rows that came in order so far need not go on so: a table read in order of ids shows those of one node (ids
@@ -164,12 +172,13 @@ class UserActions:
         if cut <= window.start:
             return None
         stated = self.client.actions(**start_end(Window(window.start, cut), self.zone), limit=1, offset=0).total
-        return floor_second(arrival.latest) if stated == arrival.until(cut) else None
+        return TimeCursor(arrival.latest) if stated == arrival.until(cut) else None
 
     def _by_day(self, reader: QueryReader, window: Window) -> Iterator[Page]:
         for day, part in window.days(self.zone):
-            yield from self._one_day(reader, day, part)
-            yield Page([], part.end, requests=0)
+            fraction = (part.end - window.start) / (window.end - window.start)
+            pages = self._one_day(reader, day, part)
+            yield from ending_at(pages, Page(()), cursor=TimeCursor(part.end), fraction=fraction)
 
     def _one_day(self, reader: QueryReader, day: date, part: Window) -> Iterator[Page]:
         params = {"day": f"{day:%Y%m%d}"}

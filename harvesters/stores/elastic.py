@@ -9,11 +9,11 @@ from typing import Any
 from harvesters.elastic import paths
 from harvesters.elastic.client import Answer, SearchClient
 from harvesters.retry import RetryPolicy, Transient
-from harvesters.stores.blob import Conflict, Version
+from harvesters.stores.blob import Blob, Conflict, Version
 
 
 @dataclass
-class ElasticBlob:
+class ElasticBlob(Blob):
     """The document `id` of `index`, which is made when first written to.
 
     Args:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import Executor
 
 from harvesters.errors import CredentialsRefused
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.dashboard import Dashboard
 from harvesters.zoom.hosts import Hosts
-from harvesters.zoom.listing import Lists, Notebook, Route
+from harvesters.zoom.listing import Lists, Route
+from harvesters.zoom.notebook import Notebook
 from harvesters.zoom.ranges import horizon
 from harvesters.zoom.refusals import PlanMissing
 from harvesters.zoom.report import Report
@@ -22,11 +22,11 @@ class Routes:
     """The Dashboard where the app and the account have it, the reports otherwise.
 
     Args:
-        pool: gives what runs calls at once.
+        pool: runs calls at once.
         notebook: holds lists of an earlier run; the route that it names is gone on with.
     """
 
-    def __init__(self, client: ZoomClient, notebook: Notebook, pool: Callable[[], Executor]) -> None:
+    def __init__(self, client: ZoomClient, notebook: Notebook, pool: Executor) -> None:
         self.client = client
         self.notebook = notebook
         lists, first = Lists(client, notebook), horizon(client.clock.now())
@@ -92,9 +92,7 @@ class Routes:
         self._take(self.report)
 
     def _take(self, route: Route) -> None:
-        if self.notebook.route != route.name:
-            self.notebook.clear()
-        self.notebook.route = route.name
+        self.notebook.take(route.name)
         self._chosen = route
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.elastic.client import SearchClient
@@ -194,7 +194,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(st.lists(EVENTS, min_size=1, max_size=20))
 def test_nothing_that_the_database_can_hold_is_refused(cluster: Cluster, events: list[Any]) -> None:
     keys = [push_floor(1_450_000_000_000 + number) for number in range(len(events))]
@@ -289,7 +289,7 @@ class Sync:
         mirror = Mirror(self.connect(), (path,), EntityMapper(self.name, fill), index, **options)
         Pipeline(
             mirror, self.cluster.sink(self.name), self.letters, ErrorBudget(0, 0), Progress(), None, threading.Event()
-        ).run(ALWAYS)
+        ).run(None)
         mirror.sweep()
         return mirror
 

@@ -12,26 +12,26 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvesters.errors import ConfigError, RaceLost, Unavailable
-from harvesters.firebase.cursor import EventCheckpoint, milliseconds
+from harvesters.errors import ConfigError, RaceLost, SinkUnavailable, Unavailable
+from harvesters.firebase.cursor import EventKeys, SinceKey, milliseconds
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.events import Events
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import PushIds, push_floor
-from harvesters.firebase.run import FirebaseRun
-from harvesters.live import LiveHarvest
+from harvesters.firebase.run import harvest_events
+from harvesters.runs import Parts, Place
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.sinks.jsonl import FileSink
 from harvesters.stores.cache import Cache, MemoryCache, RedisCache
-from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
-from harvesters.timespan import SpanGuard, Window
+from harvesters.timespan import Window
 from tests.clocks import FakeClock
 from tests.crash.crashing import read_lines
 from tests.firebase.conftest import Connect, queries
@@ -57,18 +57,17 @@ class Cron:
         self.blob = FileBlob(directory / "checkpoint")
         self.stop = threading.Event()
 
-    def live(self) -> LiveHarvest:
-        clock = FakeClock(NOW)
-        return LiveHarvest(
-            "firebase events",
-            clock,
-            SpanGuard(None),
-            Checkpoint(self.blob, UTC),
-            Lease(FileBlob(self.directory / "lease"), clock),
-            self.cache,
-            DirectoryDeadLetters(self.directory / "dead", clock),
-            ErrorBudget(0.01, 10),
-            self.stop,
+    def parts(self, clock: FakeClock) -> Parts:
+        dead = DirectoryDeadLetters(self.directory / "dead", clock)
+        return Parts(clock, self.cache, dead, ErrorBudget(0.01, 10), self.stop)
+
+    def place(self, clock: FakeClock) -> Place:
+        lease = Lease(FileBlob(self.directory / "lease"), clock)
+        return Place(
+            Checkpoint(self.blob, EventKeys()),
+            Owner(FileBlob(self.directory / "owner")),
+            Beginning(FileBlob(self.directory / "begun"), EventKeys()),
+            lease,
         )
 
     def harvest(self, kind: type[Events] = Events, page: int = 10, **options: Any) -> Events:
@@ -76,15 +75,18 @@ class Cron:
             self.connect(self.server), ("events",), EventMapper(ZoneInfo("UTC")), size=PageSize(page), **options
         )
 
-    def run(self, update: bool = True, **options: Any) -> list[str]:
+    def run(self, update: bool = True, span: Window | None = None, **options: Any) -> list[str]:
         """Run once; the keys that the file got by it, in order."""
-        before = len(read_lines(self.output))
-        FirebaseRun(self.live()).events(self.harvest(**options), FileSink(self.output), update)
+        before, clock = len(read_lines(self.output)), FakeClock(NOW)
+        asked = SinceKey(span, update and span is None)
+        harvest, sink = self.harvest(**options), FileSink(self.output)
+        harvest_events(self.parts(clock), self.place(clock), harvest, sink, asked, lambda counts: None)
         return [line["id"] for line in read_lines(self.output)][before:]
 
     @property
     def checkpoint(self) -> str | None:
-        return EventCheckpoint(self.blob).load()[0]
+        cursor, _ = Checkpoint(self.blob, EventKeys()).load()
+        return cursor.encode() if cursor is not None else None
 
     def put(self, *keys: str) -> None:
         self.server.load("/events", {key: {"type": "heart", "created_at": MS - 5000} for key in keys})
@@ -196,6 +198,39 @@ def test_the_checkpoint_moves_only_behind_what_is_acknowledged(cron: Cron) -> No
     assert len(cron.run()) == 70
 
 
+def test_pages_of_one_millisecond_are_committed_one_by_one(cron: Cron) -> None:
+    """The page that is read ahead shares its time with the one in hand, whose key alone may be committed."""
+    keys = [key_at(100, number) for number in range(30)]
+    cron.put(*keys)
+    cron.server.fail("status", after=2, times=10_000, response=Response(503))
+    with pytest.raises(Unavailable):
+        cron.run(lookback=0)
+    assert [line["id"] for line in read_lines(cron.output)] == keys[:20]
+    assert cron.checkpoint == keys[19]
+    cron.server.faults.clear()
+    assert cron.run(lookback=0) == keys[20:]
+    assert cron.run(lookback=0) == []
+
+
+def test_a_sink_that_gives_up_leaves_the_key_of_the_page_before(cron: Cron, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [key_at(100, number) for number in range(30)]
+    cron.put(*keys)
+    send, batches = FileSink.send, [0]
+
+    def gives_up(sink: FileSink, documents: Any) -> Any:
+        batches[0] += 1
+        if batches[0] == 2:
+            raise SinkUnavailable("gave up, while the third page is read already")
+        return send(sink, documents)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSink, "send", gives_up)
+        with pytest.raises(SinkUnavailable):
+            cron.run(lookback=0)
+    assert cron.checkpoint == keys[9]
+    assert cron.run(lookback=0) == keys[10:]
+
+
 def test_a_checkpoint_that_somebody_else_moved_is_left_alone(cron: Cron) -> None:
     cron.put(key_at(100))
     cron.run()
@@ -253,7 +288,7 @@ def test_an_event_that_is_never_sent_goes_to_the_dead_letters(cron: Cron) -> Non
     assert cron.run(page=5) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(data=st.data())
 def test_run_after_run_everything_within_the_promise_comes_exactly_once(
     firebase: FirebaseSimulator, connect: Connect, redis_server: Any, tmp_path: Path, data: st.DataObject

@@ -41,4 +41,4 @@ def writable(node: Node, index: str = DAY) -> bool:
     """Whether the index takes writes."""
     name = f"{node.prefix}{index}"
     settings = next(iter(node.ask("GET", f"/{name}/_settings").values()))["settings"]["index"]
-    return settings.get("blocks", {}).get("write") != "true"
+    return bool(settings.get("blocks", {}).get("write") != "true")

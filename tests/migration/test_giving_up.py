@@ -13,7 +13,7 @@ from harvesters.elastic.client import Answer, SearchClient, read_json
 from harvesters.errors import Interrupted, RaceLost, Unavailable
 from harvesters.retry import Transient
 from harvesters.search import scan
-from harvesters.stores.lease import Lease
+from harvesters.stores import lease
 from tests.clocks import patient
 from tests.migration.migrating import DAY, NEWEST, migrator, sources, writable
 from tests.nodes import Node
@@ -35,7 +35,7 @@ class Stepping(SearchClient):
 
 def stepping(node: Node, before: Callable[[str, str, Any], None]) -> Stepping:
     client = Stepping(node.url, patient(budget=1))
-    client.before = before  # type: ignore[method-assign]
+    client.before = before
     return client
 
 
@@ -138,7 +138,7 @@ class TestSleeping:
                 return
             slept.append(True)
             with monkeypatch.context() as patch:
-                patch.setattr(Lease, "_free", lambda self, holder: True)
+                patch.setattr(lease, "_free", lambda holder, now: True)  # its time is over
                 with migrator(node) as (other, _):
                     other.run()
             node.fill(DAY, [{**old(number), "is_live": True, "n": 2} for number in range(20)])

@@ -34,7 +34,8 @@ def episodes(
     """Answer a search. An unknown id is an empty result; what the caller may not read is left out silently."""
     if request.param("sid") and request.param("sname"):
         return Response(400)
-    found = [episode for episode in known if _matches(episode, request, caller, dialect)]
+    mpid = request.param("id")
+    found = [one for one in known if mpid in ("", one.mpid) and _matches(one, request, caller, dialect)]
     return _solr(request, found, caller, version, zone) if version < 16 else _elastic(request, found, caller)
 
 
@@ -42,8 +43,8 @@ def _matches(episode: Episode, request: Request, caller: Caller, dialect: Dialec
     deleted_too = dialect == "dce" and request.param("includeDeleted") == "true"
     if (episode.deleted and not deleted_too) or not (episode.public or caller.user):
         return False
-    mpid, series, text = request.param("id"), request.param("sid"), request.param("q").lower()
-    if (mpid and episode.mpid != mpid) or (series and episode.series != series):
+    series, text = request.param("sid"), request.param("q").lower()
+    if series and episode.series != series:
         return False
     if (name := request.param("sname")) and episode.series_title != name:
         return False
