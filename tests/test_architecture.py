@@ -11,7 +11,8 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"}
+    | {"exact"},
     {
         "http",
         "retry",
@@ -25,6 +26,9 @@ FLOORS = (
         "process",
         "sourceclock",
         "tokens",
+        "patience",
+        "useragents",
+        "elastic",
     },
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},
