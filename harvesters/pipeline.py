@@ -1,10 +1,11 @@
-"""The one loop of every harvest: plan, fetch, map, deliver, commit.
+"""The one loop of every harvest: fetch, map, deliver, commit.
 
     pages ──► documents ──► sink ──► dead letters ──► delivered log ──► checkpoint
     └──── one batch ahead ────┘
 
 A batch is fetched and mapped in a thread of its own while the one before is delivered; never more than two are in
-memory. The checkpoint moves only after everything before it is acknowledged.
+memory. The checkpoint moves only after everything before it is acknowledged. What a place in the source is, the loop
+does not know: cursors are opaque (`harvesters/cursor.py`).
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import orjson
 
+from harvesters.clock import Clock
+from harvesters.cursor import Cursor
 from harvesters.document import Document
 from harvesters.errors import Interrupted, RaceLost
 from harvesters.sinks.base import Sink
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
-from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
 from harvesters.stores.delivered import DeliveredLog, Mark
 from harvesters.stores.lease import Lease
 from harvesters.telemetry import per_second
-from harvesters.timespan import Window, floor_second, iso
 
 T = TypeVar("T")
 
@@ -39,16 +41,31 @@ class Page:
     """Rows of a source, each at most once in a run.
 
     Attributes:
-        rows: as the source gave them, filtered to the window.
-        safe: every row before this instant is on this page or an earlier one; None when that cannot be told.
+        rows: as the source gave them, filtered to what was asked for.
+        cursor: everything up to it is on this page or an earlier one; None when that cannot be told.
         expected: how many rows the whole run will have, as far as the source says.
-        requests: how many it took; 0 for a page that only says what is safe now.
+        requests: how many it took.
+        fraction: how much of the whole run is read with it, from 0 to 1; None when that cannot be told.
     """
 
     rows: Sequence[Any]
-    safe: datetime | None = None
+    cursor: Cursor | None = None
     expected: int = 0
     requests: int = 1
+    fraction: float | None = None
+
+
+P = TypeVar("P", bound=Page)
+
+
+def ending_at(pages: Iterable[P], empty: P, **fields: Any) -> Iterator[P]:
+    """`pages`, the last of which (`empty`, where there is none) gets these `fields`: a part of the scope is done."""
+    last: P | None = None
+    for page in pages:
+        if last is not None:
+            yield last
+        last = page
+    yield replace(last if last is not None else empty, **fields)
 
 
 class Harvest(Protocol):
@@ -62,8 +79,17 @@ class Harvest(Protocol):
     def source(self) -> str:
         """Where its rows come from, such as a base URL; part of what makes a row the same row."""
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """The rows of `window`, page by page."""
+    def time(self) -> datetime | None:
+        """The source's clock, asked once before a run is planned; None where it does not tell."""
+
+    def pages(self, scope: Any) -> Iterator[Page]:
+        """The rows of `scope`, page by page. What a scope is, harvest and plan agree on: a window, a key, nothing.
+
+        Returns only when everything was read to its end; whatever else ends it raises.
+        """
+
+    def acknowledged(self, page: Page) -> None:
+        """`page` is delivered, or in the dead letters, and the checkpoint has moved as far as it may."""
 
     def row_id(self, row: Any) -> str:
         """The id of a row's document; "" when the row does not say."""
@@ -102,34 +128,67 @@ class Progress:
     """How a run moves the checkpoint: forward only, and only if it may.
 
     Args:
-        store: None for a run that leaves the checkpoint alone.
-        value: the checkpoint as it was read; None when there is none yet.
+        checkpoint: None for a run that leaves it alone.
+        lease: checked before each delivery and each commit.
+        cursor: the checkpoint as it was read; None when there is none yet.
         etag: its tag.
-        lease: checked before each commit.
+        beginning: emptied with the first checkpoint.
+        owner, address: whose the checkpoint becomes with the first commit, where that is not known already.
+        clock, pause: seconds from one commit to the next at least, for a run that never ends; `flush` does not wait.
     """
 
-    store: Checkpoint | None = None
+    checkpoint: Checkpoint | None = None
     lease: Lease | None = None
-    value: datetime | None = None
+    cursor: Cursor | None = None
     etag: str | None = None
+    beginning: Beginning | None = None
+    owner: Owner | None = None
+    address: str = ""
+    clock: Clock | None = None
+    pause: float = 0.0
+    _waiting: Cursor | None = None
+    _committed: float | None = None
 
-    def advance(self, moment: datetime) -> None:
-        """Commit the second that holds `moment`, if that is later than what is stored.
+    def advance(self, cursor: Cursor) -> None:
+        """Commit `cursor`, if that is further than what is stored, now or when the pause is over.
 
         Raises:
             RaceLost: the lease or the checkpoint is somebody else's now.
         """
-        moment = floor_second(moment)
-        if self.store is None or (self.value is not None and moment <= self.value):
+        if self._waiting is None or cursor.passes(self._waiting):
+            self._waiting = cursor
+        if self.clock is None or self._committed is None or self.clock.monotonic() - self._committed >= self.pause:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what waits."""
+        cursor, self._waiting = self._waiting, None
+        if self.checkpoint is None or cursor is None or (self.cursor is not None and not cursor.passes(self.cursor)):
             return
-        if self.lease is not None:
-            self.lease.check()
+        self.check()
+        self.claim()
         try:
-            self.etag = self.store.commit(moment, self.etag)
+            self.etag = self.checkpoint.commit(cursor, self.etag)
         except RaceLost as error:
             raise (self.lease.explain_race(error) if self.lease is not None else error) from error
-        self.value = moment
-        log.debug("checkpoint %s is now %s", self.store.name, iso(moment))
+        self.cursor = cursor
+        if self.beginning is not None and self.beginning.load() is not None:
+            self.beginning.store(None)
+        self.beginning = None
+        self._committed = self.clock.monotonic() if self.clock is not None else None
+        log.debug("checkpoint %s is now %s", self.checkpoint.name, cursor.encode())
+
+    def claim(self) -> None:
+        """Write down whose the checkpoint is from now on: before it moves, for what a crash leaves between must not
+        look as if the output that owned it before had got what this one did."""
+        if self.owner is not None:
+            self.owner.store(self.address)
+            self.owner = None
+
+    def check(self) -> None:
+        """Raise `RaceLost` unless the lease, where there is one, is still ours."""
+        if self.lease is not None:
+            self.lease.check()
 
 
 @dataclass
@@ -161,32 +220,56 @@ class Pipeline:
     stop: threading.Event
     counts: Counts = field(default_factory=Counts)
     _dead_marks: list[Mark] = field(default_factory=list)
+    _reached: Cursor | None = None
 
-    def run(self, window: Window, watch: Callable[[Counts], None] = lambda counts: None) -> None:
-        """Harvest `window` and commit its end; `watch` is called with the counts after each batch.
+    def run(self, scope: Any, end: Cursor | None = None, watch: Callable[[Counts], None] = lambda counts: None) -> None:
+        """Harvest `scope` and commit its `end`; `watch` is called with the counts after each batch.
+
+        Without an end the last cursor of the pages is committed. No cursor passes the end.
 
         Raises:
             HarvestError: as its subclasses say; whatever was committed stays so, and the rest is read again next time.
         """
-        for batch in prefetch(self._batches(window), self.stop):
-            self._deliver(batch)
-            self.budget.check(max(self.counts.rows, batch.page.expected), self.dead_letters.name)
-            safe = batch.page.safe
-            if self.sink.durable and safe is not None:
-                self.progress.advance(min(safe, window.end))
-            self._measure(batch.page, window)
-            watch(self.counts)
-            if self.stop.is_set():
-                raise Interrupted("told to stop: finished the batch in hand; run the same command again to go on")
+        try:
+            for batch in prefetch(self._batches(scope), self.stop):
+                self._deliver(batch)
+                self.budget.check(max(self.counts.rows, batch.page.expected), self.dead_letters.name)
+                self._advance(batch.page.cursor, end)
+                self.harvest.acknowledged(batch.page)
+                self._measure(batch.page)
+                watch(self.counts)
+                if self.stop.is_set():
+                    raise Interrupted("told to stop: finished the batch in hand; run the same command again to go on")
+            self._finish(end)
+        finally:
+            self.progress.flush()
+
+    def _advance(self, cursor: Cursor | None, end: Cursor | None) -> None:
+        if cursor is None:
+            return
+        self._reached = end if end is not None and cursor.passes(end) else cursor
+        if self.sink.durable:
+            self.progress.advance(self._reached)
+
+    def _finish(self, end: Cursor | None) -> None:
         self.budget.check(self.counts.rows, self.dead_letters.name)
         self.sink.finish()
+        last = end if end is not None else self._reached
+        if self.sink.durable:
+            self._remember()
+        if last is not None:
+            self.progress.advance(last)
+            self.progress.flush()
+        if not self.sink.durable:
+            self._remember()  # marks that outlived a commit that failed would hide rows from the next reader
+
+    def _remember(self) -> None:
         if self.delivered is not None:
             self.delivered.add_pending()
             self.delivered.add(self._dead_marks)
-        self.progress.advance(window.end)
 
-    def _batches(self, window: Window) -> Iterator[_Batch]:
-        for page in self.harvest.pages(window):
+    def _batches(self, scope: Any) -> Iterator[_Batch]:
+        for page in self.harvest.pages(scope):
             yield self._prepare(page)
 
     def _prepare(self, page: Page) -> _Batch:
@@ -221,6 +304,7 @@ class Pipeline:
         return self.delivered is None or self.delivered.cache.volatile
 
     def _deliver(self, batch: _Batch) -> None:
+        self.progress.check()  # a process that was frozen must not write old over new
         outcomes = self.sink.send(batch.documents) if batch.documents else []
         letters = list(batch.letters)
         marks = []
@@ -240,10 +324,9 @@ class Pipeline:
             (self.delivered.add if self.sink.durable else self.delivered.add_later)(marks)
         self._count(batch, len(marks), len(letters))
 
-    def _measure(self, page: Page, window: Window) -> None:
-        by_time = (page.safe - window.start).total_seconds() / window.seconds if page.safe is not None else 0.0
+    def _measure(self, page: Page) -> None:
         by_rows = self.counts.rows / page.expected if page.expected else 0.0
-        self.counts.fraction = min(1.0, max(self.counts.fraction, by_time, by_rows))
+        self.counts.fraction = min(1.0, max(self.counts.fraction, page.fraction or 0.0, by_rows))
 
     def _count(self, batch: _Batch, delivered: int, dead: int) -> None:
         self.counts.pages += batch.page.requests

@@ -1,31 +1,37 @@
-"""Every setting, declared once: the flags, `.env`, `example.env` and the README's table all come from here.
+"""Every setting, declared once: the flags, `.env`, `example.env` and the reference's table all come from here.
 
 A flag wins over the process environment, the environment over `.env` (beside `harvest.py`, or `--env-file`), and an
-empty value counts as unset.
+empty value counts as unset. An old name (`Setting.aliases`) counts where the new one is unset. `Settings` is read once,
+where a process begins, and handed down: nothing below the command line looks at the environment.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
 from zoneinfo import ZoneInfo
 
+from harvesters.addresses import base_url
 from harvesters.errors import ConfigError
 from harvesters.timespan import zone
 
 T = TypeVar("T")
 
-_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: `default` is what counts when it is unset, `without` says in words what happens then."""
+    """One setting: `default` is what counts when it is unset, `without` says in words what happens then.
+
+    `aliases` are older names of it.
+    """
 
     name: str
     section: str
@@ -34,6 +40,7 @@ class Setting:
     without: str = ""
     secret: bool = False
     example: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 _OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
@@ -156,12 +163,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "ES_HOST",
         _ELASTIC,
-        "Elasticsearch: host, host:port or a URL; a loopback host means http.",
+        "Elasticsearch: host, host:port or a URL; a loopback host means http. EL_HOST (http) goes with EL_PORT.",
         default="localhost:9200",
+        aliases=("EL_HOST", "ELASTIC_HOST"),
     ),
     Setting("ES_API_KEY", _ELASTIC, "API key, base64.", secret=True),
-    Setting("ES_USER", _ELASTIC, "User, where there is no API key."),
-    Setting("ES_PASSWORD", _ELASTIC, "Its password.", secret=True),
+    Setting("ES_USER", _ELASTIC, "User, where there is no API key.", aliases=("EL_USERNAME", "ELASTIC_USERID")),
+    Setting("ES_PASSWORD", _ELASTIC, "Its password.", secret=True, aliases=("EL_PASSWORD", "ELASTIC_PASSWORD")),
     Setting("ES_CA_CERTS", _ELASTIC, "File with the CA certificates of the cluster.", without="the system's"),
     Setting("GEOLITE_PATH", _ELASTIC, "GeoLite2 City file (.mmdb) for geoip fields.", without="no geoip"),
     Setting("BANNER_ENDPOINT_BASE", _ELASTIC, "Base URL that `export rollcall` asks.", without="exit code 78"),
@@ -220,35 +228,177 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+_PORT = "EL_PORT"  # goes with EL_HOST
+_OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
 _PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
+_SECRETS_OF_BOTO3 = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_NOTHING: Mapping[str, str] = MappingProxyType({})  # the default of arguments
 
 
-def load_env(path: Path | None = None) -> Path | None:
-    """Fill the environment from a dotenv file, without overriding what is set. Returns the file read, if any.
+@dataclass(frozen=True)
+class Settings:
+    """What this process was told, once and for all.
 
-    Without `path` it is the `.env` beside `harvest.py`, or for an installed package the one in the current directory.
-
-    Raises:
-        ConfigError: `path` was given and cannot be read.
+    Args:
+        values: by name, as the environment and `.env` have them; empty ones are left out.
+        flags: by name, as the command line has them: they win.
+        options: by name, how a setting is given on the command line, for what errors advise.
     """
-    for name in [*os.environ]:
-        if name.startswith(_PASSED_ON) and not os.environ[name]:
-            del os.environ[name]
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def read(cls, env_file: Path | None = None, environment: MutableMapping[str, str] | None = None) -> Self:
+        """The settings of a process: its environment, and a dotenv file for what that leaves unset.
+
+        Without `env_file` it is the `.env` beside `harvest.py`, or for an installed package the one in the current
+        directory. What is no setting of ours goes from the file into the environment, where boto3 and others look.
+
+        Raises:
+            ConfigError: `env_file` was given and cannot be read.
+        """
+        environment = os.environ if environment is None else environment
+        for name in [name for name, value in environment.items() if name.startswith(_PASSED_ON) and not value]:
+            del environment[name]
+        values = {name: value for name in _OURS if (value := environment.get(name, "").strip())}
+        for name, value in _dotenv(env_file).items():
+            if name in _OURS:
+                values.setdefault(name, value)
+            elif not environment.get(name):
+                environment[name] = value
+        values |= {name: value for name in _SECRETS_OF_BOTO3 if (value := environment.get(name, ""))}
+        return cls(MappingProxyType(values))
+
+    def with_flags(self, flags: Mapping[str, Any], options: Mapping[str, str] = _NOTHING) -> Self:
+        """The same settings, with what the command line says on top; a flag that is None or empty says nothing."""
+        given = {name: str(value) for name, value in flags.items() if value is not None and str(value).strip()}
+        return replace(self, flags={**self.flags, **given}, options={**self.options, **options})
+
+    def get(self, name: str) -> str:
+        """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none."""
+        return self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default
+
+    def require(self, name: str) -> str:
+        """As `get`, but a setting without a value is an error that names it.
+
+        Raises:
+            ConfigError: nothing sets it.
+        """
+        self.require_all(name)
+        return self.get(name)
+
+    def require_all(self, *names: str | tuple[str, ...]) -> None:
+        """See that each of these has a value; of several in a tuple one is enough.
+
+        Raises:
+            ConfigError: some have none; it names them all.
+        """
+        groups = [(name,) if isinstance(name, str) else name for name in names]
+        missing = [group for group in groups if not any(self.get(name) for name in group)]
+        if not missing:
+            return
+        options = [self.options[name] for group in missing for name in group if name in self.options]
+        advice = f" or give {', '.join(options)}" if options else ""
+        texts = [f"{' or '.join(group)} ({_BY_NAME[group[0]].help.rstrip('.')})" for group in missing]
+        if len(missing) == 1:
+            raise ConfigError(
+                f"{texts[0].replace(' (', ' is not set (', 1)}. Put it into .env or the environment{advice}."
+            )
+        raise ConfigError(f"not set: {'; '.join(texts)}. Put them into .env or the environment{advice}.")
+
+    def number(self, name: str, minimum: float = 0.0) -> float:
+        """A numeric setting.
+
+        Raises:
+            ConfigError: it is no number, or below `minimum`.
+        """
+        return _read(
+            name, self.get(name), lambda text: _bounded(float(text), minimum), f"a number, {minimum:g} or more"
+        )
+
+    def optional_number(self, name: str, minimum: float = 0.0) -> float | None:
+        """A numeric setting that may be unset."""
+        return self.number(name, minimum) if self.get(name) else None
+
+    def timezone(self, name: str) -> ZoneInfo:
+        """A setting that names a time zone."""
+        return _read(name, self.get(name), zone, "the name of a time zone, such as UTC or America/New_York")
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
+        """A setting that is one of `allowed` words."""
+        value = self.get(name).lower()
+        if value not in allowed:
+            raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")
+        return value
+
+    def url(self, name: str) -> str:
+        """A setting that names a host, as a base URL (see `base_url`).
+
+        Raises:
+            ConfigError: it is not set, or no host.
+        """
+        return base_url(self.require(name), name)
+
+    def error_budget(self) -> tuple[float, int]:
+        """``HARVEST_ERROR_BUDGET`` as (share of the run, least number): ``1%`` is (0.01, 10), ``25`` is (0.0, 25)."""
+
+        def read(text: str) -> tuple[float, int]:
+            if text.endswith("%"):
+                return _bounded(float(text[:-1]), 0.0) / 100, 10
+            return 0.0, int(_bounded(int(text), 0))
+
+        name = "HARVEST_ERROR_BUDGET"
+        return _read(name, self.get(name), read, "a share such as 1% or a whole number")
+
+    def state_dir(self) -> Path:
+        """Where files of the harvester live; made when first written to."""
+        if value := self.get("HARVEST_STATE_DIR"):
+            return Path(value).expanduser()
+        home = self.values.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        return Path(home) / "harvest"
+
+    def secrets(self) -> list[str]:
+        """The values of all secret settings, under every name, and boto3's: for redaction."""
+        names = [name for setting in SETTINGS if setting.secret for name in (setting.name, *setting.aliases)]
+        names += _SECRETS_OF_BOTO3
+        return [value for name in names for value in (self.values.get(name), self.flags.get(name)) if value]
+
+    def _set(self, name: str) -> str:
+        """What is set under the name, else under an older one."""
+        old = [(alias, value) for alias in _BY_NAME[name].aliases if (value := self._old(alias))]
+        value = self.values.get(name, "")
+        if not value:
+            return old[0][1] if old else ""
+        for alias, other in old:
+            if other != value:
+                _warn_once(f"{name} and its older name {alias} are both set, and differently: {name} counts")
+        return value
+
+    def _old(self, alias: str) -> str:
+        value = self.values.get(alias, "")
+        if alias != "EL_HOST" or not value:
+            return value
+        port = self.values.get(_PORT, "")
+        value = value if "://" in value else f"http://{value}"
+        return f"{value}:{port}" if port and value.count(":") == 1 else value
+
+
+def _dotenv(path: Path | None) -> dict[str, str]:
+    """What the dotenv file says, without what it leaves empty."""
     chosen = path if path is not None else _default_env_file()
     if not chosen.exists():
         if path is None:
-            return None
+            return {}
         raise ConfigError(f"--env-file {path}: there is no such file")
     from dotenv import dotenv_values
 
     try:
-        values = dotenv_values(chosen)
+        found = dotenv_values(chosen)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{chosen} cannot be read: {error}") from error
-    for name, value in values.items():
-        if value and not os.environ.get(name):
-            os.environ[name] = value
-    return chosen
+    return {name: value for name, value in found.items() if value}
 
 
 def _default_env_file() -> Path:
@@ -256,107 +406,13 @@ def _default_env_file() -> Path:
     return (root if (root / "harvest.py").is_file() else Path.cwd()) / ".env"
 
 
-def get(name: str, flag: str | None = None) -> str:
-    """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none."""
-    return flag or os.environ.get(name, "").strip() or _BY_NAME[name].default
+_warned: set[str] = set()
 
 
-def require(name: str, flag: str | None = None, option: str = "") -> str:
-    """As `get`, but a setting without a value is an error that names it.
-
-    Raises:
-        ConfigError: nothing sets it.
-    """
-    value = get(name, flag)
-    if not value:
-        hint = f" or give {option}" if option else ""
-        raise ConfigError(f"{name} is not set ({_BY_NAME[name].help}) Put it into .env or the environment{hint}.")
-    return value
-
-
-def number(name: str, flag: float | None = None, minimum: float = 0.0) -> float:
-    """A numeric setting.
-
-    Raises:
-        ConfigError: it is no number, or below `minimum`.
-    """
-    text = str(flag) if flag is not None else get(name)
-    return _read(name, text, lambda value: _bounded(float(value), minimum), f"a number, {minimum:g} or more")
-
-
-def optional_number(name: str, minimum: float = 0.0) -> float | None:
-    """A numeric setting that may be unset."""
-    return number(name, minimum=minimum) if get(name) else None
-
-
-def timezone(name: str) -> ZoneInfo:
-    """A setting that names a time zone."""
-    return _read(name, get(name), zone, "the name of a time zone, such as UTC or America/New_York")
-
-
-def choice(name: str, allowed: tuple[str, ...], flag: str | None = None) -> str:
-    """A setting that is one of `allowed` words."""
-    value = get(name, flag).lower()
-    if value not in allowed:
-        raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")
-    return value
-
-
-def error_budget() -> tuple[float, int]:
-    """``HARVEST_ERROR_BUDGET`` as (share of the run, least number): ``1%`` is (0.01, 10), ``25`` is (0.0, 25)."""
-
-    def read(text: str) -> tuple[float, int]:
-        if text.endswith("%"):
-            return _bounded(float(text[:-1]), 0.0) / 100, 10
-        return 0.0, int(_bounded(int(text), 0))
-
-    return _read("HARVEST_ERROR_BUDGET", get("HARVEST_ERROR_BUDGET"), read, "a share such as 1% or a whole number")
-
-
-def state_dir() -> Path:
-    """Where files of the harvester live; made when first written to."""
-    value = get("HARVEST_STATE_DIR")
-    if value:
-        return Path(value).expanduser()
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "harvest"
-
-
-def secrets() -> list[str]:
-    """The values of all secret settings now in force, and boto3's, for redaction."""
-    names = [setting.name for setting in SETTINGS if setting.secret]
-    names += ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-    return [value for name in names if (value := os.environ.get(name, "").strip())]
-
-
-def base_url(value: str, name: str) -> str:
-    """A host, host:port or URL as a base URL without a slash at the end; a bare loopback host means http, others https.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    from urllib.parse import urlsplit
-
-    text = value.strip()
-    if "://" not in text:
-        host = text.rpartition("@")[2]
-        bare = host.split("/")[0].rsplit(":", 1)[0] if not host.startswith("[") else host[1:].split("]")[0]
-        text = f"{'http' if is_loopback(bare) else 'https'}://{text}"
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or any(char.isspace() for char in text):
-        raise ConfigError(f"{name}: this is no host, host:port or http(s) URL")
-    if parts.username or parts.password:
-        raise ConfigError(f"{name}: leave user and password out of the URL; they have settings of their own")
-    return text.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """The host is this machine itself."""
-    return host.lower() == "localhost" or host == "::1" or _LOOPBACK.fullmatch(host) is not None
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        log.warning("%s", text)
 
 
 def _bounded(value: float, minimum: float) -> float:

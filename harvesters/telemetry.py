@@ -10,15 +10,13 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
-from harvesters.clock import Clock
-from harvesters.errors import HarvestError
+from harvesters.errors import Exit
 from harvesters.privacy import redact
 
 _LAST_WORDS = 5.0  # seconds that the end of a run may wait for Loggly
@@ -166,39 +164,33 @@ def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackTy
     )
 
 
-@dataclass
-class RunReport:
-    """The one line at the end of a run: what it covered, moved and cost."""
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    Attributes:
+        command: as the user calls it.
+        outcome: ``done``, or what ended the run early.
+        code: the exit code that says the same.
+        fields: what it covered, moved and cost; JSON-able.
+    """
 
     command: str
-    fields: dict[str, Any] = field(default_factory=dict)
-
-    def emit(self, outcome: str) -> None:
-        """Log it at INFO; `outcome` is ``done`` or what ended the run early."""
-        text = " ".join(f"{name}={_plain(value)}" for name, value in self.fields.items())
-        logging.getLogger("harvesters.report").info(
-            "%s %s: %s",
-            self.command,
-            outcome,
-            text,
-            extra={"fields": {"report": self.command, "outcome": outcome, **self.fields}},
-        )
+    outcome: str
+    code: Exit
+    fields: dict[str, Any]
 
 
-@contextmanager
-def reported(command: str, clock: Clock, fields: Callable[[float], dict[str, Any]]) -> Iterator[None]:
-    """Emit the report of the run inside, however it ends. `fields` is asked for them then, with the seconds it took."""
-    started = clock.monotonic()
-    outcome = "failed"
-    try:
-        yield
-        outcome = "done"
-    except HarvestError as error:
-        outcome = f"ended with {int(error.code)}"
-        raise
-    finally:
-        seconds = clock.monotonic() - started
-        RunReport(command, {**fields(seconds), "seconds": round(seconds, 3)}).emit(outcome)
+def log_report(report: Report) -> None:
+    """The one line at the end of a run, at INFO."""
+    text = " ".join(f"{name}={_plain(value)}" for name, value in report.fields.items())
+    logging.getLogger("harvesters.report").info(
+        "%s %s: %s",
+        report.command,
+        report.outcome,
+        text,
+        extra={"fields": {"report": report.command, "outcome": report.outcome, **report.fields}},
+    )
 
 
 def per_second(count: int, seconds: float) -> float:

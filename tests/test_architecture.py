@@ -9,10 +9,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "document", "settings", "errors", "clock"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock"},
     {"http", "patience", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
     {"stores", "sinks", "search"},
-    {"pipeline", "live"},
+    {"pipeline", "runs"},
+    {"assembly"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "migration", "dev"},
     {"cli"},
 )

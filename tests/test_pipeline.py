@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harvesters.cursor import TimeCursor, Times
 from harvesters.document import Document, Outcome
 from harvesters.errors import Interrupted, RaceLost, ReaderGone, SinkUnavailable, TooManyDead, Unavailable
 from harvesters.pipeline import Counts, Page, Pipeline, Progress, prefetch
@@ -37,7 +38,7 @@ def row(id: int, **fields: Any) -> dict[str, Any]:
 
 
 def page(*ids: int, safe: float | None = None, **fields: Any) -> Page:
-    return Page([row(id, **fields) for id in ids], at(safe) if safe is not None else None)
+    return Page([row(id, **fields) for id in ids], TimeCursor(at(safe)) if safe is not None else None)
 
 
 @dataclass
@@ -65,13 +66,20 @@ class Rows:
 
     given: list[Page]
     error: Exception | None = None
+    done: list[Page] = field(default_factory=list)
     kind: str = "useractions"
     source: str = "https://engage"
 
-    def pages(self, window: Window) -> Iterator[Page]:
+    def time(self) -> datetime | None:
+        return None
+
+    def pages(self, scope: Window) -> Iterator[Page]:
         yield from self.given
         if self.error is not None:
             raise self.error
+
+    def acknowledged(self, page: Page) -> None:
+        self.done.append(page)
 
     def row_id(self, row: Any) -> str:
         return str(row["id"])
@@ -96,6 +104,7 @@ class Out:
     gone: bool = False
     sent: list[Document] = field(default_factory=list)
     name: str = "the sink"
+    address: str = "sink a"
 
     def identity(self) -> tuple[str, bool]:
         return "the sink", False
@@ -154,7 +163,7 @@ class Run:
         self.log.events = self.events
         self.stop = threading.Event()
         self.budget = ErrorBudget(0.01, 10)
-        self.checkpoint = Checkpoint(self.blob, UTC)
+        self.checkpoint = Checkpoint(self.blob, Times(UTC))
         self.progress = Progress(self.checkpoint, None, *self.checkpoint.load())
         self.harvest = Rows(list(pages), error)
         self.counts = Counts()
@@ -163,17 +172,18 @@ class Run:
         pipeline = Pipeline(
             self.harvest, self.sink, self.letters, self.budget, self.progress, self.log, self.stop, self.counts
         )
-        pipeline.run(WINDOW)
+        pipeline.run(WINDOW, TimeCursor(WINDOW.end))
         return self.events
 
     @property
     def reached(self) -> datetime | None:
-        return self.checkpoint.load()[0]
+        cursor, _ = self.checkpoint.load()
+        return cursor.moment if isinstance(cursor, TimeCursor) else None
 
 
 class TestOrder:
     def test_acknowledged_then_dead_letters_then_marks_then_checkpoint_batch_by_batch(self) -> None:
-        poisoned = Page([row(1), row(2), row(3, poison=True)], at(2))
+        poisoned = Page([row(1), row(2), row(3, poison=True)], TimeCursor(at(2)))
         run = Run(poisoned, page(4, 5, safe=5), page(6), dead=("2",))
         assert run.go() == [
             "send 1 2",
@@ -204,7 +214,7 @@ class TestOrder:
 
     def test_the_checkpoint_never_goes_back(self) -> None:
         first = Run()
-        first.checkpoint.commit(at(7), None)
+        first.checkpoint.commit(TimeCursor(at(7)), None)
         run = Run(page(1, safe=2), page(2, safe=8), before=first)
         assert [event for event in run.go() if event.startswith("commit")] == ["commit 0908", "commit 0910"]
 
@@ -215,7 +225,7 @@ class TestOrder:
 
     def test_a_pipe_is_committed_and_marked_at_its_end_only(self) -> None:
         run = Run(page(1, safe=2), page(2, safe=5), durable=False)
-        assert run.go() == ["send 1", "send 2", "finish", "mark 1 2", "commit 0910"]
+        assert run.go() == ["send 1", "send 2", "finish", "commit 0910", "mark 1 2"]
 
     def test_a_pipe_whose_reader_left_is_neither_committed_nor_marked(self) -> None:
         run = Run(page(1, safe=2), durable=False, gone=True)
@@ -254,12 +264,12 @@ class TestFailures:
 
     def test_a_share_is_measured_against_what_the_source_expects(self) -> None:
         rows = [row(number, poison=True) for number in range(15)]
-        Run(Page(rows, at(2), expected=1500), Page([row(100 + number) for number in range(1500)])).go()
+        Run(Page(rows, TimeCursor(at(2)), expected=1500), Page([row(100 + number) for number in range(1500)])).go()
         with pytest.raises(TooManyDead):
-            Run(Page(rows, at(2), expected=1500)).go()
+            Run(Page(rows, TimeCursor(at(2)), expected=1500)).go()
 
     def test_a_dead_letter_holds_the_raw_row_and_the_reason(self) -> None:
-        run = Run(Page([row(1, poison=True, raw="\ud83d"), row(2, deep=[{"a": None}])], at(1)), dead=("2",))
+        run = Run(Page([row(1, poison=True, raw="\ud83d"), row(2, deep=[{"a": None}])], TimeCursor(at(1))), dead=("2",))
         run.go()
         assert {(letter.id, letter.reason) for letter in run.letters.kept} == {("1", "poison"), ("2", "refused")}
         assert [letter.row for letter in run.letters.kept] == [
@@ -269,7 +279,7 @@ class TestFailures:
 
     def test_a_checkpoint_that_another_moved_ends_the_run(self) -> None:
         run = Run(page(1, safe=2), page(2, safe=5))
-        Checkpoint(run.blob, UTC).commit(at(1), None)
+        Checkpoint(run.blob, Times(UTC)).commit(TimeCursor(at(1)), None)
         with pytest.raises(RaceLost, match="another run moved the checkpoint"):
             run.go()
         assert run.reached == at(1)

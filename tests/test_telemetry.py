@@ -9,17 +9,15 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 import requests
 
 from harvesters import privacy, telemetry
-from harvesters.errors import Unavailable
+from harvesters.errors import Exit
 from harvesters.privacy import protect
 from harvesters.simulators.base import Request, Response, Simulator
-from harvesters.telemetry import RunReport, configure, reported, ship_to_loggly
-from tests.clocks import FakeClock
+from harvesters.telemetry import Report, configure, log_report, ship_to_loggly
 
 log = logging.getLogger("harvesters.test")
 
@@ -133,32 +131,17 @@ class TestRedaction:
 
 class TestRunReport:
     def test_it_is_one_line_in_both_formats(self) -> None:
-        report = RunReport(
-            "useractions", {"window": {"start": "a", "end": "b"}, "rows": 3, "seconds": 1.5, "checkpoint": None}
-        )
+        fields = {"window": {"start": "a", "end": "b"}, "rows": 3, "seconds": 1.5, "checkpoint": None}
         text, structured = one_line("text"), None
-        report.emit("done")
+        log_report(Report("useractions", "done", Exit.DONE, fields))
         assert text.getvalue().endswith("INFO useractions done: window=a/b rows=3 seconds=1.5 checkpoint=-\n")
         structured = one_line("json")
-        report.emit("ended with 69")
+        log_report(Report("useractions", "ended with 69", Exit.UNAVAILABLE, fields))
         entry = json.loads(structured.getvalue())
         assert entry["report"] == "useractions"
         assert entry["outcome"] == "ended with 69"
         assert entry["window"] == {"start": "a", "end": "b"}
         assert entry["checkpoint"] is None
-
-    @pytest.mark.parametrize(
-        ("error", "outcome"),
-        [(None, "done"), (Unavailable("gone"), "ended with 69"), (RuntimeError("a bug"), "failed")],
-    )
-    def test_it_comes_however_the_run_ends(self, error: Exception | None, outcome: str) -> None:
-        written, clock = one_line("json"), FakeClock()
-        with suppress(Unavailable, RuntimeError), reported("index", clock, lambda seconds: {"took": seconds}):
-            clock.sleep(2)
-            if error is not None:
-                raise error
-        entry = json.loads(written.getvalue())
-        assert (entry["report"], entry["outcome"], entry["took"], entry["seconds"]) == ("index", outcome, 2.0, 2.0)
 
 
 class Loggly(Simulator):

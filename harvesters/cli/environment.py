@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harvesters import settings
+from harvesters.cli.runtime import settings_of
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def status(as_json: bool) -> None:
 def _home() -> Home:
     from harvesters.dev.record import Home
 
-    return Home(settings.state_dir().absolute())
+    return Home(settings_of().state_dir().absolute())
 
 
 def _bring_up(home: Home, services: tuple[str, ...], embedded: bool, fetch: bool, wait: float | None = None) -> Record:

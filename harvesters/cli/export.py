@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from harvesters import settings
+from harvesters.assembly import Assembly
 from harvesters.cli.main import LazyGroup
-from harvesters.cli.runtime import Runtime, running, setting_option
+from harvesters.cli.runtime import running, setting_option, settings_of
 from harvesters.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def attendance(live: bool, chunk_interval: int, source_index_pattern: str, **com
     """
     from harvesters.tables.attendance import Attendance
 
-    with _indices(common) as (selection, reader, runtime):
-        _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common, runtime)
+    with _indices(common) as (selection, reader, assembly):
+        _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common, assembly)
 
 
 @export.command("viewing_options", short_help="Which options of the player each person used.")
@@ -115,8 +115,8 @@ def viewing_options(source_index_pattern: str, **common: Any) -> None:
     """
     from harvesters.tables.viewing_options import ViewingOptions
 
-    with _indices(common) as (selection, reader, runtime):
-        _write(ViewingOptions(selection, reader(source_index_pattern)), common, runtime)
+    with _indices(common) as (selection, reader, assembly):
+        _write(ViewingOptions(selection, reader(source_index_pattern)), common, assembly)
 
 
 @export.command(short_help="Who takes the courses that have episodes.")
@@ -133,38 +133,37 @@ def rollcall(**common: Any) -> None:
     from harvesters.tables.banner import BannerClient
     from harvesters.tables.rollcall import Rollcall
 
-    base = settings.base_url(settings.require("BANNER_ENDPOINT_BASE"), "BANNER_ENDPOINT_BASE")
-    with _indices(common) as (selection, _, runtime):
-        timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
-        _write(Rollcall(selection, BannerClient(base, runtime.retry, timeout)), common, runtime)
+    base = settings_of().url("BANNER_ENDPOINT_BASE")
+    with _indices(common) as (selection, _, assembly):
+        _write(Rollcall(selection, BannerClient(base, assembly.retry, assembly.timeout)), common, assembly)
 
 
 @contextmanager
-def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str], IndexReader], Runtime]]:
+def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str], IndexReader], Assembly]]:
     """The chosen episodes, and what reads any other index."""
     from harvesters.search.reader import IndexReader
     from harvesters.tables.selection import Selection
 
-    with running() as runtime:
-        client = runtime.search(common["es_host"])
+    with running() as assembly:
+        client = assembly.search()
 
         def reader(index: str) -> IndexReader:
             return IndexReader(client, index)
 
-        yield Selection(reader(common["episodes_index"]), common["term"], common["year"]), reader, runtime
+        yield Selection(reader(common["episodes_index"]), common["term"], common["year"]), reader, assembly
 
 
-def _write(made: Export, common: dict[str, Any], runtime: Runtime) -> None:
+def _write(made: Export, common: dict[str, Any], assembly: Assembly) -> None:
     from harvesters.tables.output import opened, write_csv, write_json_lines
 
     write = write_json_lines if common["as_json"] else write_csv
     with opened(common["output"]) as stream:
-        count = write(_until_stopped(made.rows(), runtime), made.columns, stream)
+        count = write(_until_stopped(made.rows(), assembly), made.columns, stream)
     log.info("%d rows exported", count)
 
 
-def _until_stopped(rows: Iterator[dict[str, Any]], runtime: Runtime) -> Iterator[dict[str, Any]]:
+def _until_stopped(rows: Iterator[dict[str, Any]], assembly: Assembly) -> Iterator[dict[str, Any]]:
     for row in rows:
-        if runtime.stop.is_set():
+        if assembly.stop.is_set():
             raise Interrupted("told to stop: the export is not complete; run the same command again")
         yield row

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harvesters import settings
+from harvesters.assembly import Assembly
 from harvesters.cli.main import LazyGroup
-from harvesters.cli.runtime import Runtime, setting_option
-from harvesters.errors import ConfigError
+from harvesters.cli.runtime import setting_option, settings_of
 
 if TYPE_CHECKING:
     from harvesters.document import Document
@@ -80,8 +79,8 @@ sentiment_option = click.option(
 )
 
 
-def open_client(runtime: Runtime, endpoint: str | None, key: str | None, credentials: str | None) -> FirebaseClient:
-    """The database that the options and settings name.
+def open_client(assembly: Assembly) -> FirebaseClient:
+    """The database that the settings name.
 
     Raises:
         ConfigError: something is missing.
@@ -91,21 +90,19 @@ def open_client(runtime: Runtime, endpoint: str | None, key: str | None, credent
     from harvesters.http import HttpSource
     from harvesters.privacy import redact
 
-    where = settings.require("FIREBASE_ENDPOINT", endpoint, "--endpoint")
-    timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
+    settings, timeout = assembly.settings, assembly.timeout
+    by_flag = "FIREBASE_KEY" in settings.flags and "FIREBASE_CREDENTIALS" not in settings.flags
+    file = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
+    secret = settings.get("FIREBASE_KEY")
+    settings.require_all("FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
+    where = settings.get("FIREBASE_ENDPOINT")
     name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
     auth: Auth
-    file = credentials or ("" if key else settings.get("FIREBASE_CREDENTIALS"))
     if file:
-        auth = ServiceAccount.from_file(Path(file), HttpSource("Google's token endpoint", runtime.retry, timeout))
-    elif secret := settings.get("FIREBASE_KEY", key):
-        auth = LegacySecret(secret)
+        auth = ServiceAccount.from_file(Path(file), HttpSource("Google's token endpoint", assembly.retry, timeout))
     else:
-        raise ConfigError(
-            "neither FIREBASE_CREDENTIALS (a service-account file) nor FIREBASE_KEY (a legacy secret) is set: put one "
-            "into .env or the environment, or give --credentials."
-        )
-    return FirebaseClient(where, auth, HttpSource(name, runtime.retry, timeout))
+        auth = LegacySecret(secret)
+    return FirebaseClient(where, auth, HttpSource(name, assembly.retry, timeout))
 
 
 def node_path(text: str) -> tuple[str, ...]:
@@ -122,13 +119,14 @@ def open_scrubber() -> Scrubber:
     """What ``FIREBASE_SCRUB`` says must not be seen."""
     from harvesters.firebase.scrub import Scrubber
 
-    return Scrubber.parse(settings.get("FIREBASE_SCRUB"))
+    return Scrubber.parse(settings_of().get("FIREBASE_SCRUB"))
 
 
 def open_indices() -> Indices:
     """The names of the indices."""
     from harvesters.firebase.indices import PERIODS, Indices
 
+    settings = settings_of()
     return Indices(settings.get("FIREBASE_INDEX_PREFIX"), settings.choice("FIREBASE_INDEX_PERIOD", PERIODS))
 
 
@@ -167,9 +165,8 @@ def bar(label: str) -> Iterator[Callable[[float, str], None]]:
 
 
 def open_sink(
-    runtime: Runtime,
+    assembly: Assembly,
     output: str,
-    queue: str | None,
     name: str,
     index_name: Callable[[Document], str],
     several: bool = False,
@@ -184,17 +181,17 @@ def open_sink(
         ConfigError: it is ``sqs`` and no queue is named.
     """
     if output != "es":
-        return runtime.sink(output, queue)
+        return assembly.sink(output)
     from harvesters.firebase.elastic import IndexingSink
     from harvesters.sinks.elastic import ElasticSink
 
-    index = open_index(runtime, name)
+    index = open_index(assembly, name)
     sink = ElasticSink(index.client, index_name, threads=_IN_FLIGHT, fresh_pattern=f"{name}*")
     return IndexingSink(sink, index, index_name if several else None, complete)
 
 
-def open_index(runtime: Runtime, name: str) -> SearchIndex:
+def open_index(assembly: Assembly, name: str) -> SearchIndex:
     """What is in Elasticsearch behind `name`."""
     from harvesters.firebase.elastic import SearchIndex
 
-    return SearchIndex(runtime.search(), name)
+    return SearchIndex(assembly.search(), name)

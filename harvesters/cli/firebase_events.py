@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harvesters import settings
 from harvesters.cli.firebase import (
     bar,
     maybe_sentiment,
@@ -23,11 +23,12 @@ from harvesters.cli.firebase import (
     sentiment_option,
     source_options,
 )
-from harvesters.cli.runtime import Moment, running, setting_option
+from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 
 if TYPE_CHECKING:
     from harvesters.firebase.documents import EventMapper
     from harvesters.firebase.indices import Indices
+    from harvesters.pipeline import Counts
     from harvesters.timespan import Window
 
 _ZONE = "FIREBASE_TIMEZONE"
@@ -37,12 +38,12 @@ _ZONE = "FIREBASE_TIMEZONE"
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--path", default="", help="Where in the dump the events are, such as events; default: nothing else.")
 @output_option
-@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
+@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME", instead="--output")
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=4000, help="Events read and delivered at once; default 4000."
 )
 @sentiment_option
-def load(file: Path, path: str, output: str, queue_name: str | None, batch_size: int, sentiment: bool) -> None:
+def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -> None:
     """Load a dump of events: an object or an array, or the JSON lines of an export; gzip too.
 
     FILE may be of any size; it is read as a stream. Loading it again is harmless.
@@ -54,24 +55,23 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
     """
     from harvesters.firebase.dumps.reading import Dump
     from harvesters.firebase.load import DumpHarvest
-    from harvesters.firebase.run import FirebaseRun
+    from harvesters.firebase.run import load_dump
 
     rest_the_collector()
-    with running() as runtime, bar("loading") as show:
+    with running() as assembly, bar("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
         indices = open_indices()
         harvest = DumpHarvest(dump, _mapper(sentiment, indices), batch_size)
-        complete = indices.over(runtime.clock.now())
-        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event, True, complete)
-        live = runtime.live_harvest("firebase load", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
-        FirebaseRun(live).load(harvest, sink, lambda counts: show(dump.fraction, f"{counts.delivered:,} events"))
+        complete = indices.over(assembly.clock.now())
+        sink = open_sink(assembly, output, indices.events, indices.of_event, True, complete)
+        load_dump(assembly, harvest, sink, lambda counts: show(dump.fraction, f"{counts.delivered:,} events"))
 
 
 @click.command(short_help="Harvest new events; for cron.")
 @click.option("--path", default="events", help="Where the events are; default events.")
 @output_option
-@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
+@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME", instead="--output")
 @click.option("--follow", is_flag=True, help="Stay, and listen for events as they happen, until SIGTERM or Ctrl-C.")
 @click.option(
     "-s",
@@ -83,7 +83,8 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
 @click.option(
     "--update-checkpoint/--no-update-checkpoint",
     default=True,
-    help="Move the checkpoint (the default), or leave it alone and send what is new all the same.",
+    help="Move the checkpoint, or leave it alone and send what is new all the same. Default: move it, unless it belongs "
+    "to another output; given by name, this output becomes its owner.",
 )
 @sentiment_option
 @page_size_option(1000)
@@ -91,16 +92,12 @@ def load(file: Path, path: str, output: str, queue_name: str | None, batch_size:
 def events(
     path: str,
     output: str,
-    queue_name: str | None,
     follow: bool,
     start: datetime | None,
     end: datetime | None,
     update_checkpoint: bool,
     sentiment: bool,
     page_size: int,
-    endpoint: str | None,
-    key: str | None,
-    credentials: str | None,
 ) -> None:
     """Harvest the events that came since the checkpoint, the last push id; without one from the first key.
 
@@ -113,36 +110,41 @@ def events(
       harvest.py firebase events --follow --output sqs -q buddyup-events
       harvest.py firebase events -s 2016-01-01 -e 2016-02-01 -o january.jsonl
     """
+    from harvesters.firebase.cursor import SinceKey
     from harvesters.firebase.events import Events
     from harvesters.firebase.follow import FollowedEvents
     from harvesters.firebase.paging import PageSize
-    from harvesters.firebase.run import FirebaseRun
+    from harvesters.firebase.run import event_place, harvest_events
 
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
     rest_the_collector()
-    with running() as runtime, bar("harvesting") as show:
-        client = open_client(runtime, endpoint, key, credentials)
+    with running() as assembly, bar("harvesting") as show:
+        client = open_client(assembly)
         indices = open_indices()
         harvest = (FollowedEvents if follow else Events)(
             client,
             node_path(path),
             _mapper(sentiment, indices),
-            lookback=settings.number("HARVEST_LOOKBACK"),
-            span=_span(start, end, runtime.clock.now()),
+            lookback=assembly.lookback.total_seconds(),
             size=PageSize(page_size),
         )
-        sink = open_sink(runtime, output, queue_name, indices.events, indices.of_event, True)
-        live = runtime.live_harvest("firebase events", settings.get("FIREBASE_CHECKPOINT"), _ZONE, guarded=False)
-        FirebaseRun(live).events(
-            harvest, sink, update_checkpoint, lambda counts: show(harvest.fraction, f"{counts.delivered:,} events")
-        )
+        span = _span(start, end, assembly.clock.now())
+        asked = SinceKey(span, update_checkpoint and span is None)
+        sink = open_sink(assembly, output, indices.events, indices.of_event, True)
+        claim = update_checkpoint and given_by_name("update_checkpoint")
+        watch = _show(show)
+        harvest_events(assembly.parts, event_place(assembly), harvest, sink, asked, watch, claim)
+
+
+def _show(bar: Callable[[float, str], None]) -> Callable[[Counts], None]:
+    return lambda counts: bar(counts.fraction, f"{counts.delivered:,} events")
 
 
 def _mapper(sentiment: bool, indices: Indices) -> EventMapper:
     from harvesters.firebase.documents import EventMapper
 
-    return EventMapper(settings.timezone(_ZONE), open_scrubber(), maybe_sentiment(sentiment), indices.events)
+    return EventMapper(settings_of().timezone(_ZONE), open_scrubber(), maybe_sentiment(sentiment), indices.events)
 
 
 def _span(start: datetime | None, end: datetime | None, now: datetime) -> Window | None:

@@ -40,9 +40,6 @@ def export(
     form: str,
     restart: bool,
     page_size: int,
-    endpoint: str | None,
-    key: str | None,
-    credentials: str | None,
 ) -> None:
     """Export the children of PATH, or without it the whole database, verbatim: nothing is scrubbed.
 
@@ -67,13 +64,13 @@ def export(
     if restart and output == "-":
         raise click.UsageError("--restart is for files; standard output always begins anew")
     rest_the_collector()
-    with running() as runtime, bar("exporting") as show:
-        client = open_client(runtime, endpoint, key, credentials)
+    with running() as assembly, bar("exporting") as show:
+        client = open_client(assembly)
         writing: Format = Lines() if form == "jsonl" else OneObject()
         writer: ExportWriter = ExportStdout(writing) if output == "-" else ExportFile(Path(output), writing, restart)
         walk = Walk(client, node_path(path), PageSize(page_size), parse_verbatim)
-        watch = _watch(show, milliseconds(runtime.clock.now()))
-        Export(walk, writer, runtime.clock, runtime.stop).run(watch)
+        watch = _watch(show, milliseconds(assembly.clock.now()))
+        Export(walk, writer, assembly.clock, assembly.stop).run(watch)
 
 
 def _watch(show: Callable[[float, str], None], now: int) -> Callable[[ExportCounts], None]:

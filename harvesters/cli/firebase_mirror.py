@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from harvesters import settings
 from harvesters.cli.firebase import (
     bar,
     node_path,
@@ -27,7 +26,7 @@ def _options(path: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         options = [
             click.option("--path", default=path, help=f"Where they are; default {path}."),
             output_option,
-            setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME"),
+            setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME", instead="--output"),
             click.option("--sync", is_flag=True, help="Delete from the index what is gone from the database, too."),
             click.option(
                 "--allow-empty", is_flag=True, help="With --sync: believe an empty database, and empty the index."
@@ -74,33 +73,27 @@ def _mirror(
     fill: Any,
     path: str,
     output: str,
-    queue_name: str | None,
     sync: bool,
     allow_empty: bool,
-    endpoint: str | None,
-    key: str | None,
-    credentials: str | None,
 ) -> None:
     from harvesters.firebase.mirror import Mirror
     from harvesters.firebase.people import EntityMapper
-    from harvesters.firebase.run import FirebaseRun
+    from harvesters.firebase.run import mirror
 
     if sync and output != "es":
         raise click.UsageError("--sync deletes from an index: it needs --output es")
     if allow_empty and not sync:
         raise click.UsageError("--allow-empty is about what --sync may delete")
-    with running() as runtime, bar(f"indexing {what}") as show:
-        client = open_client(runtime, endpoint, key, credentials)
+    with running() as assembly, bar(f"indexing {what}") as show:
+        client = open_client(assembly)
         indices = open_indices()
         name = indices.profiles if what == "profiles" else indices.classes
-        mirror = Mirror(
+        mirrored = Mirror(
             client,
             node_path(path),
             EntityMapper(name, fill, open_scrubber()),
-            open_index(runtime, name) if sync else None,
+            open_index(assembly, name) if sync else None,
             allow_empty,
         )
-        sink = open_sink(runtime, output, queue_name, name, lambda document: name)
-        checkpoint = f"{settings.get('FIREBASE_CHECKPOINT')}-{what}"
-        live = runtime.live_harvest(f"firebase {what}", checkpoint, "FIREBASE_TIMEZONE", guarded=False)
-        FirebaseRun(live).mirror(mirror, sink, lambda counts: show(counts.fraction, f"{counts.delivered:,} {what}"))
+        sink = open_sink(assembly, output, name, lambda document: name)
+        mirror(assembly, mirrored, sink, what, lambda counts: show(counts.fraction, f"{counts.delivered:,} {what}"))

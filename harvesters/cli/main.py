@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from harvesters import __version__, settings, telemetry
+from harvesters import __version__, telemetry
 from harvesters.collector import uncollected
 from harvesters.errors import Exit, HarvestError, Interrupted, ReaderGone
+from harvesters.settings import Settings
 
 log = logging.getLogger("harvesters")
 
@@ -95,13 +96,14 @@ class LazyGroup(click.Group):
     help="Settings file, instead of the .env beside harvest.py.",
 )
 @click.version_option(__version__, prog_name="harvest")
-def cli(log_level: str, log_format: str, env_file: Path | None) -> None:
+@click.pass_context
+def cli(context: click.Context, log_level: str, log_format: str, env_file: Path | None) -> None:
     """Harvest learning-analytics events from where they are born to where they are analysed.
 
     Settings come from flags, the environment and .env, in this order; README.md lists them all.
     """
     telemetry.configure(log_level.upper(), log_format)
-    settings.load_env(env_file)
+    context.obj = settings = Settings.read(env_file)
     from harvesters.privacy import protect
 
     protect(settings.secrets())

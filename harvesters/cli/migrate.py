@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from harvesters import settings
 from harvesters.cli.runtime import running, setting_option
 
 
@@ -14,7 +13,7 @@ from harvesters.cli.runtime import running, setting_option
 @click.option(
     "--undo", type=int, metavar="NUMBER", help="Take back the migration of this number, where that is possible."
 )
-def migrate(es_host: str | None, dry_run: bool, undo: int | None) -> None:
+def migrate(dry_run: bool, undo: int | None) -> None:
     """Bring indices that an older version made into today's form.
 
     Each index is copied and swapped in one step; searches count every document once all the time. While it is copied
@@ -36,16 +35,16 @@ def migrate(es_host: str | None, dry_run: bool, undo: int | None) -> None:
         raise click.UsageError(f"there is no migration {undo}; there are {known}")
     if undo is not None and dry_run:
         raise click.UsageError("--undo has no --dry-run")
-    with running() as runtime:
-        client = runtime.search(es_host)
-        ledger = Ledger(client, runtime.clock)
+    with running() as assembly:
+        client = assembly.search()
+        ledger = Ledger(client, assembly.clock)
         try:
             if dry_run:
                 count = Migrator(client, ledger, click.echo).plan()
                 click.echo(f"{count} indices would be migrated" if count else "nothing to migrate")
                 return
             ledger.prepare()
-            with ledger.lease(settings.number("HARVEST_LEASE_TTL", minimum=1)) as lease:
+            with ledger.lease(assembly.settings.number("HARVEST_LEASE_TTL", minimum=1)) as lease:
                 migrator = Migrator(client, ledger, click.echo, lease)
                 count = migrator.undo(found) if found is not None else migrator.run()
             click.echo(f"{count} indices migrated" if count else "nothing to migrate")

@@ -34,7 +34,6 @@ def query(
     start: datetime | None,
     end: datetime | None,
     index: str | None,
-    es_host: str | None,
     output: str | None,
 ) -> None:
     """Ask our indices a saved query (a file in queries/), or one given on standard input (-).
@@ -59,11 +58,11 @@ def query(
         with opened(output) as stream:
             write(listed, ["name", "description"], stream)
         return
-    with running() as runtime:
+    with running() as assembly:
         try:
             found = parse_query(sys.stdin.buffer.read(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
-            answer = IndexReader(runtime.search(es_host), found.index).search(found.body)
+            answer = IndexReader(assembly.search(), found.index).search(found.body)
         except QueryError as error:
             raise click.UsageError(str(error)) from error
         except Refused as error:

@@ -52,7 +52,7 @@ def setup() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Directory of templates, instead of index_templates.",
 )
-def load_index_templates(es_host: str | None, dry_run: bool, retention: int | None, directory: Path | None) -> None:
+def load_index_templates(dry_run: bool, retention: int | None, directory: Path | None) -> None:
     """Load the index templates, and say what changed.
 
     May be run again at any time. A template that is older than the cluster's is left out, and the command ends with 78.
@@ -65,8 +65,8 @@ def load_index_templates(es_host: str | None, dry_run: bool, retention: int | No
     from harvesters.search import templates
 
     found = templates.read(directory)
-    with running() as runtime:
-        client = runtime.search(es_host)
+    with running() as assembly:
+        client = assembly.search()
         try:
             if templates.has_ilm(client):
                 click.echo(templates.put_policy(client, retention, dry_run))
@@ -113,7 +113,7 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
     "--older-than", type=Days(), required=True, metavar="DAYS", help="Whole UTC days that are kept before today."
 )
 @click.option("--dry-run", is_flag=True, help="Name the indices, and remove none.")
-def prune(es_host: str | None, older_than: int, dry_run: bool) -> None:
+def prune(older_than: int, dry_run: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
     Never one without a date, nor one that is not ours.
@@ -124,11 +124,11 @@ def prune(es_host: str | None, older_than: int, dry_run: bool) -> None:
     """
     from harvesters.search import retention, templates
 
-    with running() as runtime:
-        client = runtime.search(es_host)
+    with running() as assembly:
+        client = assembly.search()
         try:
             indices = retention.dated_indices(client, templates.read())
-            old = retention.older_than(indices, older_than, runtime.clock.now())
+            old = retention.older_than(indices, older_than, assembly.clock.now())
             for index in old:
                 behind = f" (behind {index.logical})" if index.logical != index.name else ""
                 if not dry_run:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import click
 
-from harvesters import settings
-from harvesters.cli.runtime import Moment, progress_bar, running, setting_option
+from harvesters.cli.runtime import Moment, given_by_name, progress_bar, running, setting_option
 from harvesters.collector import uncollected
 
 _ZONE = "OPENCAST_TIMEZONE"
@@ -34,7 +33,7 @@ _ZONE = "OPENCAST_TIMEZONE"
     help='Where to send output: sqs (the default), es for Elasticsearch (ES_HOST), "-" for JSON lines on standard '
     "output, or a file that JSON lines are appended to (compressed when it ends in .gz).",
 )
-@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
+@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME", instead="--output")
 @click.option(
     "-b", "--batch-size", type=click.IntRange(min=1), default=1000, help="Number of actions per request; default 1000."
 )
@@ -49,26 +48,23 @@ _ZONE = "OPENCAST_TIMEZONE"
 @click.option(
     "--update-last-ts/--no-update-last-ts",
     default=True,
-    help="Move the checkpoint (the default), or leave it alone and send the whole range: for back-fills.",
+    help="Move the checkpoint, or leave it alone and send the whole range: for back-fills. Default: move it, unless it "
+    "belongs to another output; given by name, this output becomes its owner.",
 )
 def useractions(
     start: datetime | None,
     end: datetime | None,
     wait: float,
-    engage_host: str | None,
-    user: str | None,
-    password: str | None,
     output: str | None,
-    queue_name: str | None,
     batch_size: int,
-    interval: float | None,
     disable_start_end_span_check: bool,
     update_last_ts: bool,
 ) -> None:
     """Harvest Opencast user actions, with their episodes, into an SQS queue, Elasticsearch, a file or standard output.
 
     Covers the time since the checkpoint, or a range given by --start and --end. The checkpoint moves when everything
-    is delivered, so the same command, started again, goes on where the last run ended.
+    is delivered, so the same command, started again, goes on where the last run ended. It belongs to the output that
+    moved it last: a look at standard output beside the job of a queue leaves it where it is.
 
     \b
     Examples:
@@ -77,36 +73,17 @@ def useractions(
       harvest.py useractions -s 20260213000000 -e 20260214000000 --no-update-last-ts -o day.jsonl.gz
     """
     with uncollected():
-        from harvesters.live import Span, WindowError
-        from harvesters.opencast.client import OpencastClient
-        from harvesters.opencast.episodes import EpisodeLookup
-        from harvesters.opencast.useractions import UserActions
+        from harvesters.opencast import run, useractions  # noqa: F401 - the latter is what takes its time
 
-    with running() as runtime, progress_bar() as on_plan:
-        sink = runtime.sink(output, queue_name, fresh_pattern="useractions-*")
-        host = settings.require("MATTERHORN_ENGAGE_HOST", engage_host, "-H/--engage_host")
-        client = OpencastClient(
-            settings.base_url(host, "MATTERHORN_ENGAGE_HOST"),
-            settings.require("MATTERHORN_REST_USER", user, "-u/--user"),
-            settings.require("MATTERHORN_REST_PASS", password, "-p/--password"),
-            settings.choice("OPENCAST_AUTH", ("digest", "basic")),
-            runtime.retry,
-            settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001),
-        )
-        lookup = EpisodeLookup(client, runtime.cache, settings.number("EPISODE_CACHE_EXPIRE"))
-        stepwise = update_last_ts and sink.durable
-        harvest = UserActions(client, lookup, runtime.cache, settings.timezone(_ZONE), batch_size, wait, stepwise)
-        span = Span(
-            start,
-            end,
-            timedelta(minutes=settings.number("DEFAULT_INTERVAL", interval)),
-            timedelta(seconds=settings.number("HARVEST_LOOKBACK")),
-            update_last_ts,
-        )
-        live = runtime.live_harvest(
-            "useractions", settings.get("S3_LAST_ACTION_TS_KEY"), _ZONE, not disable_start_end_span_check
-        )
-        try:
-            live.run(span, harvest, sink, on_plan)
-        except WindowError as error:
-            raise click.UsageError(str(error)) from error
+    wanted = run.ActionsWanted(
+        start,
+        end,
+        output,
+        batch_size,
+        wait,
+        guarded=not disable_start_end_span_check,
+        update=update_last_ts,
+        claim=update_last_ts and given_by_name("update_last_ts"),
+    )
+    with running() as assembly, progress_bar() as on_plan:
+        run.harvest_useractions(assembly, wanted, on_plan)

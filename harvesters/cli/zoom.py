@@ -9,13 +9,11 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from harvesters import settings
-from harvesters.cli.runtime import Runtime, progress_bar, running, setting_option
+from harvesters.cli.runtime import given_by_name, progress_bar, running, setting_option, settings_of
 from harvesters.timespan import Window, day_window, parse_moment, zone
 
 if TYPE_CHECKING:
     from harvesters.sinks.base import Sink
-    from harvesters.zoom.auth import Auth
     from harvesters.zoom.client import ZoomClient
 
 _SHOWN = "everybody on this machine can read command lines (ps)."
@@ -34,6 +32,12 @@ _SHOWN = "everybody on this machine can read command lines (ps)."
     text="Time zone of what a day is, and of --start and --end without an offset.",
 )
 @click.option("--live", is_flag=True, help="Fetch what ended since the checkpoint, and what appeared late; for cron.")
+@click.option(
+    "--update-checkpoint/--no-update-checkpoint",
+    default=True,
+    help="With --live: move the checkpoint, or leave it alone. Default: move it, unless it belongs to another output; "
+    "given by name, this output becomes its owner.",
+)
 @click.option("--plan", is_flag=True, help="Only print the calls that it takes, the budget left and the time expected.")
 @click.option(
     "--max-wait",
@@ -56,7 +60,7 @@ _SHOWN = "everybody on this machine can read command lines (ps)."
     help="Older spelling of --output: index is es, stdout is -.",
 )
 @setting_option("--es_host", setting="ES_HOST")
-@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME")
+@setting_option("-q", "--queue-name", setting="SQS_QUEUE_NAME", instead="--output")
 @setting_option("--account-id", setting="ZOOM_ACCOUNT_ID")
 @setting_option("--client-id", setting="ZOOM_CLIENT_ID")
 @setting_option(
@@ -70,19 +74,12 @@ def zoom(
     day: str | None,
     start: str | None,
     end: str | None,
-    timezone: str | None,
     live: bool,
     plan: bool,
+    update_checkpoint: bool,
     max_wait: float,
     output: str | None,
     destination: str | None,
-    es_host: str | None,
-    queue_name: str | None,
-    account_id: str | None,
-    client_id: str | None,
-    client_secret: str | None,
-    key: str | None,
-    secret: str | None,
 ) -> None:
     """Harvest Zoom meetings and their participant sessions into Elasticsearch, an SQS queue, a file or standard output.
 
@@ -98,22 +95,24 @@ def zoom(
     """
     target = _output(output, destination)
     _check_range(day, start, end, live, plan)
-    where = _zone(timezone)
-    with running() as runtime, progress_bar() as on_plan:
-        wanted = None if live else _window(day, start, end, where, runtime.clock.now())
-        auth, account = _auth(runtime, account_id, client_id, client_secret, key, secret)
-        client = _client(runtime, auth, account, max_wait)
-        if plan:
+    where = _zone()
+    with running() as assembly, progress_bar() as on_plan:
+        wanted = None if live else _window(day, start, end, where, assembly.clock.now())
+        from harvesters.zoom.run import ZoomRun, open_client
+
+        if not plan:
+            assembly.settings.require_all(*assembly.output_needs(target))
+        client, account = open_client(assembly, max_wait)
+        if wanted is not None and plan:
             _print_plan(client, wanted)
             return
-        from harvesters.cli.zoomrun import ZoomRun
-
         command = [day or "yesterday", start or "", end or "", str(where)]
 
         def sink() -> Sink:
-            return runtime.sink(target, queue_name, fresh_pattern="meetings-*", es_host=es_host)
+            return assembly.sink(target, fresh_pattern="meetings-*")
 
-        run = ZoomRun(runtime, client, account, sink, on_plan, command)
+        claim = update_checkpoint and given_by_name("update_checkpoint")
+        run = ZoomRun(assembly, client, account, sink, on_plan, command, update_checkpoint, claim)
         if wanted is None:
             run.live()
         else:
@@ -136,11 +135,12 @@ def _check_range(day: str | None, start: str | None, end: str | None, live: bool
         raise click.UsageError("--end needs a --start")
 
 
-def _zone(name: str | None) -> ZoneInfo:
-    if name is None:
+def _zone() -> ZoneInfo:
+    settings = settings_of()
+    if "ZOOM_TIMEZONE" not in settings.flags:
         return settings.timezone("ZOOM_TIMEZONE")
     try:
-        return zone(name)
+        return zone(settings.get("ZOOM_TIMEZONE"))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timezone") from error
 
@@ -185,58 +185,14 @@ def _day(text: str) -> date:
         raise click.BadParameter(f"{text!r} is no day; write YYYY-mm-dd", param_hint="--date") from error
 
 
-def _auth(
-    runtime: Runtime,
-    account_id: str | None,
-    client_id: str | None,
-    client_secret: str | None,
-    key: str | None,
-    secret: str | None,
-) -> tuple[Auth, str]:
-    """How to log in, and what tells the account apart: OAuth, unless only a JWT pair is given."""
-    from harvesters.zoom.auth import Jwt, OAuth
-
-    oauth = {
-        "ZOOM_ACCOUNT_ID": (account_id, "--account-id"),
-        "ZOOM_CLIENT_ID": (client_id, "--client-id"),
-        "ZOOM_CLIENT_SECRET": (client_secret, "--client-secret"),
-    }
-    have = [bool(settings.get(name, flag)) for name, (flag, _) in oauth.items()]
-    pair = [settings.get("ZOOM_KEY", key), settings.get("ZOOM_SECRET", secret)]
-    by_flags = bool(key or secret) and not (account_id or client_id or client_secret)
-    if all(pair) and (by_flags or not all(have)):
-        return Jwt(pair[0], pair[1], runtime.clock), f"key {pair[0]}"
-    if any(pair) and not all(pair) and (by_flags or not any(have)):
-        settings.require("ZOOM_KEY", key, "--key")
-        settings.require("ZOOM_SECRET", secret, "--secret")
-    account, client, password = (settings.require(name, flag, option) for name, (flag, option) in oauth.items())
-    url = settings.base_url(settings.get("ZOOM_OAUTH_URL"), "ZOOM_OAUTH_URL")
-    timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
-    return OAuth(account, client, password, url, runtime.retry, timeout), account
-
-
-def _client(runtime: Runtime, auth: Auth, account: str, max_wait: float) -> ZoomClient:
-    import hashlib
-
-    from harvesters.zoom.client import DEFAULT, ZoomClient
-    from harvesters.zoom.limits import Budgets
-
-    url = settings.base_url(settings.get("ZOOM_API_URL"), "ZOOM_API_URL")
-    name = hashlib.blake2b(f"{url}\n{account}".encode(), digest_size=6).hexdigest()
-    budgets = Budgets(runtime.slots, runtime.clock, name, max_wait)
-    timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
-    return ZoomClient("" if url == DEFAULT else url, auth, budgets, runtime.retry, timeout)
-
-
-def _print_plan(client: ZoomClient, window: Window | None) -> None:
+def _print_plan(client: ZoomClient, window: Window) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     from harvesters.zoom.listing import Notebook
     from harvesters.zoom.plan import estimate, lines
     from harvesters.zoom.routes import Routes
 
-    assert window is not None
     with ThreadPoolExecutor(1) as pool:
-        routes = Routes(client, Notebook(client.clock.now), lambda: pool)
+        routes = Routes(client, Notebook(client.clock.now), pool)
         for line in lines(estimate(client, routes, window), client):
             click.echo(line)

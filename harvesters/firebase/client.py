@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote
 import orjson
 import requests
 
-from harvesters import settings
+from harvesters.addresses import base_url
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.firebase.auth import Auth
 from harvesters.firebase.keys import Path, children_of, rank
@@ -60,7 +60,7 @@ class FirebaseClient:
 
     def __init__(self, endpoint: str, auth: Auth, http: HttpSource, max_body: int = MAX_BODY) -> None:
         base, _, query = endpoint.strip().partition("?")
-        self.base_url = settings.base_url(base.removesuffix(".json"), "FIREBASE_ENDPOINT")
+        self.base_url = base_url(base.removesuffix(".json"), "FIREBASE_ENDPOINT")
         self.fixed = dict(parse_qsl(query))
         if self.fixed.keys() - {"ns"}:
             raise ConfigError("FIREBASE_ENDPOINT: of a query only ?ns=NAME may be given; the secret is FIREBASE_KEY")

@@ -156,6 +156,11 @@ class IndexingSink:
         """Where, and into what."""
         return f"{self.sink.name}, {self.index.name}"
 
+    @property
+    def address(self) -> str:
+        """The sink's."""
+        return self.sink.address
+
     def identity(self) -> tuple[str, bool]:
         """The sink's."""
         return self.sink.identity()

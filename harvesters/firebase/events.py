@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from harvesters.cursor import KeyCursor
 from harvesters.document import Document
 from harvesters.firebase.client import FirebaseClient, TooBig
-from harvesters.firebase.cursor import Positions, milliseconds
+from harvesters.firebase.cursor import milliseconds
 from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
 from harvesters.firebase.keys import Path, rank, time_of
 from harvesters.firebase.paging import PageSize
@@ -34,21 +36,16 @@ class Events:
     """The events below `path`.
 
     Args:
-        after: the push id where the last run ended; None reads from the first key.
-        lookback: seconds before it that are read again, for keys that came late.
-        span: by hand: the events of this window instead, wherever they sort.
+        lookback: seconds before the last push id that are read again, for keys that came late.
     """
 
     client: FirebaseClient
     path: Path
     mapper: EventMapper
-    after: str | None = None
     lookback: float = 60.0
-    span: Window | None = None
     size: PageSize = field(default_factory=PageSize)
-    positions: Positions = field(default_factory=Positions)
+    after: str | None = None
     ahead: int = 0
-    fraction: float = 0.0
     _begun: int | None = None
 
     @property
@@ -61,11 +58,24 @@ class Events:
         """The node's address."""
         return f"{self.client.base_url}/{'/'.join(self.path)}"
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """What is new; the window is that of the whole of time."""
-        if self.span is not None:
-            yield from self._by_hand(self.span)
-        elif self.after is None:
+    def time(self) -> datetime | None:
+        """The database does not say."""
+        return None
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
+
+    def pages(self, scope: Window | str | None) -> Iterator[Page]:
+        """By hand the events of a window, wherever they sort; else what came behind a push id, or without one all."""
+        if isinstance(scope, Window):
+            yield from self._by_hand(scope)
+        else:
+            self.after = scope
+            yield from self.new()
+
+    def new(self) -> Iterator[Page]:
+        """What came since the push id in `after`, which follows what is read."""
+        if self.after is None:
             yield from self._scan()
         else:
             yield from self.sorted_before()
@@ -116,14 +126,13 @@ class Events:
             return Page(rows)
         last = max(known)
         self.after = max(last, self.after or last)
-        self._measure(last, now)
-        return Page(rows, self.positions.put(last))
+        return Page(rows, KeyCursor(self.after), fraction=self._fraction(last, now))
 
-    def _measure(self, last: str, now: int) -> None:
+    def _fraction(self, last: str, now: int) -> float:
         """How far in time the push ids are, from the first one read to now."""
         ms = push_ms(last)
         self._begun = ms if self._begun is None else self._begun
-        self.fraction = (ms - self._begun) / max(1, now - self._begun)
+        return (ms - self._begun) / max(1, now - self._begun)
 
     def _scan(self, **bounds: str) -> Iterator[Page]:
         while True:

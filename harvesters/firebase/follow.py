@@ -34,11 +34,18 @@ class FollowedEvents(Events):
     _hasty: int = 0
     _recent: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """Never ends by itself."""
+    def pages(self, scope: Window | str | None) -> Iterator[Page]:
+        """What came behind a push id, and what happens from now on; never ends by itself.
+
+        Raises:
+            ValueError: `scope` is a window, which has an end.
+        """
+        if isinstance(scope, Window):
+            raise ValueError("a window cannot be followed")
         clock = self.client.http.retry.clock
+        self.after = scope
         while True:
-            yield from super().pages(window)
+            yield from self.new()
             started = clock.monotonic()
             try:
                 with EventStream(self.client, self.path, self._query()) as stream:

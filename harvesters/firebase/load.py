@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,6 @@ from harvesters.document import Document
 from harvesters.firebase.documents import EventMapper, Row
 from harvesters.firebase.dumps.reading import Dump
 from harvesters.pipeline import Page
-from harvesters.timespan import Window
 
 
 @dataclass
@@ -32,8 +32,15 @@ class DumpHarvest:
         """The file."""
         return str(self.dump.path)
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """Everything; a dump knows no time."""
+    def time(self) -> datetime | None:
+        """There is no checkpoint that a clock could lead astray."""
+        return None
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
+
+    def pages(self, scope: None) -> Iterator[Page]:
+        """Everything."""
         pairs = self.dump.pairs()
         while rows := [self.mapper.row(key, value) for key, value in islice(pairs, self.batch_size)]:
             yield Page(rows)

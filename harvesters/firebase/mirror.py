@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import IO, Any, Protocol
 
 import orjson
@@ -24,7 +25,6 @@ from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
 from harvesters.http import parse_json
 from harvesters.pipeline import Page
-from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,15 @@ class Mirror:
         """The node's address."""
         return f"{self.client.base_url}/{'/'.join(self.path)}"
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """Everything; the window is that of the whole of time."""
+    def time(self) -> datetime | None:
+        """There is no checkpoint that a clock could lead astray."""
+        return None
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
+
+    def pages(self, scope: None) -> Iterator[Page]:
+        """Everything."""
         with tempfile.TemporaryFile() as spool:
             requests = self._read(spool)
             if not self._ids and self.index is not None and not self.allow_empty:

@@ -17,7 +17,6 @@ from harvesters.opencast.episodes import find_result, plain, to_episode
 from harvesters.opencast.jettison import as_dict, as_list
 from harvesters.opencast.workflows import WorkflowLookup, stream_times, to_workflow
 from harvesters.pipeline import Page
-from harvesters.timespan import Window
 
 KIND = "episodes"
 BATCH = 100
@@ -91,8 +90,15 @@ class EpisodeIndex:
         """The engage host."""
         return self.engage.base_url
 
-    def pages(self, window: Window) -> Iterator[Page]:
-        """What Opencast says of each media package that it knows; `window` plays no part."""
+    def time(self) -> datetime | None:
+        """There is no checkpoint that a clock could lead astray."""
+        return None
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
+
+    def pages(self, scope: None) -> Iterator[Page]:
+        """What Opencast says of each media package that it knows."""
         mpids = iter(self.mpids)
         while batch := list(islice(mpids, BATCH)):
             if self.asked and self.wait:

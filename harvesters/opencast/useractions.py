@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from harvesters.cursor import TimeCursor
 from harvesters.document import Document
 from harvesters.errors import ProtocolError
 from harvesters.opencast import actions, dialect
@@ -23,7 +24,7 @@ from harvesters.opencast.reader import Edge, PlainTally, QueryReader
 from harvesters.opencast.witness import Contradicted, Witness
 from harvesters.pipeline import Page
 from harvesters.stores.cache import Cache
-from harvesters.timespan import Window, day_window, floor_second
+from harvesters.timespan import Window, day_window
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class UserActions:
     kind: str = actions.KIND
     _witness: Witness = field(init=False)
     _dialect: Dialect | None = field(default=None, init=False)
+    _doubted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._witness = Witness(self.client.base_url, self.zone)
@@ -69,10 +71,10 @@ class UserActions:
         """
         try:
             self._dialect = dialect.remembered(self.client, self.cache, self.zone)
-            if self._dialect is None:
-                self._dialect = dialect.probe(self.client, self.cache, self._witness)
-            else:
+            if self._dialect is not None:
                 self._look(self.client.now())
+            else:
+                self._dialect = self._find()
         except Contradicted as contradiction:
             self._forget(contradiction)
         return self.client.date
@@ -98,10 +100,11 @@ class UserActions:
             first = contradiction
         try:
             yield from self._read(reader, window)
-            if self._dialect is Dialect.EMPTY:
-                raise Contradicted(f"{self.source} shows actions, and then none at all")
         except Contradicted as second:
             raise self._refusal(first, second) from None
+
+    def acknowledged(self, page: Page) -> None:
+        """Nothing is kept of a page."""
 
     def row_id(self, row: Any) -> str:
         """The action's id."""
@@ -134,18 +137,24 @@ class UserActions:
     def _read(self, reader: QueryReader, window: Window) -> Iterator[Page]:
         """All of `window`, in the server's dialect; an empty table is asked as DCE's, which is right for both."""
         if self._dialect is None:
-            self._dialect = dialect.remembered(self.client, self.cache, self.zone)
-        if self._dialect is None:
-            self._dialect = dialect.probe(self.client, self.cache, self._witness)
+            self._dialect = dialect.remembered(self.client, self.cache, self.zone) or self._find()
         if self._dialect is Dialect.STOCK:
             yield from self._by_day(reader, window)
         else:
             yield from self._by_start_and_end(reader, window)
 
+    def _find(self) -> Dialect:
+        """Find out the dialect; a table that is empty after it showed rows is one more contradiction."""
+        spoken = dialect.probe(self.client, self.cache, self._witness)
+        if spoken is Dialect.EMPTY and self._doubted:
+            raise Contradicted(f"{self.source} shows actions, and then none at all")
+        return spoken
+
     def _forget(self, contradiction: Contradicted) -> None:
         log.warning("%s; finding out anew what the server honours", contradiction)
         dialect.forget(self.client, self.cache, self.zone)
         self._dialect = None
+        self._doubted = True
 
     def _refusal(self, first: Contradicted, second: Contradicted) -> Exception:
         """What an answer means that contradicts for the second time."""
@@ -193,14 +202,14 @@ class UserActions:
             kept = _within(rows, moments, window)
             try:
                 safe = self._safe(window, arrival, total or 0)
-            except Exception:
+            except Contradicted:
                 yield Page(kept, None, total or 0)  # they are not shown again
                 raise
             yield Page(kept, safe, total or 0)
         if heard == self._witness.heard or reader.fell:
             self._vouch(window.end)
 
-    def _safe(self, window: Window, arrival: Arrival, total: int) -> datetime | None:
+    def _safe(self, window: Window, arrival: Arrival, total: int) -> TimeCursor | None:
         """The second of the latest row, if there is no row before it that has not come yet.
 
         Rows that came in order so far need not go on so: a table read in order of ids shows those of one node (ids
@@ -214,7 +223,7 @@ class UserActions:
         params = start_end(Window(window.start, cut), self.zone)
         page = self.client.actions(**params, limit=1, offset=0)
         self._witness.hear(page.rows, shown(params, self.zone))
-        return floor_second(arrival.latest) if page.total == arrival.until(cut) else None
+        return TimeCursor(arrival.latest) if page.total == arrival.until(cut) else None
 
     def _by_day(self, reader: QueryReader, window: Window) -> Iterator[Page]:
         """Day by day; the last page of a day says that it is done.
@@ -225,9 +234,11 @@ class UserActions:
         silent = False
         for day, part in window.days(self.zone):
             heard = self._witness.heard
+            fraction = (part.end - window.start) / (window.end - window.start)
             for page, last in _with_last(self._one_day(reader, day, part)):
                 silent = last and heard == self._witness.heard
-                yield Page(page.rows, part.end) if last and not silent and not reader.fell else page
+                done = last and not silent and not reader.fell
+                yield replace(page, cursor=TimeCursor(part.end), fraction=fraction) if done else page
         if silent or reader.fell:
             self._vouch(window.end)
 
@@ -259,14 +270,14 @@ def _within(rows: list[Any], moments: list[datetime | None], part: Window) -> li
 
 
 def _with_last(pages: Iterator[Page]) -> Iterator[tuple[Page, bool]]:
-    """Each page, and whether it is the last; a page is not kept back when the next one fails."""
+    """Each page, and whether it is the last; none is kept back when the next one has everything read anew."""
     held: Page | None = None
     try:
         for page in pages:
             if held is not None:
                 yield held, False
             held = page
-    except Exception:
+    except Contradicted:
         if held is not None:
             yield held, False
         raise

@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from harvesters import privacy, settings
+from harvesters import privacy
+from harvesters.addresses import base_url
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
 from harvesters.retry import RetryPolicy, Transient, parse_retry_after
+from harvesters.settings import Settings
 
 if TYPE_CHECKING:
     from elastic_transport import ApiError
@@ -62,13 +64,13 @@ class SearchClient:
     _known: bool = field(default=False, init=False)
 
     @classmethod
-    def from_settings(cls, retry: RetryPolicy, host: str | None = None, connections: int = 8) -> Self:
-        """The cluster of ``ES_HOST`` (or `host`) with the credentials of ``ES_*``."""
+    def from_settings(cls, settings: Settings, retry: RetryPolicy, connections: int = 8) -> Self:
+        """The cluster of ``ES_HOST`` with the credentials of ``ES_*``."""
         api_key, user, password = (settings.get(name) for name in ("ES_API_KEY", "ES_USER", "ES_PASSWORD"))
         privacy.protect([api_key])
         privacy.protect_basic(user, password)
         return cls(
-            settings.base_url(_with_default_port(settings.get("ES_HOST", host)), "ES_HOST"),
+            base_url(_with_default_port(settings.get("ES_HOST")), "ES_HOST"),
             retry,
             api_key,
             user,

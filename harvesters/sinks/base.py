@@ -16,6 +16,13 @@ class Sink(Protocol):
         """Where documents go, for people."""
 
     @property
+    def address(self) -> str:
+        """What the output is, whoever made it and however often: its kind and name, such as ``file /var/a.jsonl``.
+
+        A checkpoint belongs to one. `identity` tells a queue made anew from the old one; this does not.
+        """
+
+    @property
     def durable(self) -> bool:
         """True when `send` returns only after the other side has the documents for good.
 

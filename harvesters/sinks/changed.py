@@ -27,6 +27,11 @@ class ChangedOnly:
         """The cluster and the index."""
         return f"{self.index} of {self.sink.name}"
 
+    @property
+    def address(self) -> str:
+        """The sink's."""
+        return self.sink.address
+
     def identity(self) -> tuple[str, bool]:
         """The sink's."""
         return self.sink.identity()

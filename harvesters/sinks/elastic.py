@@ -99,6 +99,11 @@ class ElasticSink:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.threads, "elastic")
 
+    @property
+    def address(self) -> str:
+        """``es`` and the cluster's address."""
+        return f"es {self.client.url}"
+
     def identity(self) -> tuple[str, bool]:
         """The cluster's UUID; it is fresh while it has none of this run's indices."""
         root = self.client.request("GET", "/").body

@@ -115,6 +115,11 @@ class FileSink:
         """The file's path."""
         return str(self.path)
 
+    @property
+    def address(self) -> str:
+        """``file`` and the file's absolute path."""
+        return f"file {self.path.resolve()}"
+
     def identity(self) -> tuple[str, bool]:
         """The file's absolute path; an empty or missing file is fresh."""
         try:
@@ -151,6 +156,7 @@ class StdoutSink:
 
     durable = False
     name = "standard output"
+    address = "-"
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stdout.buffer

@@ -80,6 +80,11 @@ class SqsSink:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.in_flight, "sqs")
 
+    @property
+    def address(self) -> str:
+        """``sqs`` and the queue's URL."""
+        return f"sqs {self.url}"
+
     def identity(self) -> tuple[str, bool]:
         """The queue's URL and when it was made: a queue made anew has forgotten everything."""
         queue = self._queue()

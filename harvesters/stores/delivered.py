@@ -62,12 +62,15 @@ class DeliveredLog:
 
     def add(self, marks: Sequence[Mark]) -> None:
         """Remember rows that the output has acknowledged (or that went to the dead letters)."""
+        self._put(marks, self.ttl)
+
+    def _put(self, marks: Iterable[Mark], ttl: float) -> None:
         hashes: dict[str, dict[str, bytes]] = defaultdict(dict)
         for mark in marks:
             bucket, name = self._place(mark.id)
             hashes[bucket][name] = mark.digest
         if hashes:
-            self.cache.put_fields(hashes, self.ttl)
+            self.cache.put_fields(hashes, ttl)
 
     def add_later(self, marks: Iterable[Mark]) -> None:
         """Hold marks back until `add_pending`: for outputs whose reader acknowledges nothing before the end."""

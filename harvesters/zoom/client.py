@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 import requests
 from requests.auth import AuthBase
 
+from harvesters.addresses import is_loopback
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource
 from harvesters.retry import RetryPolicy
-from harvesters.settings import is_loopback
 from harvesters.zoom.auth import Auth
 from harvesters.zoom.limits import Budgets, Ticket
 from harvesters.zoom.refusals import (

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
+from harvesters.cursor import TimeCursor
 from harvesters.document import Document
 from harvesters.errors import SpanRefused
-from harvesters.pipeline import Page
+from harvesters.pipeline import Page, ending_at
 from harvesters.timespan import Window, iso
 from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import ZoomClient
@@ -39,38 +38,48 @@ class _Found:
     webinar: bool = False
 
 
+@dataclass(frozen=True)
+class MeetingsPage(Page):
+    """Rows of some meetings, each whole; `chunk` is the part of the window that is done with it, on its last page."""
+
+    meetings: Sequence[Meeting] = ()
+    chunk: Window | None = None
+
+
 @dataclass
 class ZoomHarvest:
     """Meetings that ended in a window, each on one page with all of its sessions.
 
     Args:
-        state: which meetings are done already; `delivered` brings it up to date.
+        state: which meetings are done already; `acknowledged` brings it up to date.
+        account: where the rows come from.
+        pool: runs calls at once; closed with the harvest.
         resumes: whether a run begins where the state says that an earlier one got to.
         geoip: what is known of an IP address.
-        account: where the rows come from.
+        keep: called when the state has changed.
     """
 
     client: ZoomClient
     routes: Routes
     state: RunState
     account: str
+    pool: Executor
     geoip: Callable[[str], Mapping[str, Any] | None] = lambda address: None
     resumes: bool = True
+    keep: Callable[[], None] = lambda: None
     kind: str = "zoom"
     _found: dict[str, int] = field(default_factory=lambda: {"meetings": 0, "sessions": 0, "without_sessions": 0})
     _webinars: int = 0
     _skipped: int = 0
-    _handed: deque[list[Meeting] | datetime] = field(default_factory=deque)
 
     @property
     def source(self) -> str:
         """The account."""
         return self.account
 
-    @cached_property
-    def pool(self) -> ThreadPoolExecutor:
-        """For calls under way at once."""
-        return ThreadPoolExecutor(self.client.workers, "zoom")
+    def time(self) -> datetime | None:
+        """Zoom does not say."""
+        return None
 
     def pages(self, window: Window) -> Iterator[Page]:
         """The meetings of `window`; what is done is left out.
@@ -90,24 +99,27 @@ class ZoomHarvest:
                 self.routes.next(error)
                 continue
             self.routes.settle()
-            yield from self._chunk(route, listed)
-            self._handed.append(chunk.end)
-            yield Page([], chunk.end, requests=0)
+            fraction = (chunk.end - window.start) / (window.end - window.start)
+            pages: Iterator[MeetingsPage] = ending_at(
+                self._chunk(route, listed),
+                MeetingsPage(()),
+                cursor=TimeCursor(chunk.end),
+                fraction=fraction,
+                chunk=chunk,
+            )
+            yield from pages
             self.routes.notebook.clear()
             start = chunk.end
 
-    def delivered(self) -> None:
-        """The page that was handed over first is delivered."""
-        if not self._handed:
-            return
-        done = self._handed.popleft()
-        if isinstance(done, datetime):
-            if self.resumes:
-                self.state.since = done
-                self.state.forget(done)
-        else:
-            for meeting in done:
-                self.state.add(meeting)
+    def acknowledged(self, page: Page) -> None:
+        """The meetings of a page are done; with the last page of a chunk everything that ended in it is."""
+        assert isinstance(page, MeetingsPage)
+        for meeting in page.meetings:
+            self.state.add(meeting)
+        if page.chunk is not None and self.resumes:
+            self.state.since = page.chunk.end
+            self.state.forget(page.chunk.end)
+        self.keep()
 
     def row_id(self, row: Row) -> str:
         """The id of the row's document."""
@@ -133,8 +145,7 @@ class ZoomHarvest:
 
     def close(self) -> None:
         """Drop calls that have not begun."""
-        if "pool" in self.__dict__:
-            self.pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
     def _check(self, window: Window) -> None:
         first = horizon(self.client.clock.now())
@@ -145,7 +156,7 @@ class ZoomHarvest:
                 "older can be deleted)."
             )
 
-    def _chunk(self, route: Route, listed: list[Meeting]) -> Iterator[Page]:
+    def _chunk(self, route: Route, listed: list[Meeting]) -> Iterator[MeetingsPage]:
         todo = [meeting for meeting in listed if not self.state.has(meeting)]
         self._skipped += len(listed) - len(todo)
         log.info("%d meetings listed (%s), %d to do", len(listed), route.name, len(todo))
@@ -158,8 +169,8 @@ class ZoomHarvest:
             # After a failure come those that had begun; the checkpoint must not pass the one that failed.
             whole = whole and all(one.meeting is meeting for one, meeting in zip(found, order, strict=False))
             last = found[-1].meeting.end if whole else None
-            self._handed.append([one.meeting for one in found])
-            yield Page(rows, last, requests=len(found))
+            cursor = TimeCursor(last) if last is not None else None
+            yield MeetingsPage(rows, cursor, requests=len(found), meetings=[one.meeting for one in found])
 
     def _fetch(self, route: Route, meeting: Meeting) -> _Found:
         if not meeting.uuid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +34,7 @@ class Report:
 
     lists: Lists
     horizon: date
-    pool: Callable[[], Executor]
+    pool: Executor
     name: str = "report"
     needs: tuple[tuple[str, str], ...] = (
         ("report:read:list_users:admin", "report:read:admin"),
@@ -56,7 +56,7 @@ class Report:
         users = [user for user in self.lists.read(USERS, HEAVY, "users", asked, type="active") if _id(user)]
         questions = ((user, kind) for user in users for kind in KINDS)
         found: list[Meeting] = []
-        for rows in gather(self.pool(), lambda question: self._held(*question, asked), questions, ahead=96):
+        for rows in gather(self.pool, lambda question: self._held(*question, asked), questions, ahead=96):
             for meetings in rows:
                 found += meetings
         return in_chunk(iter(found), chunk)

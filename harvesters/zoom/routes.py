@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import Executor
 
 from harvesters.errors import CredentialsRefused
@@ -22,11 +21,11 @@ class Routes:
     """The Dashboard where the app and the account have it, the reports otherwise.
 
     Args:
-        pool: gives what runs calls at once.
+        pool: runs calls at once.
         notebook: holds lists of an earlier run; the route that it names is gone on with.
     """
 
-    def __init__(self, client: ZoomClient, notebook: Notebook, pool: Callable[[], Executor]) -> None:
+    def __init__(self, client: ZoomClient, notebook: Notebook, pool: Executor) -> None:
         self.client = client
         self.notebook = notebook
         lists, first = Lists(client, notebook), horizon(client.clock.now())

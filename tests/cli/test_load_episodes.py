@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harvesters.cli.load_episodes import yesterday
+from harvesters.opencast.run import yesterday
 from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast.server import Episode, OpencastSimulator, Operation, Workflow
 from tests.cli.conftest import PASSWORD, USER, Command

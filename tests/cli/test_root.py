@@ -137,7 +137,7 @@ def test_a_bug_is_exit_1_with_a_traceback_and_no_secret() -> None:
     code = (
         "from harvesters.cli import main, useractions; from harvesters.privacy import protect\n"
         "def broken(*a, **k): raise RuntimeError('saw hunter2-secret')\n"
-        "protect(['hunter2-secret']); main.settings.load_env = broken; main.main(['useractions'])"
+        "protect(['hunter2-secret']); main.Settings.read = broken; main.main(['useractions'])"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert finished.returncode == 1

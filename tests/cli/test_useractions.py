@@ -152,6 +152,7 @@ class TestWindow:
     ) -> None:
         checkpoint.parent.mkdir(parents=True)
         checkpoint.write_text(compact(moments(opencast)[6]))
+        checkpoint.with_suffix(".owner").write_text("-")
         result = harvest("useractions", "-o", "-", env={"HARVEST_LOOKBACK": "0", "OPENCAST_TIMEZONE": "UTC"})
         assert ids(result.documents) == {"106", "107", "108", "109"}
         assert checkpoint.read_text().endswith("Z")
@@ -232,6 +233,7 @@ class TestCheckpoint:
         checkpoint.parent.mkdir(parents=True)
         times = moments(opencast)
         checkpoint.write_text(compact(times[5]) + "Z")
+        checkpoint.with_suffix(".owner").write_text("-")
         assert harvest("useractions", "-s", compact(times[2]), "-e", compact(times[8]), "-o", "-").code == 0
         assert checkpoint.read_text() == compact(times[8]) + "Z"
 

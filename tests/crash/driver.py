@@ -36,13 +36,14 @@ import harvesters.firebase.dumps.writing
 import harvesters.firebase.elastic
 import harvesters.firebase.load
 import harvesters.firebase.run
-import harvesters.live
+import harvesters.opencast.run
 import harvesters.opencast.useractions
+import harvesters.runs
 import harvesters.sinks.jsonl
 import harvesters.sinks.sqs
 import harvesters.stores.s3
-import harvesters.zoom.auth  # noqa: F401
-from harvesters.cli import firebase_events, firebase_export, firebase_mirror, useractions, zoom, zoomrun  # noqa: F401
+import harvesters.zoom.run  # noqa: F401
+from harvesters.cli import firebase_events, firebase_export, firebase_mirror, useractions, zoom  # noqa: F401
 from harvesters.cli.main import main
 
 _LONGEST = 60  # seconds after which an attempt that hangs is ended, and so seen to have hung

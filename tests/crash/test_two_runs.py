@@ -15,19 +15,21 @@ from typing import Any
 
 import pytest
 
+from harvesters.cursor import Times
 from harvesters.document import Document, Outcome
 from harvesters.errors import Exit, HarvestError, LeaseHeld, RaceLost
-from harvesters.live import LiveHarvest, Span
 from harvesters.pipeline import Page
+from harvesters.runs import HarvestRun, Parts, Place
 from harvesters.simulators.base import Request, Response
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
+from harvesters.spans import Span
 from harvesters.stores.blob import Blob, Version
 from harvesters.stores.cache import MemoryCache
-from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
 from harvesters.stores.s3 import S3Bucket
-from harvesters.timespan import SpanGuard, Window, format_checkpoint
+from harvesters.timespan import Window, format_checkpoint
 from tests.clocks import NOW, FakeClock, patient
 from tests.crash.crashing import Opencast, arguments, environment, harvest_process, read_lines
 
@@ -210,19 +212,13 @@ class Scene:
 
         store = stepped(self.name, lambda value: self.moves.append((actor, value.decode())))
         lease = stepped(f"{self.name}.lease", lambda content: self._lease(actor, content))
-        live = LiveHarvest(
-            name="useractions",
-            clock=self.clock,
-            guard=SpanGuard(None),
-            checkpoint=Checkpoint(store, UTC),
-            lease=Lease(lease, self.clock, TTL),
-            cache=self.cache,
-            dead_letters=DirectoryDeadLetters(self.directory, self.clock),
-            budget=ErrorBudget(0.0, 0),
-            stop=threading.Event(),
-        )
+        dead = DirectoryDeadLetters(self.directory, self.clock)
+        parts = Parts(self.clock, self.cache, dead, ErrorBudget(0.0, 0), threading.Event())
+        owner = Owner(self.make(f"{self.name}.owner"))
+        beginning = Beginning(self.make(f"{self.name}.begun"), Times(UTC))
+        place = Place(Checkpoint(store, Times(UTC)), owner, beginning, Lease(lease, self.clock, TTL))
         try:
-            live.run(Span(), Rows(), Out(self.got))
+            HarvestRun("useractions", parts, Span(), Rows(), Out(self.got), place).run()
             self.ends[actor] = None
         except HarvestError as error:
             self.ends[actor] = error

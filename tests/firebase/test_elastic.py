@@ -289,7 +289,7 @@ class Sync:
         mirror = Mirror(self.connect(), (path,), EntityMapper(self.name, fill), index, **options)
         Pipeline(
             mirror, self.cluster.sink(self.name), self.letters, ErrorBudget(0, 0), Progress(), None, threading.Event()
-        ).run(ALWAYS)
+        ).run(None)
         mirror.sweep()
         return mirror
 

@@ -16,22 +16,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import ConfigError, RaceLost, Unavailable
-from harvesters.firebase.cursor import EventCheckpoint, milliseconds
+from harvesters.firebase.cursor import EventKeys, SinceKey, milliseconds
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.events import Events
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import PushIds, push_floor
-from harvesters.firebase.run import FirebaseRun
-from harvesters.live import LiveHarvest
+from harvesters.firebase.run import harvest_events
+from harvesters.runs import Parts, Place
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.sinks.jsonl import FileSink
 from harvesters.stores.cache import Cache, MemoryCache, RedisCache
-from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
-from harvesters.timespan import SpanGuard, Window
+from harvesters.timespan import Window
 from tests.clocks import FakeClock
 from tests.crash.crashing import read_lines
 from tests.firebase.conftest import Connect, queries
@@ -57,18 +57,17 @@ class Cron:
         self.blob = FileBlob(directory / "checkpoint")
         self.stop = threading.Event()
 
-    def live(self) -> LiveHarvest:
-        clock = FakeClock(NOW)
-        return LiveHarvest(
-            "firebase events",
-            clock,
-            SpanGuard(None),
-            Checkpoint(self.blob, UTC),
-            Lease(FileBlob(self.directory / "lease"), clock),
-            self.cache,
-            DirectoryDeadLetters(self.directory / "dead", clock),
-            ErrorBudget(0.01, 10),
-            self.stop,
+    def parts(self, clock: FakeClock) -> Parts:
+        dead = DirectoryDeadLetters(self.directory / "dead", clock)
+        return Parts(clock, self.cache, dead, ErrorBudget(0.01, 10), self.stop)
+
+    def place(self, clock: FakeClock) -> Place:
+        lease = Lease(FileBlob(self.directory / "lease"), clock)
+        return Place(
+            Checkpoint(self.blob, EventKeys()),
+            Owner(FileBlob(self.directory / "owner")),
+            Beginning(FileBlob(self.directory / "begun"), EventKeys()),
+            lease,
         )
 
     def harvest(self, kind: type[Events] = Events, page: int = 10, **options: Any) -> Events:
@@ -76,15 +75,18 @@ class Cron:
             self.connect(self.server), ("events",), EventMapper(ZoneInfo("UTC")), size=PageSize(page), **options
         )
 
-    def run(self, update: bool = True, **options: Any) -> list[str]:
+    def run(self, update: bool = True, span: Window | None = None, **options: Any) -> list[str]:
         """Run once; the keys that the file got by it, in order."""
-        before = len(read_lines(self.output))
-        FirebaseRun(self.live()).events(self.harvest(**options), FileSink(self.output), update)
+        before, clock = len(read_lines(self.output)), FakeClock(NOW)
+        asked = SinceKey(span, update and span is None)
+        harvest, sink = self.harvest(**options), FileSink(self.output)
+        harvest_events(self.parts(clock), self.place(clock), harvest, sink, asked, lambda counts: None)
         return [line["id"] for line in read_lines(self.output)][before:]
 
     @property
     def checkpoint(self) -> str | None:
-        return EventCheckpoint(self.blob).load()[0]
+        cursor, _ = Checkpoint(self.blob, EventKeys()).load()
+        return cursor.encode() if cursor is not None else None
 
     def put(self, *keys: str) -> None:
         self.server.load("/events", {key: {"type": "heart", "created_at": MS - 5000} for key in keys})

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,24 +18,23 @@ from harvesters.clock import SystemClock
 from harvesters.errors import CredentialsRefused, ProtocolError, Unavailable
 from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
 from harvesters.firebase.client import FirebaseClient
-from harvesters.firebase.cursor import EventCheckpoint
+from harvesters.firebase.cursor import EventKeys, SinceKey
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.follow import FollowedEvents
 from harvesters.firebase.paging import PageSize
-from harvesters.firebase.run import FirebaseRun
+from harvesters.firebase.run import harvest_events
 from harvesters.firebase.sse import EventParser, ServerEvent
 from harvesters.http import HttpSource
-from harvesters.live import LiveHarvest
 from harvesters.retry import RetryPolicy
+from harvesters.runs import Parts, Place
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
 from harvesters.sinks.jsonl import FileSink
 from harvesters.stores.cache import RedisCache
-from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
-from harvesters.timespan import SpanGuard
 from tests.crash.crashing import read_lines
 
 KEYS = [f"-KaBcDeFgHiJkLmNo{number:03}" for number in range(100)]
@@ -62,19 +60,18 @@ class Listener:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        live = LiveHarvest(
-            "firebase events",
-            self.clock,
-            SpanGuard(None),
-            Checkpoint(FileBlob(self.directory / "checkpoint"), UTC),
-            Lease(FileBlob(self.directory / "lease"), self.clock),
-            self.cache,
-            DirectoryDeadLetters(self.directory / "dead", self.clock),
-            ErrorBudget(0.01, 10),
-            self.stop,
+        dead = DirectoryDeadLetters(self.directory / "dead", self.clock)
+        parts = Parts(self.clock, self.cache, dead, ErrorBudget(0.01, 10), self.stop)
+        lease = Lease(FileBlob(self.directory / "lease"), self.clock)
+        checkpoint = Checkpoint(FileBlob(self.directory / "checkpoint"), EventKeys())
+        place = Place(
+            checkpoint,
+            Owner(FileBlob(self.directory / "owner")),
+            Beginning(FileBlob(self.directory / "begun"), EventKeys()),
+            lease,
         )
         try:
-            FirebaseRun(live).events(self.harvest, FileSink(self.output), update=True)
+            harvest_events(parts, place, self.harvest, FileSink(self.output), SinceKey(), lambda counts: None)
         except BaseException as error:
             self.error = error
 
@@ -125,7 +122,7 @@ def test_events_are_delivered_as_they_happen(firebase: FirebaseSimulator, redis_
         listener.wait(lambda: len(listener.keys) == 5)
         assert set(listener.keys) == {*KEYS[:4], pushed}
     assert listener.error is None, "SIGTERM ends it well"
-    assert EventCheckpoint(FileBlob(tmp_path / "checkpoint")).load()[0] == pushed
+    assert (tmp_path / "checkpoint").read_text() == pushed
 
 
 def test_a_part_that_changes_makes_the_whole_event_come_again(

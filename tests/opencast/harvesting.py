@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from harvesters.cursor import TimeCursor, Times
 from harvesters.document import Document, Outcome
-from harvesters.live import LiveHarvest, Span
 from harvesters.opencast.client import OpencastClient
 from harvesters.opencast.episodes import EpisodeLookup
 from harvesters.opencast.useractions import UserActions
 from harvesters.pipeline import Counts
+from harvesters.runs import HarvestRun, Parts, Place
 from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
+from harvesters.spans import Span
 from harvesters.stores.cache import Cache, MemoryCache
-from harvesters.stores.checkpoint import Checkpoint
+from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
-from harvesters.timespan import SpanGuard
 from tests.clocks import FakeClock, patient
 
 USER, PASSWORD = "matterhorn_system_account", "CHANGE_ME"
@@ -89,6 +90,7 @@ class Out:
 
     got: list[Document] = field(default_factory=list)
     name: str = "a list"
+    address: str = "list a"
     durable: bool = True
     on_send: Callable[[], None] = lambda: None
 
@@ -129,7 +131,13 @@ class Harvesting:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        return Checkpoint(FileBlob(self.directory / "last-action-timestamp"), UTC)
+        return Checkpoint(FileBlob(self.directory / "last-action-timestamp"), Times(UTC))
+
+    @property
+    def reached(self) -> datetime | None:
+        """What the checkpoint says."""
+        cursor, _ = self.checkpoint.load()
+        return cursor.moment if isinstance(cursor, TimeCursor) else None
 
     @property
     def dead(self) -> DirectoryDeadLetters:
@@ -141,29 +149,28 @@ class Harvesting:
     def run(self, start: datetime | None = None, end: datetime | None = None, update: bool = True) -> Counts:
         """One run; what it delivered is in `out`, which holds everything of earlier runs too."""
         client = self.client()
-        live = LiveHarvest(
-            name="useractions",
-            clock=self.clock,
-            guard=SpanGuard(None),
-            checkpoint=self.checkpoint,
-            lease=Lease(FileBlob(self.directory / "lease"), self.clock, 1e6),
-            cache=self.cache,
-            dead_letters=self.dead,
-            budget=self.budget,
-            stop=self.stop,
+        parts = Parts(self.clock, self.cache, self.dead, self.budget, self.stop)
+        lease = Lease(FileBlob(self.directory / "lease"), self.clock, 1e6)
+        place = Place(
+            self.checkpoint,
+            Owner(FileBlob(self.directory / "owner")),
+            Beginning(FileBlob(self.directory / "begun"), Times(UTC)),
+            lease,
         )
         harvest = UserActions(
             client, EpisodeLookup(client, self.cache), self.cache, ZoneInfo(self.zone), self.batch_size
         )
         span = Span(start, end, lookback=timedelta(seconds=self.lookback), update=update)
-        since = start or self.checkpoint.load()[0]
-        live.run(span, harvest, self.out, lambda plan: lambda counts: self._nothing_is_left_behind(since))
+        since = start or self.reached
+        run = HarvestRun("useractions", parts, span, harvest, self.out, place)
+        run.on_plan = lambda plan: lambda counts: self._nothing_is_left_behind(since)
+        run.run()
         self._nothing_is_left_behind(since)
-        return live.counts
+        return run.counts
 
     def _nothing_is_left_behind(self, since: datetime | None) -> None:
         """The promise of the checkpoint, at any moment of a run: what is before it has been delivered."""
-        reached = self.checkpoint.load()[0]
+        reached = self.reached
         if since is None or reached is None:
             return
         got = {document.id for document in self.out.got}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harvesters.cursor import TimeCursor
 from harvesters.errors import CredentialsRefused, RateLimited, TooManyDead, Unavailable
 from harvesters.simulators.base import Response
 from tests.clocks import FakeClock
@@ -43,7 +44,7 @@ def test_a_fault_that_passes_costs_a_retry_and_nothing_else(kind: str, after: in
     harvesting.run(START, END)
     assert fault.times == 0
     assert harvesting.delivered == WANTED
-    assert harvesting.checkpoint.load()[0] == END
+    assert harvesting.reached == END
     if kind in ("429", "503"):
         assert sum(pause >= 7 for pause in harvesting.clock.slept) == 3
 
@@ -58,19 +59,19 @@ def test_a_search_that_fails_is_asked_again(kind: str, harvesting: Harvesting) -
 
 @pytest.mark.parametrize("after", [0, 7])
 def test_a_server_that_stays_down_ends_the_run_and_the_next_one_has_it_all(after: int, harvesting: Harvesting) -> None:
-    harvesting.checkpoint.commit(START, None)
+    harvesting.checkpoint.commit(TimeCursor(START), None)
     fault = harvesting.opencast.fail("status", response=Response(503), path="/usertracking", after=after, times=10**6)
     with pytest.raises(Unavailable, match="HARVEST_RETRY_BUDGET") as caught:
         harvesting.run(end=END)
     assert caught.value.code == 69
-    reached = harvesting.checkpoint.load()[0]
+    reached = harvesting.reached
     assert reached is not None
     assert START <= reached < END
     assert sum(harvesting.clock.slept) <= 120
     fault.times = 0
     harvesting.run(end=END)
     assert harvesting.delivered == WANTED
-    assert harvesting.checkpoint.load()[0] == END
+    assert harvesting.reached == END
 
 
 def test_a_server_that_asks_for_more_patience_than_there_is_is_not_waited_for(harvesting: Harvesting) -> None:
@@ -159,7 +160,7 @@ def test_every_way_of_saying_no_is_a_refusal(answer: Response, after: int, harve
     with pytest.raises(CredentialsRefused, match="MATTERHORN_REST_USER") as caught:
         harvesting.run(START, END)
     assert caught.value.code == 77
-    reached = harvesting.checkpoint.load()[0]
+    reached = harvesting.reached
     assert reached is None or reached < END
 
 
@@ -175,7 +176,7 @@ def test_a_row_that_is_none_goes_to_the_dead_letters_and_stops_nothing(bad: byte
     counts = harvesting.run(START, END)
     assert harvesting.delivered == WANTED - Counter([110])
     assert (counts.rows, counts.dead) == (23, 1)
-    assert harvesting.checkpoint.load()[0] == END
+    assert harvesting.reached == END
     letters = _letters(harvesting)
     assert [(letter["kind"], letter["id"]) for letter in letters] == [("useractions", "110")]
     assert letters[0]["row"]["type"] == "PAUSE"
@@ -187,7 +188,7 @@ def test_more_dead_rows_than_the_budget_fail_the_run(harvesting: Harvesting) -> 
     with pytest.raises(TooManyDead, match="HARVEST_ERROR_BUDGET") as caught:
         harvesting.run(START, END)
     assert caught.value.code == 65
-    reached = harvesting.checkpoint.load()[0]
+    reached = harvesting.reached
     assert reached is None or reached < END
     assert len(_letters(harvesting)) > 10
     assert not harvesting.delivered

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harvesters.cursor import TimeCursor
 from harvesters.errors import ConfigError, ProtocolError
 from harvesters.opencast.episodes import EpisodeLookup
 from harvesters.opencast.useractions import UserActions
@@ -45,7 +46,7 @@ def deliver(opencast: Opencast, path: Path, **fields: Any) -> Harvesting:
     harvesting = Harvesting(opencast, path, **fields)
     harvesting.run(START, END)
     assert harvesting.delivered == opencast.within(START, END)
-    assert harvesting.checkpoint.load()[0] == END
+    assert harvesting.reached == END
     return harvesting
 
 
@@ -93,14 +94,14 @@ class TestTwoNodes:
             fill(opencast)
             opencast.rude.ignores = EveryOther(rest)
             harvesting = Harvesting(opencast, tmp_path)
-            harvesting.checkpoint.commit(START, None)
+            harvesting.checkpoint.commit(TimeCursor(START), None)
             # Whether the nodes are found out or not, a run looks after each batch whether something is left behind.
             with suppress(ProtocolError):
                 harvesting.run(end=END)
             opencast.rude.ignores = ()
             harvesting.run(end=END)
             assert harvesting.delivered.keys() >= opencast.within(START, END).keys()
-            assert harvesting.checkpoint.load()[0] == END
+            assert harvesting.reached == END
 
     @pytest.mark.parametrize("dialect", ["dce", "stock"])
     def test_a_proxy_that_drops_every_other_query(self, dialect: Any, clock: FakeClock, tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ class TestTwoNodes:
             opencast.rude.counted, opencast.rude.strips = 0, EveryOther(0)
             with pytest.raises(ProtocolError, match="MATTERHORN_ENGAGE_HOST"):
                 harvesting.run(START, END)
-            assert (harvesting.checkpoint.load()[0] or START) < END
+            assert (harvesting.reached or START) < END
 
     def test_an_empty_table_after_rows_is_no_end(self, clock: FakeClock, tmp_path: Path) -> None:
         with Opencast(clock) as opencast:
@@ -141,7 +142,7 @@ class TestZones:
             for _ in range(3):
                 with pytest.raises(ConfigError, match=r"OPENCAST_TIMEZONE \(America/New_York\)"):
                     harvesting.run()
-                assert harvesting.checkpoint.load()[0] == END
+                assert harvesting.reached == END
                 clock.advance(8 * 3600)
 
     def test_the_setting_changed_while_the_dialect_is_remembered(self, clock: FakeClock, tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ class TestZones:
             harvesting.zone = "Europe/Zurich"
             with pytest.raises(ConfigError, match=r"offset is \+00:00"):
                 harvesting.run()
-            assert harvesting.checkpoint.load()[0] == END
+            assert harvesting.reached == END
 
     @pytest.mark.parametrize("number", range(1, 8))
     @pytest.mark.parametrize("dialect", ["dce", "stock"])
@@ -178,7 +179,7 @@ class TestZones:
             assert harvesting.delivered == Counter([1])
             now = floor_second(clock.now())
             harvesting.run()
-            assert harvesting.checkpoint.load()[0] == now
+            assert harvesting.reached == now
 
     @pytest.mark.parametrize("dialect", ["dce", "stock"])
     def test_a_server_whose_bounds_are_in_another_zone_than_its_rows(
@@ -188,10 +189,10 @@ class TestZones:
             opencast.add(*(row(number, START + 3 * 3600 * SECOND + number * SECOND) for number in range(5)))
             opencast._writer.created = lambda row: row.created.strftime("%Y-%m-%dT%H:%M:%S")  # type: ignore[method-assign]
             harvesting = Harvesting(opencast, tmp_path)
-            harvesting.checkpoint.commit(START - DAY, None)
+            harvesting.checkpoint.commit(TimeCursor(START - DAY), None)
             with pytest.raises(ConfigError, match=r"OPENCAST_TIMEZONE \(UTC\)"):
                 harvesting.run(end=START + DAY / 4)
-            assert harvesting.checkpoint.load()[0] == START - DAY
+            assert harvesting.reached == START - DAY
 
 
 class TestTime:
@@ -269,7 +270,7 @@ class TestCaps:
             with suppress(ProtocolError) if order == "shuffled" else nullcontext():  # pages may never settle
                 harvesting.run(start, end)
             whole = harvesting.delivered == opencast.within(start, end)
-            assert harvesting.checkpoint.load()[0] == (end if whole else None)
+            assert harvesting.reached == (end if whole else None)
             assert whole or order == "shuffled"
 
     @pytest.mark.parametrize("order", ["created", "id"])
@@ -335,4 +336,4 @@ def test_a_time_that_is_none_is_a_dead_letter_and_no_witness(
         counts = harvesting.run(START, END)
         assert counts.dead == 1
         assert harvesting.delivered == opencast.within(START, END) - Counter([1010])
-        assert harvesting.checkpoint.load()[0] == END
+        assert harvesting.reached == END

@@ -9,17 +9,18 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from harvesters.cli.runtime import Runtime
-from harvesters.cli.zoomrun import ZoomRun
+from harvesters.assembly import Assembly
 from harvesters.document import Document, Outcome
 from harvesters.rate import MemorySlots, Slots
 from harvesters.retry import RetryPolicy
+from harvesters.settings import Settings
 from harvesters.simulators.zoom.data import Account, Meeting, Participant, User
 from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.timespan import Window, day_window
 from harvesters.zoom.auth import OAuth
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.limits import Budgets
+from harvesters.zoom.run import ZoomRun
 from tests.clocks import FakeClock
 
 DAY = date(2026, 11, 2)
@@ -53,6 +54,7 @@ class ListSink:
     """Keeps documents in memory; `fail` is called before each batch is taken."""
 
     name = "a list"
+    address = "list a"
     durable = True
 
     def __init__(self) -> None:
@@ -96,10 +98,10 @@ class Bench:
         return ZoomClient(self.simulator.api_url, auth, self.budgets, retry, workers=self.workers)
 
     def run(self, max_wait: float = 1e9, command: Sequence[str] = ("yesterday",)) -> ZoomRun:
-        runtime = Runtime()
-        runtime.__dict__["clock"] = self.clock
+        assembly = Assembly(Settings.read())
+        assembly.__dict__["clock"] = self.clock
         client = self.client(max_wait)
-        return ZoomRun(runtime, client, "account", lambda: self.sink, lambda plan: lambda counts: None, [*command])
+        return ZoomRun(assembly, client, "account", lambda: self.sink, lambda plan: lambda counts: None, [*command])
 
     def harvest(self, window: Window = TODAY, **options: Any) -> None:
         """Harvest a window into the sink."""

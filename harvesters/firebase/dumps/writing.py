@@ -14,7 +14,8 @@ from harvesters.errors import BadInput, Interrupted
 from harvesters.firebase.dumps.file import ExportWriter
 from harvesters.firebase.keys import Path
 from harvesters.firebase.walk import Entries, Walk
-from harvesters.telemetry import per_second, reported
+from harvesters.runs import run
+from harvesters.telemetry import Report, per_second
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,10 @@ class Export:
     clock: Clock
     stop: threading.Event
     counts: ExportCounts = field(default_factory=ExportCounts)
+    command: str = "firebase export"
+    _watch: Callable[[ExportCounts], None] = lambda counts: None
 
-    def run(self, watch: Callable[[ExportCounts], None] = lambda counts: None) -> None:
+    def run(self, watch: Callable[[ExportCounts], None] = lambda counts: None) -> Report:
         """Export, and report; `watch` is called after each page.
 
         Raises:
@@ -50,19 +53,22 @@ class Export:
             Interrupted: told to stop; what was written stays, and the same command goes on from there.
             HarvestError: as its subclasses say.
         """
-        with reported("firebase export", self.clock, self._report), closing(self.writer):
-            after = self.writer.resume()
-            if after is not None:
-                self._run(after, watch)
+        self._watch = watch
+        with closing(self.writer):
+            return run(self, self.clock)
 
-    def _run(self, after: Path, watch: Callable[[ExportCounts], None]) -> None:
+    def work(self) -> None:
+        """Write what the file has not; as `run`, without the report."""
+        after = self.writer.resume()
+        if after is None:
+            return
         if after:
             self._check(after)
             log.info("going on in %s after %s", self.writer.name, "/".join(after))
         for page in self.walk.pages(after):
             self.writer.write(page.entries)
             self._count(page)
-            watch(self.counts)
+            self._watch(self.counts)
             if self.stop.is_set():
                 raise Interrupted("told to stop: the page in hand is written; run the same command again to go on")
         self.writer.finish()
@@ -82,7 +88,8 @@ class Export:
         self.counts.bytes += page.size
         self.counts.last = page.entries[-1][0]
 
-    def _report(self, seconds: float) -> dict[str, Any]:
+    def fields(self, seconds: float) -> dict[str, Any]:
+        """What was moved from where."""
         counts = self.counts
         return {
             "path": "/" + "/".join(self.walk.path),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.live import Plan, Span, WindowError, plan
+from harvesters.cursor import TimeCursor
+from harvesters.spans import Plan, Span, WindowError
 from harvesters.timespan import Window
 
 NOW = datetime(2026, 2, 13, 9, 30, 15, 999_999, tzinfo=UTC)
@@ -17,9 +18,14 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def planned(span: Span, checkpoint: datetime | None = None, now: datetime = NOW) -> Plan:
-    made = plan(span, checkpoint, now)
+    made = span.plan(cursor(checkpoint), now)
     assert made is not None
+    assert made.window is not None
     return made
+
+
+def cursor(moment: datetime | None) -> TimeCursor | None:
+    return TimeCursor(moment) if moment is not None else None
 
 
 class TestLiveRun:
@@ -31,16 +37,16 @@ class TestLiveRun:
 
     def test_it_reads_again_what_may_have_come_late(self) -> None:
         made = planned(Span(lookback=timedelta(seconds=60)), SECOND - 2 * MINUTE)
-        assert made.read == Window(SECOND - 3 * MINUTE, SECOND)
+        assert made.scope == Window(SECOND - 3 * MINUTE, SECOND)
         assert made.window == Window(SECOND - 2 * MINUTE, SECOND)
 
     def test_no_lookback_is_allowed(self) -> None:
         made = planned(Span(lookback=timedelta()), SECOND - 2 * MINUTE)
-        assert made.read == made.window
+        assert made.scope == made.window
 
     def test_without_a_checkpoint_it_covers_the_interval(self) -> None:
         made = planned(Span(interval=7 * MINUTE))
-        assert made.window == made.read == Window(SECOND - 7 * MINUTE, SECOND)
+        assert made.window == made.scope == Window(SECOND - 7 * MINUTE, SECOND)
         assert made.moves
 
     def test_a_checkpoint_of_this_second_leaves_an_empty_window(self) -> None:
@@ -49,8 +55,8 @@ class TestLiveRun:
         assert made.moves
 
     def test_a_checkpoint_in_the_future_is_left_alone(self) -> None:
-        assert plan(Span(), SECOND + timedelta(seconds=1), NOW) is None
-        assert plan(Span(end=SECOND - HOUR), SECOND + HOUR, NOW) is None
+        assert Span().plan(cursor(SECOND + timedelta(seconds=1)), NOW) is None
+        assert Span(end=SECOND - HOUR).plan(cursor(SECOND + HOUR), NOW) is None
 
     def test_told_not_to_it_does_not_move_the_checkpoint(self) -> None:
         made = planned(Span(update=False), SECOND - 2 * MINUTE)
@@ -85,7 +91,8 @@ class TestRangeByHand:
     def test_it_moves_the_checkpoint_only_where_it_touches_it(self, start: float, end: float, moves: bool) -> None:
         made = planned(Span(SECOND + start * HOUR, SECOND + end * HOUR), self.CHECKPOINT)
         assert made.moves is moves
-        assert made.window == made.read == Window(SECOND + start * HOUR, SECOND + end * HOUR)
+        assert made.window == Window(SECOND + start * HOUR, SECOND + end * HOUR)
+        assert made.scope == (made.window.widened(MINUTE) if (start, moves) == (-1, True) else made.window)
         assert ("the checkpoint stays at 2026-02-13T08:30:15Z" in made.note) is not moves
 
     def test_where_there_is_no_checkpoint_yet_it_sets_it(self) -> None:
@@ -135,7 +142,7 @@ def test_no_plan_leaves_a_gap_behind_the_checkpoint(
     span = Span(moment(start), moment(end), lookback=timedelta(seconds=lookback), update=update)
     before = moment(checkpoint)
     try:
-        made = plan(span, before, NOW)
+        made = span.plan(cursor(before), NOW)
     except WindowError:
         return
     if made is None:
@@ -144,8 +151,8 @@ def test_no_plan_leaves_a_gap_behind_the_checkpoint(
         assert before > SECOND
         return
     assert made.window.end <= SECOND
-    assert made.read.end == made.window.end
-    assert made.read.start <= made.window.start
+    assert made.scope.end == made.window.end
+    assert made.scope.start <= made.window.start
     assert update or not made.moves
     if made.moves and before is not None:
         assert made.window.start <= before <= made.window.end, "moved over what nobody has harvested"

@@ -1,0 +1,215 @@
+"""The parts of a run, made from settings when they are first asked for, and closed together.
+
+The command line, tasks and the web make one `Assembly` each time; it knows no command line and no signals.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from harvesters.clock import Clock, SystemClock
+from harvesters.cursor import CursorKind
+from harvesters.errors import ConfigError
+from harvesters.retry import RetryPolicy
+from harvesters.settings import Settings
+
+if TYPE_CHECKING:
+    from harvesters.document import Document
+    from harvesters.geoip import GeoIP
+    from harvesters.rate import Slots
+    from harvesters.runs import Parts, Place
+    from harvesters.search.client import SearchClient
+    from harvesters.sinks.base import Sink
+    from harvesters.sinks.deadletters import DeadLetters
+    from harvesters.stores.blob import Blob
+    from harvesters.stores.cache import Cache
+    from harvesters.stores.s3 import S3Bucket
+    from harvesters.timespan import SpanGuard
+
+T = TypeVar("T")
+
+
+@dataclass
+class Assembly:
+    """What `settings` say, as parts.
+
+    Args:
+        stop: set to end what runs after the batch in hand; waits end with it.
+    """
+
+    settings: Settings
+    stop: threading.Event = field(default_factory=threading.Event)
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Let go of every connection and file that was opened."""
+        self._open.close()
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The real clock; its waits end when the run is told to stop."""
+        return SystemClock(self.stop)
+
+    @cached_property
+    def retry(self) -> RetryPolicy:
+        """How requests are retried (``HARVEST_RETRY_BUDGET``)."""
+        return RetryPolicy(self.clock, self.settings.number("HARVEST_RETRY_BUDGET"))
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for one answer of a source (``HARVEST_HTTP_TIMEOUT``)."""
+        return self.settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """Redis (``REDIS_URL``), or memory when it fails."""
+        from harvesters.stores.cache import open_cache
+
+        return self._closed_with_us(open_cache(self._redis_url))
+
+    @cached_property
+    def slots(self) -> Slots:
+        """Budgets of calls in Redis (``REDIS_URL``), or of this process alone when it fails."""
+        from harvesters.rate import open_slots
+
+        return self._closed_with_us(open_slots(self._redis_url, self.clock))
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """Where dead letters go (``HARVEST_DEAD_LETTERS``)."""
+        from harvesters.sinks.deadletters import open_dead_letters
+
+        target = self.settings.get("HARVEST_DEAD_LETTERS")
+        return self._closed_with_us(open_dead_letters(target, self.settings.state_dir(), self.retry))
+
+    @cached_property
+    def geoip(self) -> GeoIP | None:
+        """Where addresses are (``GEOLITE_PATH``); None without the setting."""
+        path = self.settings.get("GEOLITE_PATH")
+        if not path:
+            return None
+        from harvesters.geoip import GeoIP
+
+        return self._closed_with_us(GeoIP(Path(path).expanduser()))
+
+    def search(self, connections: int = 8) -> SearchClient:
+        """The cluster of ``ES_HOST``."""
+        from harvesters.search.client import SearchClient
+
+        return self._closed_with_us(SearchClient.from_settings(self.settings, self.retry, connections))
+
+    def output_needs(self, output: str | None) -> list[str]:
+        """The settings without which `output` cannot be opened."""
+        return ["SQS_QUEUE_NAME"] if output in (None, "", "sqs") else []
+
+    def sink(
+        self,
+        output: str | None,
+        index_name: Callable[[Document], str] | None = None,
+        fresh_pattern: str = "",
+    ) -> Sink:
+        """The sink of ``--output``: ``sqs``, ``es`` for Elasticsearch, ``-`` for standard output, or a file.
+
+        Args:
+            index_name: with ``es``, the index of a document; ``{kind}-YYYY.MM.DD`` (UTC) without it.
+            fresh_pattern: with ``es``, the indices whose absence means that nothing was delivered yet.
+
+        Raises:
+            ConfigError: it is ``sqs`` and no queue is named.
+        """
+        if output == "es":
+            from harvesters.sinks.elastic import ElasticSink, by_day
+
+            prepare = self.geoip.add_to if self.geoip is not None else None
+            return ElasticSink(self.search(), index_name or by_day, fresh_pattern=fresh_pattern, prepare=prepare)
+        from harvesters.sinks.jsonl import FileSink, StdoutSink
+
+        if output in (None, "", "sqs"):
+            queue = self.settings.get("SQS_QUEUE_NAME")
+            if not queue:
+                raise ConfigError(
+                    "SQS_QUEUE_NAME is not set: name the queue in .env or with -q/--queue-name, or give --output a "
+                    "file or - for standard output."
+                )
+            if queue != "-":
+                from harvesters.sinks.sqs import SqsSink
+
+                return SqsSink(queue, self.retry)
+            output = "-"
+        return StdoutSink() if output == "-" else FileSink(Path(str(output)))
+
+    @property
+    def parts(self) -> Parts:
+        """What every run of a harvest needs; its error budget is its own."""
+        from harvesters.runs import Parts
+        from harvesters.sinks.deadletters import ErrorBudget
+
+        budget = ErrorBudget(*self.settings.error_budget())
+        return Parts(self.clock, self.cache, self.dead_letters, budget, self.stop)
+
+    def place(self, name: str, kind: CursorKind) -> Place:
+        """The checkpoint called `name`, with its owner, where it began and its lease beside it."""
+        from harvesters.runs import Place
+        from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
+        from harvesters.stores.lease import Lease
+
+        lease = Lease(self._blob(f"{name}.lease", hasty=True), self.clock, self._lease_ttl)
+        beginning = Beginning(self.blob(f"{name}.begun"), kind)
+        return Place(Checkpoint(self.blob(name), kind), Owner(self.blob(f"{name}.owner")), beginning, lease)
+
+    @property
+    def lookback(self) -> timedelta:
+        """How far before its start a live run reads again (``HARVEST_LOOKBACK``)."""
+        return timedelta(seconds=self.settings.number("HARVEST_LOOKBACK"))
+
+    def guard(self, wanted: bool = True) -> SpanGuard:
+        """Refuses windows longer than ``MAX_START_END_SPAN``."""
+        from harvesters.timespan import SpanGuard
+
+        limit = self.settings.optional_number("MAX_START_END_SPAN")
+        return SpanGuard(limit if wanted else None)
+
+    def blob(self, name: str) -> Blob:
+        """An object of that name where the checkpoints are: in S3 (``S3_HARVEST_TS_BUCKET``) or in files."""
+        return self._blob(name)
+
+    def _blob(self, name: str, hasty: bool = False) -> Blob:
+        """As `blob`; a `hasty` one gives up before a lease expires."""
+        if self._bucket is not None:
+            retry = RetryPolicy(self.clock, min(self.retry.budget, self._lease_ttl / 3)) if hasty else self.retry
+            return self._bucket.blob(name, retry)
+        from harvesters.stores.file import FileBlob
+
+        return FileBlob(self.settings.state_dir() / quote(name, safe=" "))
+
+    @cached_property
+    def _lease_ttl(self) -> float:
+        return self.settings.number("HARVEST_LEASE_TTL", minimum=1)
+
+    @cached_property
+    def _bucket(self) -> S3Bucket | None:
+        from harvesters.stores.s3 import S3Bucket
+
+        name = self.settings.get("S3_HARVEST_TS_BUCKET")
+        return self._closed_with_us(S3Bucket(name, self.retry)) if name else None
+
+    def _closed_with_us(self, part: T) -> T:
+        if close := getattr(part, "close", None):
+            self._open.callback(close)
+        return part
+
+    @cached_property
+    def _redis_url(self) -> str:
+        from harvesters.privacy import protect
+
+        url = self.settings.get("REDIS_URL")
+        protect([url.partition("://")[2].rpartition("@")[0].partition(":")[2]])
+        return url
