@@ -123,7 +123,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HARVEST_RETRY_BUDGET",
         _RUN,
-        "Seconds for which one request is retried before the run gives up with 69.",
+        "Seconds for which one request is retried before the run gives up with 69, or with 75 when it is rate limited.",
         default="120",
     ),
     Setting("HARVEST_HTTP_TIMEOUT", _RUN, "Seconds to wait for one answer of a source.", default="60"),
@@ -138,6 +138,13 @@ SETTINGS: tuple[Setting, ...] = (
         _RUN,
         "Dead letters that a run may have before it fails with 65: a share (1%, and never less than 10) or a number.",
         default="1%",
+    ),
+    Setting(
+        "HARVEST_STACKS",
+        _STORE,
+        "Stacks whose user actions setup prune may remove (useractions-STACK-YYYY.MM.DD); commas between.",
+        without="indices with a stack in their names are left",
+        example="prod,dev-1",
     ),
     Setting(
         "HARVEST_DEAD_LETTERS",
@@ -233,7 +240,7 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
-_ACCOUNT = "FIREBASE_CREDENTIALS"
+_ACCOUNT = "FIREBASE_CREDENTIALS"  # a path or JSON, which may be indented
 _PORT = "EL_PORT"  # goes with EL_HOST
 _OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
 _PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
@@ -274,6 +281,9 @@ class Settings:
                 values.setdefault(name, value)
             elif not environment.get(name):
                 environment[name] = value
+        for name in environment:
+            if name.startswith(_PASSED_ON):
+                _one_line(name, environment[name])
         values |= {name: value for name in _SECRETS_OF_BOTO3 if (value := environment.get(name, ""))}
         return cls(MappingProxyType(values))
 
@@ -286,12 +296,13 @@ class Settings:
         """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none.
 
         Raises:
-            ConfigError: it holds a private key, which only FIREBASE_CREDENTIALS may: others are shown in messages.
+            ConfigError: there is a line break or the like in it, or it holds a private key, which only
+                FIREBASE_CREDENTIALS may: others are shown in messages.
         """
         value = self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default
         if name != _ACCOUNT and holds_private_key(value):
             raise ConfigError(f"{name} holds a private key, which is not shown here. Only {_ACCOUNT} may hold one.")
-        return value
+        return _one_line(name, value)
 
     def require(self, name: str) -> str:
         """As `get`, but a setting without a value is an error that names it.
@@ -345,6 +356,10 @@ class Settings:
         if value not in allowed:
             raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")
         return value
+
+    def names(self, name: str) -> list[str]:
+        """The names in a setting, which has commas between them."""
+        return [part.strip() for part in self.get(name).split(",") if part.strip()]
 
     def url(self, name: str) -> str:
         """A setting that names a host, as a base URL (see `base_url`).
@@ -406,17 +421,35 @@ class Settings:
 def _dotenv(path: Path | None) -> dict[str, str]:
     """What the dotenv file says, without what it leaves empty."""
     chosen = path if path is not None else _default_env_file()
-    if not chosen.exists():
+    try:
+        there = chosen.exists()
+    except OSError as error:
+        raise ConfigError(f"{chosen} cannot be read: {error.strerror}") from error
+    if not there:
         if path is None:
             return {}
         raise ConfigError(f"--env-file {path}: there is no such file")
+    from io import StringIO
+
     from dotenv import dotenv_values
 
     try:
-        found = dotenv_values(chosen)
+        text = chosen.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{chosen} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise ConfigError(f"{chosen} cannot be read: {reason}") from error
+    if "\0" in text:
+        line = text.partition("\0")[0].count("\n") + 1
+        raise ConfigError(f"{chosen}: line {line} holds a NUL character, which no setting can")
+    found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value}
+
+
+def _one_line(name: str, value: str) -> str:
+    """`value`; it stands in headers, names and addresses, where a line break would begin something else."""
+    if name != _ACCOUNT and any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        raise ConfigError(f"{name} holds a line break or another control character: take it out.")
+    return value
 
 
 def _default_env_file() -> Path:

@@ -83,7 +83,7 @@ class ServiceAccount:
     http: HttpSource
 
     def __post_init__(self) -> None:
-        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY)
+        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY, f"google {self.info['client_email']}")
 
     def params(self) -> dict[str, str]:
         """None: a token belongs into a header, where logs do not see it."""
