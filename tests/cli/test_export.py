@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -424,6 +425,20 @@ class TestRollcall:
         assert result.code == 76
         assert "no roll" in result.err
         assert "s3cret" not in result.err
+        assert path.read_text() == "before"
+
+    def test_one_that_never_answers_is_69_and_leaves_the_old_file(
+        self, export: Export, banner: Banner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "rollcall.csv"
+        path.write_text("before")
+        over = threading.Event()
+        monkeypatch.setattr(banner, "handle", lambda request: Response(200) if over.wait(60) else Response(500))
+        env = {"HARVEST_RETRY_BUDGET": "1", "HARVEST_HTTP_TIMEOUT": "0.3"}
+        result = export("rollcall", "-o", str(path), env=env)
+        over.set()
+        assert result.code == 69
+        assert "HARVEST_RETRY_BUDGET" in result.err
         assert path.read_text() == "before"
 
     def test_without_the_setting_78(self, export: Export) -> None:
