@@ -140,7 +140,7 @@ class EpisodeIndex:
         for row in rows:
             body = to_body(row["mpid"], row["result"], row["workflows"])
             start = datetime.fromisoformat(body["start"]) if "start" in body else self.now
-            made.append(Document(id=row["mpid"], kind=KIND, timestamp=start, body=body))
+            made.append(Document(id=row["mpid"], kind=KIND, timestamp=start, body=body, mutable=True))
         return made
 
     def report(self) -> dict[str, Any]:

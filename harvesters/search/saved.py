@@ -6,11 +6,11 @@ One that counts some types of actions only may name them, in a list ``types``.
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import orjson
@@ -22,10 +22,11 @@ class QueryError(ValueError):
     """There is no such query, or what was given is none; the message says what to do."""
 
 
-def directory() -> Path:
-    """Where the files are: beside ``harvest.py``, or where the package was installed to."""
-    beside = Path(__file__).resolve().parents[2] / "queries"
-    return beside if beside.is_dir() else Path(sys.prefix) / "share" / "harvest" / "queries"
+def files_by_name() -> dict[str, Traversable]:
+    """Where each query is: in the package, which in a checkout links to the folder beside ``harvest.py``."""
+    folder = files("harvesters.search") / "queries"
+    found = {file.name.removesuffix(".json"): file for file in folder.iterdir() if file.name.endswith(".json")}
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class SavedQuery:
 
 def saved_queries() -> Iterator[SavedQuery]:
     """All of them, by name."""
-    for path in sorted(directory().glob("*.json")):
-        yield parse_query(path.read_bytes(), path.stem)
+    for name, file in files_by_name().items():
+        yield parse_query(file.read_bytes(), name)
 
 
 def find_query(name: str) -> SavedQuery:
@@ -59,7 +60,7 @@ def find_query(name: str) -> SavedQuery:
     Raises:
         QueryError: there is none.
     """
-    paths = {path.stem: path for path in sorted(directory().glob("*.json"))}
+    paths = files_by_name()
     wanted = name.replace("-", "_")
     if wanted in paths:
         return parse_query(paths[wanted].read_bytes(), wanted)

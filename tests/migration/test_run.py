@@ -193,7 +193,7 @@ class TestRuns:
         with migrator(node) as it:
             it.ledger.clock = SystemClock(stop)
             before = it.ledger.save
-            it.ledger.save = lambda copy: (before(copy), stop.set() if copy.cursor else None)  # type: ignore[method-assign, func-returns-value]
+            it.ledger.save = lambda copy: (before(copy), stop.set() if copy.cursor else None)  # type: ignore[method-assign, assignment, func-returns-value]
             with pytest.raises(Interrupted):
                 it.run()
         assert node.count("useractions-*") == 100
@@ -208,7 +208,7 @@ class Unsure(SearchClient):
 
     lost = 0
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         answer = super().attempt(method, path, body, **named)
         if path == "/_aliases" and "remove_index" in str(body):
             self.lost += 1
@@ -221,7 +221,7 @@ class Forgetful(SearchClient):
 
     searches = 0
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         if path == "/_search":
             self.searches += 1
             if self.searches % 3 == 0:
@@ -314,7 +314,7 @@ class TestSwap:
 class Denying(SearchClient):
     """That does not remove an index."""
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         if path == "/_aliases" and "remove_index" in str(body):
             raise ConfigError("not for now")
         return super().attempt(method, path, body, **named)
@@ -323,7 +323,7 @@ class Denying(SearchClient):
 class Forbidden(SearchClient):
     """That has no rights on `migrated-*`."""
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         if "/migrated-" in path and method in ("PUT", "DELETE"):
             if 403 in named.get("accept", ()):
                 return Answer(403, {})
