@@ -11,8 +11,21 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical"},
-    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector", "files", "process"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"},
+    {
+        "http",
+        "retry",
+        "rate",
+        "aws",
+        "redis_client",
+        "geoip",
+        "telemetry",
+        "collector",
+        "files",
+        "process",
+        "sourceclock",
+        "tokens",
+    },
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},
     {"assembly"},

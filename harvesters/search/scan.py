@@ -14,7 +14,11 @@ _MOST = 5  # times in a row that a point in time may be forgotten
 
 
 def pages(
-    client: SearchClient, index: str, since: int | None = None, source: bool = True
+    client: SearchClient,
+    index: str,
+    since: int | None = None,
+    source: bool | list[str] = True,
+    only: dict[str, Any] | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
     """Search hits, a page at a time, sorted by sequence number (the first value of ``sort``).
 
@@ -23,7 +27,8 @@ def pages(
 
     Args:
         since: begin with this sequence number. Shards number by themselves, so several documents may have it.
-        source: whether the documents come along, or their ids alone.
+        source: whether the documents (or which of their fields) come along, or their ids alone.
+        only: a query that selects documents; None for all.
     """
     pit, after, forgotten = _open(client, index), None, 0
     try:
@@ -32,7 +37,7 @@ def pages(
                 "size": PAGE,
                 "_source": source,
                 "track_total_hits": False,
-                "query": {"range": {"_seq_no": {"gte": since}}} if since is not None else {"match_all": {}},
+                "query": _query(since, only),
                 "pit": {"id": pit, "keep_alive": _KEEP},
                 "sort": [{"_seq_no": "asc"}],
             }
@@ -50,6 +55,12 @@ def pages(
             yield hits
     finally:
         client.request("DELETE", "/_pit", {"id": pit}, accept=(404,))
+
+
+def _query(since: int | None, only: dict[str, Any] | None) -> dict[str, Any]:
+    wanted = [{"range": {"_seq_no": {"gte": since}}}] if since is not None else []
+    wanted += [only] if only is not None else []
+    return {"bool": {"filter": wanted}} if wanted else {"match_all": {}}
 
 
 def _open(client: SearchClient, index: str) -> str:
