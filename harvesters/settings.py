@@ -123,7 +123,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HARVEST_RETRY_BUDGET",
         _RUN,
-        "Seconds for which one request is retried before the run gives up with 69.",
+        "Seconds for which one request is retried before the run gives up with 69, or with 75 when it is rate limited.",
         default="120",
     ),
     Setting("HARVEST_HTTP_TIMEOUT", _RUN, "Seconds to wait for one answer of a source.", default="60"),
@@ -138,6 +138,13 @@ SETTINGS: tuple[Setting, ...] = (
         _RUN,
         "Dead letters that a run may have before it fails with 65: a share (1%, and never less than 10) or a number.",
         default="1%",
+    ),
+    Setting(
+        "HARVEST_STACKS",
+        _STORE,
+        "Stacks whose user actions setup prune may remove (useractions-STACK-YYYY.MM.DD); commas between.",
+        without="indices with a stack in their names are left",
+        example="prod,dev-1",
     ),
     Setting(
         "HARVEST_DEAD_LETTERS",
@@ -349,6 +356,10 @@ class Settings:
         if value not in allowed:
             raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")
         return value
+
+    def names(self, name: str) -> list[str]:
+        """The names in a setting, which has commas between them."""
+        return [part.strip() for part in self.get(name).split(",") if part.strip()]
 
     def url(self, name: str) -> str:
         """A setting that names a host, as a base URL (see `base_url`).

@@ -19,6 +19,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harvesters.elastic.client import SearchClient
 from harvesters.errors import BadInput, Unavailable
 from harvesters.firebase import exact
 from harvesters.firebase.documents import EventMapper
@@ -29,7 +30,6 @@ from harvesters.firebase.mirror import Mirror
 from harvesters.firebase.people import EntityMapper, course, profile
 from harvesters.firebase.pushid import push_floor
 from harvesters.pipeline import Pipeline, Progress
-from harvesters.search.client import SearchClient
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase import buddyup
 from harvesters.simulators.firebase.server import FirebaseSimulator
