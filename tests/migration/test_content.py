@@ -88,7 +88,7 @@ class TestEpisodes:
     def test_of_the_ancestor_whether_it_was_a_live_stream_is_a_boolean(self, node: Node) -> None:
         long = {"properties": {"mpid": {"type": "keyword"}, "live_stream": {"type": "long"}}}
         node.ask("PUT", f"/{node.prefix}episodes", {"mappings": long})
-        bodies = [{"mpid": "a", "live_stream": 1}, {"mpid": "b", "live_stream": 0}, {"mpid": "c"}]
+        bodies: list[dict[str, Any]] = [{"mpid": "a", "live_stream": 1}, {"mpid": "b", "live_stream": 0}, {"mpid": "c"}]
         node.fill("episodes", bodies, "mpid")
         assert migrate(node, "episodes") == 1
         streams = {id: body.get("live_stream") for id, body in sources(node, "episodes").items()}
