@@ -40,7 +40,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
     """
     settings = assembly.settings
     # What is in hand is finished after SIGTERM too, so retries go on: their clock does not know of it.
-    patient = Assembly(settings, threading.Event())
+    patient = Assembly(settings, threading.Event(), assembly.job)
     with closing(patient):
         sink = patient.sink("es", fresh_pattern="useractions-*")
         queue = settings.require("SQS_QUEUE_NAME")
@@ -56,7 +56,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
             follow=wanted.follow,
             receivers=wanted.receivers,
         )
-        with closing(sink):
+        with closing(sink), closing(source):
             report = run(_Indexing(indexer), patient.clock)
     if not wanted.follow and assembly.stop.is_set():
         raise Interrupted("told to stop: finished what was in hand; the rest is still in the queue")
