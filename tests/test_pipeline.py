@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -154,9 +154,9 @@ class Run:
 
     def __init__(self, *pages: Page, before: Run | None = None, error: Exception | None = None, **sink: Any) -> None:
         self.events: list[str] = []
-        self.blob = before.blob if before is not None else MemoryBlob()
+        self.blob: MemoryBlob = before.blob if before is not None else MemoryBlob()
         self.blob.events = self.events
-        self.cache = before.cache if before is not None else MemoryCache()
+        self.cache: MemoryCache = before.cache if before is not None else MemoryCache()
         self.sink = Out(self.events, **sink)
         self.letters = Letters(self.events)
         self.log: NotingLog | None = NotingLog(self.cache, "https://engage", self.sink.identity)
@@ -424,9 +424,36 @@ class TestPrefetch:
     def test_its_thread_ends_when_nobody_wants_more(self) -> None:
         before = threading.active_count()
         items = prefetch(iter(range(1000)), threading.Event())
+        assert isinstance(items, Generator)
         assert next(items) == 0
         items.close()
         for thread in threading.enumerate():
             if thread.name == "fetch":
                 thread.join(10)
         assert threading.active_count() <= before
+
+
+def test_a_row_that_is_edited_and_edited_back_while_its_edit_is_delivered_is_sent() -> None:
+    """The log learns of a batch when it is acknowledged, and the next one is prepared before."""
+    run = Run(*(Page([row(1, text=text)]) for text in "abac"))
+    mapped, send = run.harvest.documents, run.sink.send
+    change, prepared, sent = threading.Condition(), [0], [0]
+
+    def preparing(rows: Sequence[Any]) -> list[Document | str]:
+        with change:
+            prepared[0] += 1  # the log was asked before
+            change.notify_all()
+        return mapped(rows)
+
+    def sending(documents: Sequence[Document]) -> list[Outcome]:
+        sent[0] += 1
+        with change:
+            assert change.wait_for(lambda: prepared[0] > min(sent[0], 3), timeout=10), (
+                "the batch behind is not prepared"
+            )
+        return send(documents)
+
+    run.harvest.documents = preparing  # type: ignore[method-assign]
+    run.sink.send = sending  # type: ignore[method-assign]
+    run.go()
+    assert [document.body["text"] for document in run.sink.sent] == ["a", "b", "a", "c"]

@@ -1,9 +1,17 @@
-"""What an older user action says, in today's words. Used on messages from before an upgrade, and by migrations."""
+"""What an older document says, in today's words. Used on messages from before an upgrade, and by migrations."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from harvesters import useragents
+
+_NOBODY = ("", "None")
+# What the index of episodes has from the second version of its template on.
+_EPISODE_FIELDS_2 = (
+    *("creator", "contributor", "publisher", "subject", "license", "language", "spatial"),
+    *("start_planned", "end_planned", "segments", "slide_text"),
+)
 _BOOLEANS = {"0": False, "1": True, "true": True, "false": False}
 
 
@@ -36,9 +44,51 @@ def with_booleans(body: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
+def without_nobody(body: dict[str, Any]) -> dict[str, Any]:
+    """No ``huid`` where it says that there is none."""
+    return _without(("huid",), body) if body.get("huid") in _NOBODY else body
+
+
+def with_known_duration(body: dict[str, Any]) -> dict[str, Any]:
+    """An episode without the ``duration`` -1, which is Opencast's word for unknown."""
+    duration = body.get("duration")
+    return _without(("duration",), body) if isinstance(duration, int | float) and duration < 0 else body
+
+
+def as_episode_1(fields: dict[str, Any]) -> dict[str, Any]:
+    """An episode, or the mapping of its fields, with those of the first template alone."""
+    return _without(_EPISODE_FIELDS_2, fields)
+
+
+def with_timestamp(body: dict[str, Any]) -> dict[str, Any]:
+    """Logstash's ``@timestamp`` called ``timestamp``; where both are there, ``timestamp`` counts.
+
+    Elasticsearch refuses a document with a value for ``@timestamp``, which is an alias of the other.
+    """
+    if "@timestamp" not in body:
+        return body
+    rest = _without(("@timestamp",), body)
+    if rest.get("timestamp") in (None, "") and body["@timestamp"] is not None:
+        rest["timestamp"] = body["@timestamp"]
+    return rest
+
+
+def with_useragent(body: dict[str, Any]) -> dict[str, Any]:
+    """``ua`` made from the ``useragent``, where there is one; Logstash's own stays."""
+    if not body.get("useragent"):
+        return body
+    changed = dict(body)
+    useragents.add_to(changed)
+    return changed
+
+
 def todays(body: dict[str, Any]) -> dict[str, Any]:
-    """All of it; a document of today comes back the same."""
-    return with_booleans(with_crn(body))
+    """All of it for a user action; one of today comes back the same."""
+    return without_nobody(with_timestamp(with_booleans(with_crn(body))))
+
+
+def _without(names: tuple[str, ...], body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in names}
 
 
 def _renamed(body: dict[str, Any], old: str, new: str) -> dict[str, Any]:

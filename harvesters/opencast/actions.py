@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,8 @@ from harvesters.opencast.jettison import as_dict, integer, text
 
 KIND = "useractions"
 _GROWS = "FOOTPRINT"  # Opencast lengthens the last one of a session instead of writing another
+_EARLIEST, _LATEST = 1970, 9000
+_QUARTER, _FARTHEST = timedelta(minutes=15), timedelta(hours=14)  # of the offsets of time zones
 _OMITTED = "-omitted-"  # what Opencast writes where log.ip, log.user or log.session is off
 
 
@@ -25,12 +27,25 @@ def created(row: Any, zone: tzinfo) -> datetime:
     Raises:
         PoisonRow: the row does not say so.
     """
+    return written(row, zone)[0]
+
+
+def written(row: Any, zone: tzinfo) -> tuple[datetime, timedelta | None]:
+    """When the action happened, UTC, and the offset that the server wrote it with; None when it wrote none.
+
+    Raises:
+        PoisonRow: the row does not say when, or says what no server's clock does.
+    """
     try:
         moment = datetime.fromisoformat(row["created"])
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+        offset = moment.utcoffset()
+        utc = (moment if offset is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         value = row.get("created") if isinstance(row, dict) else row
         raise PoisonRow(f"'created' is no date: {value!r:.60}") from None
+    if not _EARLIEST <= utc.year <= _LATEST or (offset is not None and (offset % _QUARTER or abs(offset) > _FARTHEST)):
+        raise PoisonRow(f"'created' is no date that a server's clock can have: {row['created']!r:.60}")
+    return utc, offset
 
 
 def to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Document:
@@ -61,7 +76,7 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
         "mpid": mpid,
         "session_id": session_id,
         # The one session of a server that logs none is everybody's: whoever made it first is not who it was.
-        "huid": _shown(session.get("userId")) if session_id is not None else None,
+        "huid": _person(session.get("userId")) if session_id is not None else None,
         "useragent": _shown(session.get("userAgent")),
         **_addresses(_shown(session.get("userIp"))),
         "is_live": live,
@@ -87,6 +102,12 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
 def _shown(value: Any) -> str | None:
     shown = text(value)
     return None if shown == _OMITTED else shown
+
+
+def _person(value: Any) -> str | None:
+    """Who it was; a player that knows nobody may say so as ``None``."""
+    person = _shown(value)
+    return None if person == "None" else person
 
 
 @lru_cache(maxsize=4096)  # a viewer makes an action every half minute

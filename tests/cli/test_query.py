@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harvesters import useragents
 from harvesters.search.saved import saved_queries
 from tests.cli.conftest import Command, Result
 from tests.indices import EPISODES, USERACTIONS, Cluster, cluster_for_a_test
@@ -23,7 +24,7 @@ EDGE = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.
 
 
 def action(hour: int, huid: str, mpid: str = "mp-1", **fields: Any) -> dict[str, Any]:
-    return {
+    body = {
         "timestamp": datetime(2026, 2, 12, hour, 30, tzinfo=UTC).isoformat(),
         "huid": huid,
         "mpid": mpid,
@@ -34,6 +35,8 @@ def action(hour: int, huid: str, mpid: str = "mp-1", **fields: Any) -> dict[str,
         "geoip": {"country_name": "France"},
         **fields,
     }
+    useragents.add_to(body)
+    return body
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,22 @@ class TestShipped:
         assert asked("top_episodes")[0] == ["mp-1", "3", "2", "Lecture of mp-1", "CSCI E-1"]
         assert asked("viewers_per_course") == [["20260113001", "3", "2", "CSCI E-1"]]
         assert asked("devices") == [["desktop", "1", "Edge", "1"], ["phone", "3", "Safari", "2"]]
+
+
+class TestNothingToCount:
+    def test_heartbeats_say_so_where_no_player_sends_them(self, query: Command, filled: Cluster) -> None:
+        filled.fill("stock", [action(9, "alice", action={"type": "FOOTPRINT", "inpoint": 0})], USERACTIONS)
+        result = query("heartbeats", "--index", filled.name("stock"), "--format", "json")
+        assert (result.code, json.loads(result.out)) == (0, [])
+        (line,) = result.err.splitlines()
+        assert filled.name("stock") in line
+        assert "HEARTBEAT" in line
+
+    def test_not_where_there_are_some_at_another_time(self, query: Command, filled: Cluster) -> None:
+        arguments = ("--index", filled.name("useractions-*"), "--format", "csv")
+        assert query("heartbeats", *arguments, "-s", "20300101000000").err == ""
+        assert query("heartbeats", *arguments).err == ""
+        assert query("devices", "--index", "no-such-index-*").err == ""
 
 
 class TestFormats:
@@ -161,7 +180,9 @@ class TestStandardInput:
         saved = {"description": "d", "index": filled.name("useractions-*"), "body": body}
         assert json.loads(query("-", "--format", "json", stdin=json.dumps(saved)).out) == [{"viewers": 2}]
 
-    @pytest.mark.parametrize("stdin", ["", "SELECT 1", "[]", "1", '{"index": 1, "body": {}}', '{"body": []}'])
+    @pytest.mark.parametrize(
+        "stdin", ["", "SELECT 1", "[]", "1", '{"index": 1, "body": {}}', '{"body": []}', '{"body": {}, "types": 1}']
+    )
     def test_what_is_no_query_is_2(self, query: Command, stdin: str) -> None:
         result = query("-", stdin=stdin)
         assert result.code == 2

@@ -136,7 +136,7 @@ class LossyProxy(Simulator):
         super().__init__()
         self.target = urlsplit(target).netloc
         self.lose: list[str] = []
-        self.before: Callable[[], None] = lambda: None  # called after an answer was lost
+        self.before: Callable[[], object] = lambda: None  # called after an answer was lost
         self.serial = threading.Lock()
         self.answers: list[Response] = []
         self.deaf: tuple[str, ...] = ()

@@ -1,17 +1,29 @@
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import json
+import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvesters.errors import BadInput, ConfigError, Interrupted, ProtocolError, ReaderGone, TryLater, Unavailable
+from harvesters.errors import (
+    BadInput,
+    ConfigError,
+    Interrupted,
+    ProtocolError,
+    ReaderGone,
+    SinkUnavailable,
+    TryLater,
+    Unavailable,
+)
 from harvesters.firebase.dumps.file import ExportFile, ExportStdout
 from harvesters.firebase.dumps.formats import Format, Lines, OneObject
 from harvesters.firebase.dumps.writing import Export
@@ -139,7 +151,7 @@ def test_a_second_run_adds_what_is_new_and_asks_for_nothing_else(exporter: Expor
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json"])
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40)
 @given(cut=st.floats(0, 1), limit=st.sampled_from([4_000, 50_000]))
 def test_a_file_cut_off_anywhere_is_gone_on_with(
     exporter: Exporter, buddyup_database: dict[str, Any], form: str, cut: float, limit: int
@@ -215,6 +227,32 @@ def test_a_file_that_cannot_be_written(exporter: Exporter, tmp_path: Path) -> No
         exporter.run("x")
 
 
+def test_a_full_disk_names_the_directory_and_loses_nothing(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter.server.load("/x", {f"k{number:03}": number for number in range(200)})
+    really, room = os.write, [3000]
+
+    def write(handle: int, data: Any) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = min(room[0], len(data))
+        room[0] -= taken
+        return really(handle, data[:taken])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(SinkUnavailable, match=re.escape(f"Make room in {exporter.file.parent}")):
+            exporter.run("x")
+    exporter.run("x")
+    assert exporter.content() == {f"k{number:03}": number for number in range(200)}
+
+
+def test_connections_are_closed_at_the_end(exporter: Exporter) -> None:
+    exporter.server.load("/x", {"a": 1})
+    export = exporter.run("x")
+    manager: Any = vars(export.walk.client.http.session.get_adapter("http://"))["poolmanager"]
+    assert len(manager.pools) == 0
+
+
 def test_standard_output(exporter: Exporter) -> None:
     exporter.server.load("/x", {"a": {"é": "ü"}, "b": 2})
     stream = io.BytesIO()
@@ -252,7 +290,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(
     content=st.dictionaries(st.sampled_from(["a", "b", "0", "1", "2", "é", "\U0001f600", "{:"]), JSON, min_size=1),
     page=st.integers(1, 3),

@@ -20,12 +20,13 @@ from harvesters.simulators.opencast import search as opencast_search
 from harvesters.simulators.opencast import usertracking as opencast_usertracking
 from harvesters.simulators.opencast import workflow as opencast_workflow
 from harvesters.simulators.opencast.auth import COOKIE, Auth, Caller, Gate, Refused
-from harvesters.simulators.opencast.data import ActionRow, Episode, MediaElement, Operation, Session, Workflow
-from harvesters.simulators.opencast.generate import ActionMaker, Growth, make_episodes, make_workflow
+from harvesters.simulators.opencast.data import ActionRow, Episode, MediaElement, Operation, Segment, Session, Workflow
+from harvesters.simulators.opencast.generate import ActionMaker, Growth, Players, make_episodes, make_workflow
+from harvesters.simulators.opencast.rudeness import Rudeness
 from harvesters.simulators.opencast.table import ActionTable, Order, Precision
 from harvesters.simulators.opencast.usertracking import ActionWriter, Broken, Dialect
 
-__all__ = ["ActionRow", "Episode", "MediaElement", "OpencastSimulator", "Operation", "Session", "Workflow"]
+__all__ = ["ActionRow", "Episode", "MediaElement", "OpencastSimulator", "Operation", "Segment", "Session", "Workflow"]
 
 _PUBLIC = re.compile(r"/(usertracking|search)/|/info/me\.json\Z")
 _LOGIN_PAGES = ("/login.html", "/admin-ng/login.html")
@@ -46,6 +47,7 @@ class OpencastSimulator(Simulator):
     plugin: False is Opencast 13 and newer as installed, where usertracking answers 404.
     order: of rows; ``shuffled`` is another one at every request. precision: of ``created``.
     broken: ``day`` ignores that parameter too. now: the server's clock.
+    `rude` has the switches for what happens between request and answer.
     """
 
     def __init__(
@@ -79,9 +81,11 @@ class OpencastSimulator(Simulator):
         self.table = ActionTable(order, precision)
         self.episodes: dict[str, Episode] = {}
         self.workflows: dict[int, Workflow] = {}
+        self.rude = Rudeness()
         self._writer = ActionWriter(version, dialect, self.zone, self.table.stored)
         self._growth: Growth | None = None
         self._growing = threading.Lock()
+        self._counting = threading.Lock()
 
     def add(self, *things: ActionRow | Episode | Workflow) -> None:
         """Add rows, episodes and workflows; an episode or workflow with a known id replaces the old one."""
@@ -96,6 +100,16 @@ class OpencastSimulator(Simulator):
     def update(self, row_id: int, **changes: Any) -> ActionRow:
         """Change fields of a row, as when a FOOTPRINT grows: same id, same ``created``."""
         return self.table.update(row_id, **changes)
+
+    @property
+    def players(self) -> Players:
+        """What people watch with, by who runs this server and by its version."""
+        return "dce" if self.dialect == "dce" else "paella6" if self.version < 16 else "paella7"
+
+    def move(self, timezone: str) -> None:
+        """Be a server of that time zone from now on."""
+        self.zone = ZoneInfo(timezone)
+        self._writer = ActionWriter(self.version, self._writer.dialect, self.zone, self.table.stored)
 
     def generate(
         self,
@@ -112,11 +126,11 @@ class OpencastSimulator(Simulator):
         self.add(*made)
         first = max(self.workflows, default=4210) + 1
         self.add(*(make_workflow(first + place, episode) for place, episode in enumerate(made)))
-        self.table.extend(ActionMaker(made, actions // 25, seed).spread(actions, start, end))
+        self.table.extend(ActionMaker(made, actions // 25, seed, self.players).spread(actions, start, end))
 
     def grow(self, per_minute: int = 60, seed: int = 1, since: datetime | None = None) -> None:
         """From now on (or from `since`) show `per_minute` new rows of the known episodes, as the clock goes on."""
-        maker = ActionMaker(list(self.episodes.values()), per_minute, seed)
+        maker = ActionMaker(list(self.episodes.values()), per_minute, seed, self.players)
         self._growth = Growth(maker, per_minute, since or self.now())
 
     def handle(self, request: Request) -> Response:
@@ -157,7 +171,14 @@ class OpencastSimulator(Simulator):
         if self._growth is not None:
             with self._growing:
                 self.table.extend(self._growth.until(at))
-        return opencast_usertracking.actions(request, self.table, self._writer, at, self.broken)
+        with self._counting:
+            request = self.rude.asked(request)
+            if self.rude.counted in self.rude.moves:
+                self.move(self.rude.moves[self.rude.counted])
+            response = opencast_usertracking.actions(
+                request, self.table, self._writer, at, self.broken, self.rude.cap, self.rude.less
+            )
+            return self.rude.answered(response)
 
     def _workflow(self, request: Request) -> Response:
         known = list(self.workflows.values())
