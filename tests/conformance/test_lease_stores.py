@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import boto3
 import orjson
 import pytest
+from botocore.exceptions import ResponseStreamingError
+from botocore.parsers import ResponseParserError
 
 from harvesters import process
 from harvesters.assembly import Assembly
@@ -165,3 +168,23 @@ class TestUnreliableStores:
         assert isinstance(blob, S3Blob)
         config: Any = blob.bucket.client.meta.config
         assert (config.connect_timeout, config.read_timeout, blob.retry.budget) == (2, 2, 2)
+
+    def test_an_answer_that_is_cut_is_asked_for_again(self) -> None:
+        class Cut:
+            def read(self) -> bytes:
+                raise ResponseStreamingError(error="connection reset")
+
+        answers = iter([{"Body": Cut(), "ETag": "1"}, {}, {"Body": io.BytesIO(b"whole"), "ETag": "1"}])
+
+        class Client:
+            def get_object(self, **asked: str) -> Any:
+                answer = next(answers)
+                if not answer:
+                    raise ResponseParserError("unclosed token")
+                return answer
+
+        bucket = S3Bucket("harvest-test", patient())
+        bucket.__dict__["client"] = Client()
+        version = bucket.blob("lease").read()
+        assert version is not None
+        assert version.content == b"whole"
