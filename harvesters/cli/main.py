@@ -100,7 +100,7 @@ class LazyGroup(click.Group):
 def cli(context: click.Context, log_level: str, log_format: str, env_file: Path | None) -> None:
     """Harvest learning-analytics events from where they are born to where they are analysed.
 
-    Settings come from flags, the environment and .env, in this order; README.md lists them all.
+    Settings come from flags, the environment and .env, in this order; docs/reference.md lists them all.
     """
     telemetry.configure(log_level.upper(), log_format)
     context.obj = settings = Settings.read(env_file)
