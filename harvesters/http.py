@@ -80,6 +80,10 @@ class HttpSource:
 
         return self.retry.call(attempt, self.name)
 
+    def close(self) -> None:
+        """Drop the connections."""
+        self.session.close()
+
     def check_transient(self, response: requests.Response) -> None:
         """Raise `Transient` for the statuses that pass by themselves: 429 and 5xx."""
         if response.status_code == 429 or response.status_code >= 500:

@@ -11,8 +11,8 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock"},
-    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical"},
+    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector", "files", "process"},
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},
     {"assembly"},

@@ -17,7 +17,7 @@ from harvesters.document import Document, Outcome
 from harvesters.errors import Interrupted, RaceLost, ReaderGone, SinkUnavailable, TooManyDead, Unavailable
 from harvesters.pipeline import Counts, Page, Pipeline, Progress, prefetch
 from harvesters.sinks.deadletters import DeadLetter, ErrorBudget
-from harvesters.stores.blob import Conflict, Version
+from harvesters.stores.blob import Blob, Conflict, Version
 from harvesters.stores.cache import MemoryCache
 from harvesters.stores.checkpoint import Checkpoint
 from harvesters.stores.delivered import DeliveredLog
@@ -42,7 +42,7 @@ def page(*ids: int, safe: float | None = None, **fields: Any) -> Page:
 
 
 @dataclass
-class MemoryBlob:
+class MemoryBlob(Blob):
     """A blob in memory, which notes its writes in `events`."""
 
     events: list[str] = field(default_factory=list)

@@ -190,9 +190,9 @@ def _harvest(environment: dict[str, str], *arguments: str) -> None:
 
 def _received() -> Iterator[dict[str, object]]:
     """Everything in the queue, received as a consumer would, and then left to the next one."""
-    from harvesters import aws
+    from harvesters.aws.client import client as aws_client
 
-    client = aws.client("sqs")
+    client = aws_client("sqs")
     url = client.get_queue_url(QueueName=QUEUE)["QueueUrl"]
     handles = []
     while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):

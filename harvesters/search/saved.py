@@ -1,4 +1,7 @@
-"""Queries kept as JSON files: ``{"description": …, "index": …, "body": …}``, the body as Elasticsearch has it."""
+"""Queries kept as JSON files: ``{"description": …, "index": …, "body": …}``, the body as Elasticsearch has it.
+
+One that counts some types of actions only may name them, in a list ``types``.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,13 @@ def files_by_name() -> dict[str, Traversable]:
 
 @dataclass(frozen=True)
 class SavedQuery:
-    """A search: where (`index`) and what (`body`)."""
+    """A search: where (`index`) and what (`body`); `types` are those of the actions that it counts, if not all."""
 
     name: str
     index: str
     body: dict[str, Any]
     description: str = ""
+    types: tuple[str, ...] = ()
 
     def between(self, start: datetime | None, end: datetime | None) -> SavedQuery:
         """The same, for documents whose ``timestamp`` lies from `start` to before `end` only."""
@@ -83,4 +87,9 @@ def parse_query(text: bytes, name: str) -> SavedQuery:
     index = value.get("index", USERACTIONS) if "body" in value else USERACTIONS
     if not isinstance(body, dict) or not isinstance(index, str):
         raise QueryError(f'the query {name} should be {{"index": "name", "body": {{…}}}} or the body of a search')
-    return SavedQuery(name, index, body, str(value.get("description", "")) if "body" in value else "")
+    if "body" not in value:
+        return SavedQuery(name, index, body)
+    types = value.get("types", [])
+    if not isinstance(types, list):
+        raise QueryError(f'the query {name} should have a list of "types"')
+    return SavedQuery(name, index, body, str(value.get("description", "")), tuple(map(str, types)))

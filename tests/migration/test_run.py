@@ -25,6 +25,7 @@ from tests.clocks import patient
 from tests.nodes import Node
 
 DAY = "useractions-2017.10.01"
+NEWEST = f"{max(migration.number for migration in MIGRATIONS if migration.kind == 'useractions'):04d}"
 
 
 def old(id: int, live: Any = 1, **more: Any) -> dict[str, Any]:
@@ -255,7 +256,7 @@ class TestSwap:
             unsure.close()
         assert unsure.lost == 1
         assert len(sources(node)) == 30
-        name = "migrated-0002" if which == "migrated" else "reverted-0001"
+        name = f"migrated-{NEWEST}" if which == "migrated" else "reverted-0001"
         assert indices(node) == {f"{name}-{node.prefix}{DAY}"}
 
     def test_one_that_cannot_be_finished_goes_on_next_time_and_keeps_the_copy(self, node: Node) -> None:
@@ -267,7 +268,7 @@ class TestSwap:
         assert node.count("useractions-*") == node.count(DAY) == 30
         with migrator(node) as it:
             assert it.run() == 0
-        assert indices(node) == {f"migrated-0002-{node.prefix}{DAY}"}
+        assert indices(node) == {f"migrated-{NEWEST}-{node.prefix}{DAY}"}
         assert node.ask("GET", f"/_alias/{node.prefix}{DAY}.swap", accept=(404,)).get("status") == 404
         assert all(source["is_live"] is True for source in sources(node).values())
 
@@ -294,7 +295,7 @@ class TestSwap:
         node.fill(DAY, [old(1)])
         with migrator(node) as it:
             uuid = node.ask("GET", f"/{node.prefix}{DAY}")[f"{node.prefix}{DAY}"]["settings"]["index"]["uuid"]
-            name = f"migrated-0002-{node.prefix}{DAY}"
+            name = f"migrated-{NEWEST}-{node.prefix}{DAY}"
             node.ask("PUT", f"/{name}", {})
             it.ledger.save(Copy(f"{node.prefix}{DAY}", f"{node.prefix}{DAY}", uuid, name, (1, 2), False))
         node.ask("DELETE", f"/{node.prefix}{DAY}")
@@ -435,7 +436,7 @@ def test_killed_at_every_few_requests_it_ends_with_every_document_once(
         found = sources(node, day)
         assert len(found) == 60
         assert all(source["is_live"] is True and source["episode"]["crn"] == "13001" for source in found.values())
-    assert indices(node) == {f"migrated-0002-{node.prefix}{day}" for day in days}
+    assert indices(node) == {f"migrated-{NEWEST}-{node.prefix}{day}" for day in days}
 
 
 def test_killed_at_every_few_requests_an_undo_ends_with_every_document_once(node: Node) -> None:
