@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from harvesters.cli import reference
 from harvesters.cli.main import cli
 from harvesters.errors import Exit
 from harvesters.settings import SETTINGS
+from tests.commandline import examples, parses
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -101,23 +101,26 @@ def test_every_dependency_has_its_reason() -> None:
         assert name[1] in text, f"{name[1]} is not in docs/dependencies.md"
 
 
-def test_the_crontab_line_is_one(tmp_path: Path) -> None:
-    line = re.search(r"^\*/2 \* \* \* \* \S+/harvest\.py .*$", README, re.M)
-    assert line is not None
-    fields = line[0].split(maxsplit=5)
-    assert len(fields) == 6
-    words = fields[5].split()[1:]
-    assert cli.make_context("harvest.py", words, resilient_parsing=True)
+def test_the_crontab_lines_are_such() -> None:
+    lines = re.findall(r"^[*\d/]+ +[*\d/]+ +\* \* \* .*$", README, re.M)
+    assert len(lines) == 5
+    for line in lines:
+        fields = line.split(maxsplit=5)
+        assert len(fields) == 6
+        assert fields[5].startswith("/opt/harvest/harvest.py ")
+        assert parses(fields[5].split()[1:])
+
+
+def test_a_crontab_line_that_is_wrong_is_seen() -> None:
+    for words in (["useractoins"], ["useractions", "--outptu", "-"], ["--log-level", "LOUD", "index"]):
+        with pytest.raises(click.UsageError):
+            parses(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_shell_examples_parse(page: Path) -> None:
-    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.S):
+    text = page.read_text().replace("\\\n", " ")
+    for block in re.findall(r"```sh\n(.*?)```", text, re.S):
         subprocess.run(["bash", "-n"], input=block, text=True, check=True)
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.lstrip().startswith("./harvest.py"):
-                words = shlex.split(re.split(r"[#|>]", line)[0])[1:]
-                with cli.make_context("harvest.py", words) as context:
-                    name, found, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
-                    assert found is not None
-                    found.make_context(str(name), rest)
+    shell = "\n".join(re.findall(r"```sh\n.*?```", text, re.S))
+    assert all(parses(words) for words in examples(shell))

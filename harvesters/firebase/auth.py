@@ -1,7 +1,4 @@
-"""How we show a Realtime Database who we are: the legacy secret, or a service account's token.
-
-Facts: section 6.
-"""
+"""How we show a Realtime Database who we are: the legacy secret, or a service account's token."""
 
 from __future__ import annotations
 

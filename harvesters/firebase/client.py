@@ -1,6 +1,6 @@
 """The REST interface of a Firebase Realtime Database, read only.
 
-Facts: section 5. Children are read in pages ordered by key, which needs no index; filtered answers come
+Children are read in pages ordered by key, which needs no index; filtered answers come
 unordered and are sorted here.
 """
 

@@ -2,7 +2,7 @@
 
 The Firebase key is the id. What an event says stays where it is; beside it stand the parts of its date. Fields that the
 index gives a type hold that type or are moved to ``NAME_raw``, which is kept but not indexed; so no event is refused
-for what it holds. Facts: section 9.
+for what it holds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a BuddyUp profile or class to its document: maps of things become lists of them, with their ids beside.
 
-Facts: section 9. What an index must not hold is scrubbed; feeds and pictures are dropped, for they grow without end.
+What an index must not hold is scrubbed; feeds and pictures are dropped, for they grow without end.
 """
 
 from __future__ import annotations

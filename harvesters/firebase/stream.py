@@ -1,4 +1,4 @@
-"""One connection to the streaming interface of a Realtime Database (facts: section 5)."""
+"""One connection to the streaming interface of a Realtime Database."""
 
 from __future__ import annotations
 

@@ -94,7 +94,6 @@ class OpencastClient:
         sent = self.now()
 
         def judge(response: requests.Response) -> ActionPage:
-            nonlocal sent
             actions = as_dict(self._json(response)).get("actions")
             if not isinstance(actions, dict):
                 raise ProtocolError(f"{self.base_url}{ACTIONS} answers JSON without 'actions': is this an Opencast?")

@@ -20,7 +20,7 @@ from harvesters.firebase.sentiment import open_sentiment
 from harvesters.simulators.firebase import buddyup
 from tests.firebase.conftest import END, START
 
-KEY = "-JsR2brAMCP_V0uYTpw4"  # made on 2015-06-22T16:16:28.619Z (facts: section 5)
+KEY = "-JsR2brAMCP_V0uYTpw4"  # made on 2015-06-22T16:16:28.619Z
 MS = 1_435_000_000_000  # 2015-06-22T19:06:40Z
 
 

@@ -1,6 +1,6 @@
 """A Firebase Realtime Database on loopback: the REST interface, its event streams, and the token endpoint.
 
-Built from the project's facts on Firebase (sections 5 and 6). What is not known of the real server, and chosen here:
+Built from what Firebase documents and its SDKs do. What is not known of the real server, and chosen here:
 the texts of some 400s (see `firebase_query`), `shallow` with limits (a switch), the query string kept in a redirect.
 """
 

@@ -1,6 +1,6 @@
 """The open event streams of a simulated Realtime Database: what each of them hears of an edit.
 
-Events as documented (facts: section 5): ``put`` and ``patch`` with path and data, ``keep-alive``, ``cancel``,
+Events as documented: ``put`` and ``patch`` with path and data, ``keep-alive``, ``cancel``,
 ``auth_revoked`` with a bare text (firebase-admin's SSE client compares it unquoted), all others with JSON. A stream
 begins with a ``put`` of the whole node at ``/``. Nothing here is locked: the simulator
 calls it while it holds the tree.
