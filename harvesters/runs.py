@@ -188,8 +188,8 @@ class HarvestRun:
         if cursor is None and (not owner or self.sink.durable):
             return False
         log.warning(
-            "the checkpoint %s %s, so this run harvests since it and leaves it where it is; --update-last-ts (of zoom and "
-            "firebase: --update-checkpoint) moves it, and gives it to %s",
+            "the checkpoint %s %s, so this run harvests since it and leaves it where it is; --update-last-ts (of zoom "
+            "and firebase: --update-checkpoint) moves it, and gives it to %s",
             self.place.checkpoint.name,
             f"belongs to {owner}" if owner else "is not standard output's: nobody has written down whose it is",
             self.sink.name,

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from harvesters.clock import SystemClock
+from harvesters.cursor import TimeCursor, Times
 from harvesters.errors import ConfigError, LeaseHeld, RaceLost
 from harvesters.process import Process
 from harvesters.stores.blob import Blob
@@ -37,20 +38,20 @@ def content(blob: Blob) -> bytes:
 
 class TestCheckpoint:
     def test_there_is_none_at_first(self, open_blob: OpenBlob) -> None:
-        assert Checkpoint(open_blob("last"), UTC).load() == (None, None)
+        assert Checkpoint(open_blob("last"), Times(UTC)).load() == (None, None)
 
     def test_it_is_written_as_a_person_would(self, open_blob: OpenBlob) -> None:
         moment = datetime(2026, 2, 13, 4, 30, 15, 999_999, tzinfo=NEW_YORK)
-        Checkpoint(open_blob("last"), NEW_YORK).commit(moment, None)
+        Checkpoint(open_blob("last"), Times(NEW_YORK)).commit(TimeCursor(moment), None)
         assert content(open_blob("last")) == b"20260213093015Z"
 
     def test_committed_it_is_loaded_with_the_tag_for_the_next_commit(self, open_blob: OpenBlob) -> None:
-        tag = Checkpoint(open_blob("last"), UTC).commit(NOW, None)
-        value, loaded = Checkpoint(open_blob("last"), NEW_YORK).load()
-        assert (value, loaded) == (NOW, tag)
+        tag = Checkpoint(open_blob("last"), Times(UTC)).commit(TimeCursor(NOW), None)
+        value, loaded = Checkpoint(open_blob("last"), Times(NEW_YORK)).load()
+        assert (value, loaded) == (TimeCursor(NOW), tag)
         later = NOW + timedelta(minutes=2)
-        Checkpoint(open_blob("last"), UTC).commit(later, loaded)
-        assert Checkpoint(open_blob("last"), UTC).load()[0] == later
+        Checkpoint(open_blob("last"), Times(UTC)).commit(TimeCursor(later), loaded)
+        assert Checkpoint(open_blob("last"), Times(UTC)).load()[0] == TimeCursor(later)
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -66,14 +67,14 @@ class TestCheckpoint:
         self, open_blob: OpenBlob, text: str, value: str
     ) -> None:
         tag = open_blob("last").write(text.encode(), None)
-        loaded, loaded_tag = Checkpoint(open_blob("last"), NEW_YORK).load()
-        assert loaded is not None
-        assert (iso(loaded), loaded_tag) == (value, tag)
+        loaded, loaded_tag = Checkpoint(open_blob("last"), Times(NEW_YORK)).load()
+        assert isinstance(loaded, TimeCursor)
+        assert (iso(loaded.moment), loaded_tag) == (value, tag)
 
     @pytest.mark.parametrize("junk", [b"", b"yesterday", b"2026-02-13T09:30:00Z", b"20261399000000Z", b"\xff\xfe"])
     def test_anything_else_is_refused_and_left_as_it_is(self, open_blob: OpenBlob, junk: bytes) -> None:
         open_blob("last").write(junk, None)
-        checkpoint = Checkpoint(open_blob("last"), UTC)
+        checkpoint = Checkpoint(open_blob("last"), Times(UTC))
         with pytest.raises(ConfigError) as refused:
             checkpoint.load()
         assert refused.value.code == 78
@@ -82,13 +83,13 @@ class TestCheckpoint:
         assert content(open_blob("last")) == junk
 
     def test_who_commits_against_an_old_version_has_lost_the_race(self, open_blob: OpenBlob) -> None:
-        one, other = Checkpoint(open_blob("last"), UTC), Checkpoint(open_blob("last"), UTC)
-        tag = one.commit(NOW, None)
+        one, other = Checkpoint(open_blob("last"), Times(UTC)), Checkpoint(open_blob("last"), Times(UTC))
+        tag = one.commit(TimeCursor(NOW), None)
         with pytest.raises(RaceLost, match="another run moved the checkpoint"):
-            other.commit(NOW + timedelta(hours=1), None)
-        one.commit(NOW + timedelta(minutes=1), tag)
+            other.commit(TimeCursor(NOW + timedelta(hours=1)), None)
+        one.commit(TimeCursor(NOW + timedelta(minutes=1)), tag)
         with pytest.raises(RaceLost) as lost:
-            other.commit(NOW + timedelta(hours=1), tag)
+            other.commit(TimeCursor(NOW + timedelta(hours=1)), tag)
         assert lost.value.code == 75
         assert content(open_blob("last")) == b"20260213093100Z"
 
@@ -316,20 +317,20 @@ class TestInterleavings:
 
     @pytest.mark.parametrize("order", [*merges(2, 2)])
     def test_a_commit_never_undoes_one_that_it_has_not_seen(self, open_blob: OpenBlob, order: str) -> None:
-        Checkpoint(open_blob("last"), UTC).commit(NOW, None)
+        Checkpoint(open_blob("last"), Times(UTC)).commit(TimeCursor(NOW), None)
         turns = Turns(order)
         ahead = {"A": timedelta(minutes=2), "B": timedelta(minutes=4)}
 
         def run(name: str) -> datetime:
-            checkpoint = Checkpoint(Stepping(open_blob("last"), turns, name), UTC)
+            checkpoint = Checkpoint(Stepping(open_blob("last"), turns, name), Times(UTC))
             value, tag = checkpoint.load()
-            assert value is not None
-            checkpoint.commit(value + ahead[name], tag)
-            return value + ahead[name]
+            assert isinstance(value, TimeCursor)
+            checkpoint.commit(TimeCursor(value.moment + ahead[name]), tag)
+            return value.moment + ahead[name]
 
         results = in_turns(turns, run)
         committed = [result for result in results.values() if isinstance(result, datetime)]
-        assert Checkpoint(open_blob("last"), UTC).load()[0] == max(committed)
+        assert Checkpoint(open_blob("last"), Times(UTC)).load()[0] == TimeCursor(max(committed))
         if order in ("AABB", "BBAA"):
             assert max(committed) == NOW + timedelta(minutes=6)
         else:
@@ -353,10 +354,11 @@ class TestWholeRuns:
                 lease = Lease(Stepping(blobs(f"{value}.lease"), turns, name), clock, 60)
                 lease.acquire()
                 working.append(name)
-                checkpoint = Checkpoint(Stepping(blobs(value), turns, name), UTC)
-                moment, tag = checkpoint.load()
+                checkpoint = Checkpoint(Stepping(blobs(value), turns, name), Times(UTC))
+                before, tag = checkpoint.load()
                 lease.check()
-                checkpoint.commit((moment or NOW) + timedelta(minutes=2), tag)
+                moment = before.moment if isinstance(before, TimeCursor) else NOW
+                checkpoint.commit(TimeCursor(moment + timedelta(minutes=2)), tag)
                 assert working == [name]
                 working.remove(name)
                 lease.release()
@@ -366,4 +368,4 @@ class TestWholeRuns:
             done = [result for result in results.values() if isinstance(result, str)]
             assert {type(result) for result in results.values()} <= {str, LeaseHeld}, (order, results)
             assert len(done) >= 1
-            assert Checkpoint(blobs(value), UTC).load()[0] == NOW + timedelta(minutes=2 * len(done))
+            assert Checkpoint(blobs(value), Times(UTC)).load()[0] == TimeCursor(NOW + timedelta(minutes=2 * len(done)))

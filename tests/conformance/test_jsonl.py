@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 import pytest
 
-from harvesters import files
 from harvesters.errors import ConfigError, ReaderGone, SinkUnavailable
 from harvesters.sinks.jsonl import FileSink, StdoutSink
 from tests.conformance.test_sink import ids, lines_of

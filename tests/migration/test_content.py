@@ -62,7 +62,7 @@ class TestEpisodes:
         known = {"mpid": "a", "title": "Lecture", "duration": 5000, "live_stream": True, "slides": []}
         bodies = [known, {"mpid": "b", "duration": -1, "live_stream": False, "slides": []}]
         node.fill("episodes", bodies, "mpid")
-        return {body["mpid"]: body for body in bodies}
+        return {str(body["mpid"]): body for body in bodies}
 
     def test_they_get_the_new_fields_and_lose_the_unknown_duration(self, node: Node) -> None:
         before = self.fill(node)

@@ -23,7 +23,6 @@ from harvesters.simulators.opencast.server import (
     Segment,
     Workflow,
 )
-from harvesters.timespan import Window
 from tests.clocks import NOW, FakeClock, patient
 from tests.opencast.test_workflows import FROM_12, STREAM, UP_TO_7, listed
 
@@ -199,7 +198,7 @@ def index(simulator: OpencastSimulator, mpids: list[str], wait: float = 0.0) -> 
 
 
 def bodies(harvest: EpisodeIndex) -> dict[str, dict[str, Any]]:
-    made = [harvest.documents(page.rows) for page in harvest.pages(Window(NOW, NOW))]
+    made = [harvest.documents(page.rows) for page in harvest.pages(None)]
     harvest.close()
     return {document.id: document.body for some in made for document in some if not isinstance(document, str)}
 
@@ -294,7 +293,7 @@ class TestEveryVersion:
     def test_an_episode_without_a_start_has_the_time_of_the_run(self, opencast: OpencastSimulator) -> None:
         opencast.add(Episode("mp-1", "Lecture"))
         harvest = index(opencast, ["mp-1"])
-        (page,) = harvest.pages(Window(NOW, NOW))
+        (page,) = harvest.pages(None)
         (document,) = harvest.documents(page.rows)
         assert not isinstance(document, str)
         assert document.timestamp == NOW
@@ -305,7 +304,7 @@ class TestBatches:
     def test_wait_is_the_pause_between_batches(self) -> None:
         with OpencastSimulator(user="admin", password="opencast") as simulator:
             harvest = index(simulator, [str(number) for number in range(250)], wait=7.0)
-            assert len(list(harvest.pages(Window(NOW, NOW)))) == 3
+            assert len(list(harvest.pages(None))) == 3
             clock = harvest.engage.clock
             assert isinstance(clock, FakeClock)
             assert clock.slept == [7.0, 7.0]
@@ -329,7 +328,7 @@ class TestBatches:
 
         with Meeting(user="admin", password="opencast") as simulator:
             harvest = index(simulator, ["1", "2"])
-            list(harvest.pages(Window(NOW, NOW)))
+            list(harvest.pages(None))
             harvest.close()
             assert not simulator.barrier.broken
 

@@ -273,7 +273,12 @@ def test_two_unfinished_runs_do_not_overwrite_each_other(start: Start, clock: Fa
 def test_connections_are_closed_when_a_run_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[str] = []
     close = HttpSource.close
-    monkeypatch.setattr(HttpSource, "close", lambda source: (closed.append(source.name), close(source)))
+
+    def noted(source: HttpSource) -> None:
+        closed.append(source.name)
+        close(source)
+
+    monkeypatch.setattr(HttpSource, "close", noted)
     bench = start(meeting("m=="))
     bench.harvest()
     assert closed == ["Zoom", f"Zoom's OAuth at {bench.simulator.oauth_url}"]
