@@ -48,11 +48,9 @@ class LazyGroup(click.Group):
         self.table = table if table is not None else {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the table."""
         return [*self.table, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
         wanted = cmd_name.replace("_", "-")
         for name, (module, attribute, _) in self.table.items():
             if name.replace("_", "-") == wanted:
