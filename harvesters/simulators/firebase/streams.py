@@ -50,6 +50,10 @@ class Stream:
         """Send one event."""
         self._queue.put(_event(event, data))
 
+    def send_raw(self, text: bytes) -> None:
+        """Send these bytes: events that no data of ours makes."""
+        self._queue.put(text)
+
     def end(self) -> None:
         """End the answer, well formed."""
         self._queue.put(_END)
@@ -138,6 +142,11 @@ class Streams:
             stream.send(event, data)
             if last:
                 stream.end()
+
+    def send_raw(self, text: bytes) -> None:
+        """Send these bytes to every stream."""
+        for stream in list(self._open):
+            stream.send_raw(text)
 
     def end(self) -> None:
         """End every stream as a server does that shuts down."""
