@@ -332,7 +332,7 @@ class TestDeleting:
             said = next(answers, None)
             return whole(**asked) if said is None else said
 
-        client.delete_message_batch = answer  # type: ignore[method-assign]
+        client.delete_message_batch = answer  # type: ignore[method-assign, assignment]
         assert source.delete([message(number) for number in range(3)]) == 0
         assert client.asked == [["handle-1", "handle-2"]]
 
