@@ -14,7 +14,7 @@ from benchmarks.children import harvest_help
 from benchmarks.figures import Figure, Target
 from benchmarks.groups import Sizes
 
-SMALL = Sizes(scale=0.25, runs=1)
+SMALL = Sizes(scale=0.5, runs=1)
 STARTS = 4
 
 
