@@ -33,7 +33,6 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it, or fail as a usage error."""
         match = re.fullmatch(r"(\d+)\s*([smh]?)", str(value).strip().lower())
         seconds = int(match[1]) * _SECONDS[match[2]] if match is not None else 0
         if not seconds:
