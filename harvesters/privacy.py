@@ -5,10 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
+LIMIT = 500
+"""Characters of a server's own words that stand in a message of ours at most."""
 
 # Credentials in URLs and headers, whatever their value: ?auth=, access_token=, user:password@, Authorization: …
 _SHAPES = (
@@ -20,25 +25,54 @@ _SHAPES = (
     re.compile(r"(/inputs/)[^/\s]+"),
     re.compile(r"(/bulk/)[^/\s]+(?=/tag/)"),
 )
-_known: set[str] = set()
+_MOST = 1_000_000  # characters that are looked at for an excerpt
+_SHORTEST = 3  # characters: masking one or two letters would mask half of every line
+_KEPT = 16  # tokens of one owner: what is in use in any thread, and what may yet come in a late message
+
+_lock = threading.Lock()
+_known: dict[str, frozenset[str]] = {}
+_tokens: dict[str, OrderedDict[str, frozenset[str]]] = {}
 _pattern: re.Pattern[str] | None = None
 
 
 def protect(secrets: Iterable[str]) -> None:
-    """Have `redact` mask these values from now on, in the spellings in which they may turn up."""
+    """Have `redact` mask these values from now on, in the spellings in which they may turn up; never forgotten."""
+    new = {secret: _spellings(secret) for secret in secrets if len(secret) >= _SHORTEST and secret not in _known}
+    if new:
+        with _lock:
+            _known.update(new)
+            _compile()
+
+
+def protect_token(owner: str, token: str) -> None:
+    """As `protect`, for tokens that are replaced as time goes by: of one owner's the latest are masked.
+
+    `owner`: whose token it is, such as the account; there should be few of them.
+    """
+    if len(token) < _SHORTEST:
+        return
+    with _lock:
+        tokens = _tokens.setdefault(owner, OrderedDict())
+        new = token not in tokens
+        tokens.setdefault(token, _spellings(token))
+        tokens.move_to_end(token)
+        while len(tokens) > _KEPT:
+            tokens.popitem(last=False)
+        if new:
+            _compile()
+
+
+def _compile() -> None:
     global _pattern
-    for secret in secrets:
-        if len(secret) >= 3:  # masking one or two letters would mask half of every line
-            _known.update(_spellings(secret))
-    if _known:
-        _pattern = re.compile("|".join(re.escape(value) for value in sorted(_known, key=len, reverse=True)))
+    spellings = set().union(*_known.values(), *(known for tokens in _tokens.values() for known in tokens.values()))
+    _pattern = re.compile("|".join(re.escape(value) for value in sorted(spellings, key=len, reverse=True)))
 
 
-def _spellings(secret: str) -> set[str]:
+def _spellings(secret: str) -> frozenset[str]:
     raw = secret.encode("utf-8", "surrogateescape")  # an environment variable may be no UTF-8
     urls = {quote(raw, safe=""), quote_plus(raw)}
     json_texts = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    return {secret, *urls, *json_texts, repr(secret)[1:-1], repr(raw)[2:-1], base64.b64encode(raw).decode()}
+    return frozenset({secret, *urls, *json_texts, repr(secret)[1:-1], repr(raw)[2:-1], base64.b64encode(raw).decode()})
 
 
 def protect_basic(user: str, password: str) -> None:
@@ -53,3 +87,17 @@ def redact(text: str) -> str:
     for shape in _SHAPES:
         text = shape.sub(rf"\1{MASK}", text)
     return text
+
+
+def excerpt(text: Any, limit: int = LIMIT) -> str:
+    """What a server says of an error, fit for a message: masked, on one line, and at most `limit` characters.
+
+    A page of HTML, and what is no text of an error but the answer itself, belongs into no message: pass what the server
+    names as its reason.
+    """
+    if isinstance(text, bytes | bytearray):
+        text = bytes(text[:_MOST]).decode("utf-8", "replace")
+    # Masked before it is cut, so that no half of a secret is left at the end.
+    masked = redact(str(text)[:_MOST])[: 10 * limit]
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in masked).split())
+    return words if len(words) <= limit else f"{words[: limit - 2]} …"

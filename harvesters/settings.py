@@ -230,6 +230,7 @@ SETTINGS: tuple[Setting, ...] = (
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _PORT = "EL_PORT"  # goes with EL_HOST
 _OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
+_OF_LINES = ("FIREBASE_CREDENTIALS",)  # may be JSON, indented
 _PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
 _SECRETS_OF_BOTO3 = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _NOTHING: Mapping[str, str] = MappingProxyType({})  # the default of arguments
@@ -268,6 +269,9 @@ class Settings:
                 values.setdefault(name, value)
             elif not environment.get(name):
                 environment[name] = value
+        for name in environment:
+            if name.startswith(_PASSED_ON):
+                _one_line(name, environment[name])
         values |= {name: value for name in _SECRETS_OF_BOTO3 if (value := environment.get(name, ""))}
         return cls(MappingProxyType(values))
 
@@ -277,8 +281,12 @@ class Settings:
         return replace(self, flags={**self.flags, **given}, options={**self.options, **options})
 
     def get(self, name: str) -> str:
-        """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none."""
-        return self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default
+        """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none.
+
+        Raises:
+            ConfigError: there is a line break or the like in it.
+        """
+        return _one_line(name, self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default)
 
     def require(self, name: str) -> str:
         """As `get`, but a setting without a value is an error that names it.
@@ -388,17 +396,35 @@ class Settings:
 def _dotenv(path: Path | None) -> dict[str, str]:
     """What the dotenv file says, without what it leaves empty."""
     chosen = path if path is not None else _default_env_file()
-    if not chosen.exists():
+    try:
+        there = chosen.exists()
+    except OSError as error:
+        raise ConfigError(f"{chosen} cannot be read: {error.strerror}") from error
+    if not there:
         if path is None:
             return {}
         raise ConfigError(f"--env-file {path}: there is no such file")
+    from io import StringIO
+
     from dotenv import dotenv_values
 
     try:
-        found = dotenv_values(chosen)
+        text = chosen.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{chosen} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise ConfigError(f"{chosen} cannot be read: {reason}") from error
+    if "\0" in text:
+        line = text.partition("\0")[0].count("\n") + 1
+        raise ConfigError(f"{chosen}: line {line} holds a NUL character, which no setting can")
+    found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value}
+
+
+def _one_line(name: str, value: str) -> str:
+    """`value`; it stands in headers, names and addresses, where a line break would begin something else."""
+    if name not in _OF_LINES and any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        raise ConfigError(f"{name} holds a line break or another control character: take it out.")
+    return value
 
 
 def _default_env_file() -> Path:

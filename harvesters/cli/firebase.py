@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +78,8 @@ sentiment_option = click.option(
 )
 
 
-def open_client(assembly: Assembly) -> FirebaseClient:
-    """The database that the settings name.
+def open_client(assembly: Assembly, output: str | None = "-") -> FirebaseClient:
+    """The database that the settings name; what is missing for it and for `output` is named at once.
 
     Raises:
         ConfigError: something is missing.
@@ -94,7 +93,8 @@ def open_client(assembly: Assembly) -> FirebaseClient:
     by_flag = "FIREBASE_KEY" in settings.flags and "FIREBASE_CREDENTIALS" not in settings.flags
     file = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
     secret = settings.get("FIREBASE_KEY")
-    settings.require_all("FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
+    needs = assembly.output_needs(output)
+    settings.require_all(*needs, "FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
     where = settings.get("FIREBASE_ENDPOINT")
     name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
     auth: Auth
@@ -143,25 +143,6 @@ def rest_the_collector() -> None:
 
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-
-
-@contextmanager
-def bar(label: str) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on a terminal; called with the fraction that is done, and what to show beside it."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda fraction, text: None
-        return
-    with click.progressbar(
-        length=1000,
-        label=label,
-        file=sys.stderr,
-        item_show_func=lambda item: item,
-        show_eta=False,
-        update_min_steps=0,  # the text moves where the bar does not
-    ) as shown:
-        yield lambda fraction, text: shown.update(max(0, int(fraction * 1000) - shown.pos), text)
 
 
 def open_sink(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from harvesters.cli.firebase import (
-    bar,
     maybe_sentiment,
     node_path,
     open_client,
@@ -23,6 +22,7 @@ from harvesters.cli.firebase import (
     sentiment_option,
     source_options,
 )
+from harvesters.cli.progress import progress
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
     from harvesters.firebase.run import load_dump
 
     rest_the_collector()
-    with running() as assembly, bar("loading") as show:
+    with running() as assembly, progress("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
         indices = open_indices()
@@ -83,8 +83,8 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
 @click.option(
     "--update-checkpoint/--no-update-checkpoint",
     default=True,
-    help="Move the checkpoint, or leave it alone and send what is new all the same. Default: move it, unless it belongs "
-    "to another output; given by name, this output becomes its owner.",
+    help="Move the checkpoint, or leave it alone and send what is new all the same. Default: move it, unless it "
+    "belongs to another output; given by name, this output becomes its owner.",
 )
 @sentiment_option
 @page_size_option(1000)
@@ -119,8 +119,8 @@ def events(
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
     rest_the_collector()
-    with running() as assembly, bar("harvesting") as show:
-        client = open_client(assembly)
+    with running() as assembly, progress("harvesting") as show:
+        client = open_client(assembly, output)
         indices = open_indices()
         harvest = (FollowedEvents if follow else Events)(
             client,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import click
 
+from harvesters.cli.choices import Choice
 from harvesters.cli.runtime import Moment, running, setting_option
 
 _ZONE = "OPENCAST_TIMEZONE"
@@ -18,7 +19,7 @@ _ZONE = "OPENCAST_TIMEZONE"
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["table", "csv", "json"]),
+    type=Choice(["table", "csv", "json"]),
     default="table",
     show_default=True,
     help="How the rows are written; json is one array.",
@@ -51,6 +52,7 @@ def query(
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
     from harvesters.tables.output import opened, write_csv, write_json, write_table
+    from harvesters.tables.viewers import warn_where_there_are_none
 
     write = {"table": write_table, "csv": write_csv, "json": write_json}[style]
     if name is None:
@@ -60,13 +62,23 @@ def query(
         return
     with running() as assembly:
         try:
-            found = parse_query(sys.stdin.buffer.read(), "on standard input") if name == "-" else find_query(name)
+            found = parse_query(_standard_input(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
-            answer = IndexReader(assembly.search(), found.index).search(found.body)
+            reader = IndexReader(assembly.search(), found.index)
+            answer = reader.search(found.body)
         except QueryError as error:
             raise click.UsageError(str(error)) from error
         except Refused as error:
             raise click.UsageError(f"Elasticsearch does not understand the query: {error.reason}") from error
         rows = to_rows(answer)
+        if not rows and found.types:
+            warn_where_there_are_none(reader, found.types)
         with opened(output) as stream:
             write(rows, columns_of(rows), stream)
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise click.UsageError(f"standard input cannot be read: {error.strerror}") from error

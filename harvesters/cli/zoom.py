@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from harvesters.cli.runtime import given_by_name, progress_bar, running, setting_option, settings_of
-from harvesters.timespan import Window, day_window, parse_moment, zone
+from harvesters.cli.choices import Choice
+from harvesters.cli.runtime import Zone, given_by_name, progress_bar, running, setting_option, settings_of
+from harvesters.timespan import Window, day_window, parse_moment
 
 if TYPE_CHECKING:
     from harvesters.sinks.base import Sink
@@ -28,6 +29,7 @@ _SHOWN = "everybody on this machine can read command lines (ps)."
 @setting_option(
     "--timezone",
     setting="ZOOM_TIMEZONE",
+    type=Zone(),
     metavar="ZONE",
     text="Time zone of what a day is, and of --start and --end without an offset.",
 )
@@ -56,7 +58,7 @@ _SHOWN = "everybody on this machine can read command lines (ps)."
 )
 @click.option(
     "--destination",
-    type=click.Choice(["index", "stdout"]),
+    type=Choice(["index", "stdout"]),
     help="Older spelling of --output: index is es, stdout is -.",
 )
 @setting_option("--es_host", setting="ES_HOST")
@@ -95,14 +97,12 @@ def zoom(
     """
     target = _output(output, destination)
     _check_range(day, start, end, live, plan)
-    where = _zone()
+    where = settings_of().timezone("ZOOM_TIMEZONE")
     with running() as assembly, progress_bar() as on_plan:
         wanted = None if live else _window(day, start, end, where, assembly.clock.now())
         from harvesters.zoom.run import ZoomRun, open_client
 
-        if not plan:
-            assembly.settings.require_all(*assembly.output_needs(target))
-        client, account = open_client(assembly, max_wait)
+        client, account = open_client(assembly, max_wait, () if plan else assembly.output_needs(target))
         if wanted is not None and plan:
             _print_plan(client, wanted)
             return
@@ -137,16 +137,6 @@ def _check_range(day: str | None, start: str | None, end: str | None, live: bool
         raise click.UsageError("give either --date or --start and --end")
     if end and not start:
         raise click.UsageError("--end needs a --start")
-
-
-def _zone() -> ZoneInfo:
-    settings = settings_of()
-    if "ZOOM_TIMEZONE" not in settings.flags:
-        return settings.timezone("ZOOM_TIMEZONE")
-    try:
-        return zone(settings.get("ZOOM_TIMEZONE"))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timezone") from error
 
 
 def _window(day: str | None, start: str | None, end: str | None, where: ZoneInfo, now: datetime) -> Window:

@@ -82,7 +82,7 @@ class ServiceAccount:
     http: HttpSource
 
     def __post_init__(self) -> None:
-        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY)
+        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY, f"google {self.info['client_email']}")
 
     @classmethod
     def from_file(cls, path: Path, http: HttpSource) -> ServiceAccount:

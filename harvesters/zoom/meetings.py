@@ -73,7 +73,7 @@ def to_document(
         **summed,
         "zoom": {**{name: value for name, value in row.items() if name not in _TOLD}, "route": route},
     }
-    return Document(str(row["uuid"]), KIND, filed, without_blanks(body))
+    return Document(str(row["uuid"]), KIND, filed, without_blanks(body), mutable=True)
 
 
 def duration(value: Any, start: datetime | None, end: datetime | None) -> int | None:

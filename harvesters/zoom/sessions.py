@@ -119,7 +119,7 @@ def to_document(
     body = without_blanks(body)
     if geoip:
         body["geoip"] = dict(geoip)
-    return Document(id, KIND, filed, body)
+    return Document(id, KIND, filed, body, mutable=True)
 
 
 class _Place(NamedTuple):

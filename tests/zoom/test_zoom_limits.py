@@ -303,7 +303,7 @@ def test_a_call_without_an_answer_does_not_block_the_class(clock: FakeClock) -> 
     call(made, **told(HEAVY, 40))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 8), st.lists(st.floats(0, 0.09), min_size=1, max_size=60))
 def test_calls_that_arrive_late_never_exceed_a_limit_within_any_second(limit: int, delays: list[float]) -> None:
     """Each call is counted by the server somewhere within its slack, one after the other."""
