@@ -8,7 +8,7 @@ command line turns them into a message and an exit code. A traceback (exit 1) is
     ├── TooManyDead         65   dead letters over HARVEST_ERROR_BUDGET
     ├── BadInput            65   a file, or what a source holds, is not what it should be
     ├── Unavailable         69   a source, sink or store gave up after retries
-    ├── TryLater            75   lease held, checkpoint race lost, told to stop
+    ├── TryLater            75   lease held, checkpoint race lost, rate limited, told to stop
     ├── ProtocolError       76   the source does not speak what it should
     ├── CredentialsRefused  77
     └── ConfigError         78   a setting is missing or unreadable
@@ -80,6 +80,10 @@ class LeaseHeld(TryLater):
 
 class RaceLost(TryLater):
     """Another run moved the checkpoint, or took the lease, while this one worked."""
+
+
+class RateLimited(TryLater):
+    """The other side still asked to be left alone (429) when the retry budget was spent."""
 
 
 class Interrupted(TryLater):

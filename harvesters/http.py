@@ -5,14 +5,17 @@ This is the one seam of a source: tests step in with a simulator's URL or anothe
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
 import requests
-from requests.adapters import HTTPAdapter
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from harvesters import __version__
+from harvesters.errors import ConfigError
+from harvesters.patience import Patience, PatientAdapter, having
 from harvesters.privacy import redact
 from harvesters.retry import RetryPolicy, Transient, parse_retry_after
 
@@ -25,6 +28,8 @@ _BROKEN = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+_LEAST = 10.0  # seconds for an answer when the budget is nearly spent, but no more than the budget has
+_SHORTEST = 1.0  # and at least this many, whatever the budget is
 
 
 class HttpSource:
@@ -42,7 +47,7 @@ class HttpSource:
         self.timeout = timeout
         self.session = requests.Session()
         self.session.headers["User-Agent"] = f"harvest/{__version__}"
-        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
+        adapter = PatientAdapter(pool_connections=2, pool_maxsize=connections)
         self.session.mount("https://", adapter)
         self.session.mount("http://", adapter)
 
@@ -60,22 +65,34 @@ class HttpSource:
         called before each repetition. Redirects are not followed: a login page is no answer.
 
         Raises:
-            Unavailable: no answer that `judge` accepts came within the retry budget.
+            Unavailable: no answer that `judge` accepts came within the retry budget, or one dribbled beyond it.
+            RateLimited: the last answer within it was 429.
+            ConfigError: the server's certificate does not fit.
         """
 
         tries = 0
+        started = self.retry.clock.monotonic()
 
         def attempt() -> T:
             nonlocal tries
             tries += 1
             if tries > 1 and again is not None:
                 again()
+            patience = self._patience(self.retry.clock.monotonic() - started)
             try:
-                with self.session.request(
-                    method, url, timeout=(min(10.0, self.timeout), self.timeout), allow_redirects=False, **arguments
-                ) as response:
+                with (
+                    having(patience),
+                    self.session.request(
+                        method, url, timeout=(min(10.0, self.timeout), self.timeout), allow_redirects=False, **arguments
+                    ) as response,
+                ):
                     return judge(response)
             except _BROKEN as error:
+                if patience.lost:
+                    reason = f"{self.name}: the answer dribbles and was not whole in {patience.seconds:.0f} s"
+                    raise self.retry.gave_up(reason, tries, self.retry.clock.monotonic() - started) from None
+                if _unfit(error):
+                    raise self._unfit(error) from None
                 raise Transient(redact(_short(error))) from None
 
         return self.retry.call(attempt, self.name)
@@ -84,11 +101,23 @@ class HttpSource:
         """Drop the connections."""
         self.session.close()
 
+    def _patience(self, elapsed: float) -> Patience:
+        """What is left of the budget, but enough for a good answer after bad ones."""
+        budget = self.retry.budget
+        return Patience(max(budget - elapsed, min(budget, _LEAST), _SHORTEST))
+
+    def _unfit(self, error: Exception) -> ConfigError:
+        return ConfigError(
+            f"{self.name}: its certificate does not fit: {redact(str(_innermost(error)))}. Check the name of the host; "
+            "a certificate authority of your own goes into a file that REQUESTS_CA_BUNDLE names."
+        )
+
     def check_transient(self, response: requests.Response) -> None:
         """Raise `Transient` for the statuses that pass by themselves: 429 and 5xx."""
         if response.status_code == 429 or response.status_code >= 500:
             wait = parse_retry_after(response.headers.get("Retry-After"), self.retry.clock.now())
-            raise Transient(f"answered {response.status_code} {response.reason or ''}".rstrip(), wait)
+            reason = f"answered {response.status_code} {response.reason or ''}".rstrip()
+            raise Transient(reason, wait, limited=response.status_code == 429)
 
 
 def read_json(response: requests.Response) -> Any:
@@ -109,9 +138,19 @@ def _lenient_json(body: bytes | bytearray, error: orjson.JSONDecodeError) -> Any
     import json
 
     try:
-        return json.loads(body.decode("utf-8", "replace"))
-    except ValueError:
+        return json.loads(body.decode("utf-8", "replace"), parse_int=_lenient_int)
+    except (ValueError, RecursionError):
         raise Transient(f"sent JSON that cannot be read ({len(body)} bytes): {error}") from None
+
+
+def _lenient_int(digits: str) -> int | float:
+    # Python refuses to read thousands of digits as an integer; such a number is as good as infinite.
+    return int(digits) if len(digits) < 400 else float(digits)
+
+
+def _unfit(error: Exception) -> bool:
+    """A certificate that was looked at and refused, unlike a handshake that was torn."""
+    return isinstance(_innermost(error), ssl.SSLCertVerificationError | CertificateError)
 
 
 def _short(error: Exception) -> str:

@@ -24,7 +24,10 @@ _SHAPES = (
     re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?:\w+ +)?[^\r\n]+"),
     re.compile(r"(/inputs/)[^/\s]+"),
     re.compile(r"(/bulk/)[^/\s]+(?=/tag/)"),
+    re.compile(r"()\{[^{}]*PRIVATE KEY[^{}]*\}?"),  # a service account
+    re.compile(r"()-----BEGIN[A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END[A-Z ]*PRIVATE KEY-----|\Z)"),
 )
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]{64,}={0,2}\s*")
 _MOST = 1_000_000  # characters that are looked at for an excerpt
 _SHORTEST = 3  # characters: masking one or two letters would mask half of every line
 _KEPT = 16  # tokens of one owner: what is in use in any thread, and what may yet come in a late message
@@ -78,6 +81,24 @@ def _spellings(secret: str) -> frozenset[str]:
 def protect_basic(user: str, password: str) -> None:
     """Mask the password, and the Basic credentials that it makes with `user`."""
     protect([password, base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode()])
+
+
+def holds_private_key(value: str) -> bool:
+    """Whether `value` holds a private key, such as a service account's JSON, or is the base64 of what does."""
+    if "PRIVATE KEY" in value:
+        return True
+    if _BASE64.fullmatch(value) is None:
+        return False
+    packed = "".join(value.split()).rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    try:
+        return b"PRIVATE KEY" in base64.b64decode(packed + "=" * (-len(packed) % 4))
+    except ValueError:
+        return False
+
+
+def looks_like_path(value: str) -> bool:
+    """Whether `value`, which may be a path or a secret document, is a path: base64 and JSON never look like this."""
+    return value.startswith(("/", "~", "./", "../")) or value.lower().endswith(".json")
 
 
 def redact(text: str) -> str:

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from harvesters.clock import Clock
-from harvesters.errors import Unavailable
+from harvesters.errors import HarvestError, RateLimited, Unavailable
 
 T = TypeVar("T")
 
@@ -19,11 +19,17 @@ log = logging.getLogger(__name__)
 
 
 class Transient(Exception):
-    """An attempt failed, another may not; `retry_after` is how many seconds the other side asks to be left alone."""
+    """An attempt failed, another may not.
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    Attributes:
+        retry_after: how many seconds the other side asks to be left alone.
+        limited: it is well and only asks for fewer requests (429).
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None, limited: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.limited = limited
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class RetryPolicy:
 
         Raises:
             Unavailable: (or the given subclass) the budget is used up; the message names `what` and the last reason.
+            RateLimited: instead, where the last reason was a rate limit.
             Interrupted: the run was told to stop while waiting.
         """
         started = self.clock.monotonic()
@@ -58,12 +65,17 @@ class RetryPolicy:
                 pause = self.pause(tries, error.retry_after)
                 if pause > left:
                     asked = f", and asks to be left alone for {error.retry_after:.0f} s" if error.retry_after else ""
-                    raise unavailable(
-                        f"{what}: {error}{asked}; gave up after {tries} tries in {self.budget - left:.0f} s "
-                        f"(HARVEST_RETRY_BUDGET is {self.budget:.0f} s). Nothing is lost: run again when it answers."
-                    ) from error
+                    kind = RateLimited if error.limited else unavailable
+                    raise self.gave_up(f"{what}: {error}{asked}", tries, self.budget - left, kind) from error
                 log.info("%s: %s; trying again in %.1f s", what, error, pause)
                 self.clock.sleep(pause)
+
+    def gave_up(self, reason: str, tries: int, seconds: float, kind: type[HarvestError] = Unavailable) -> HarvestError:
+        """The error of a request that failed for `reason`, after so many tries in so many seconds."""
+        return kind(
+            f"{reason}; gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s "
+            f"(HARVEST_RETRY_BUDGET is {self.budget:.0f} s). Nothing is lost: run again when it answers."
+        )
 
     def pause(self, tries: int, retry_after: float | None) -> float:
         """Seconds to wait after attempt number `tries`; "at once" (0, or a date gone by) is not taken at its word."""

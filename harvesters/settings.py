@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from harvesters.addresses import base_url
 from harvesters.errors import ConfigError
+from harvesters.privacy import holds_private_key, looks_like_path
 from harvesters.timespan import zone
 
 T = TypeVar("T")
@@ -122,7 +123,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HARVEST_RETRY_BUDGET",
         _RUN,
-        "Seconds for which one request is retried before the run gives up with 69.",
+        "Seconds for which one request is retried before the run gives up with 69, or with 75 when it is rate limited.",
         default="120",
     ),
     Setting("HARVEST_HTTP_TIMEOUT", _RUN, "Seconds to wait for one answer of a source.", default="60"),
@@ -137,6 +138,13 @@ SETTINGS: tuple[Setting, ...] = (
         _RUN,
         "Dead letters that a run may have before it fails with 65: a share (1%, and never less than 10) or a number.",
         default="1%",
+    ),
+    Setting(
+        "HARVEST_STACKS",
+        _STORE,
+        "Stacks whose user actions setup prune may remove (useractions-STACK-YYYY.MM.DD); commas between.",
+        without="indices with a stack in their names are left",
+        example="prod,dev-1",
     ),
     Setting(
         "HARVEST_DEAD_LETTERS",
@@ -201,7 +209,11 @@ SETTINGS: tuple[Setting, ...] = (
         example="https://example.firebaseio.com",
     ),
     Setting("FIREBASE_KEY", _FIREBASE, "Legacy database secret.", secret=True),
-    Setting("FIREBASE_CREDENTIALS", _FIREBASE, "Service-account file (JSON), instead of the secret."),
+    Setting(
+        "FIREBASE_CREDENTIALS",
+        _FIREBASE,
+        "Service account, instead of the secret: the path of its file, the JSON itself, or the base64 of that.",
+    ),
     Setting("FIREBASE_TIMEZONE", _FIREBASE, "Time zone of the date parts of events.", default="UTC"),
     Setting(
         "FIREBASE_CHECKPOINT",
@@ -228,9 +240,9 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+_ACCOUNT = "FIREBASE_CREDENTIALS"  # a path or JSON, which may be indented
 _PORT = "EL_PORT"  # goes with EL_HOST
 _OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
-_OF_LINES = ("FIREBASE_CREDENTIALS",)  # may be JSON, indented
 _PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
 _SECRETS_OF_BOTO3 = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _NOTHING: Mapping[str, str] = MappingProxyType({})  # the default of arguments
@@ -284,9 +296,13 @@ class Settings:
         """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none.
 
         Raises:
-            ConfigError: there is a line break or the like in it.
+            ConfigError: there is a line break or the like in it, or it holds a private key, which only
+                FIREBASE_CREDENTIALS may: others are shown in messages.
         """
-        return _one_line(name, self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default)
+        value = self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default
+        if name != _ACCOUNT and holds_private_key(value):
+            raise ConfigError(f"{name} holds a private key, which is not shown here. Only {_ACCOUNT} may hold one.")
+        return _one_line(name, value)
 
     def require(self, name: str) -> str:
         """As `get`, but a setting without a value is an error that names it.
@@ -341,6 +357,10 @@ class Settings:
             raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")
         return value
 
+    def names(self, name: str) -> list[str]:
+        """The names in a setting, which has commas between them."""
+        return [part.strip() for part in self.get(name).split(",") if part.strip()]
+
     def url(self, name: str) -> str:
         """A setting that names a host, as a base URL (see `base_url`).
 
@@ -368,10 +388,15 @@ class Settings:
         return Path(home) / "harvest"
 
     def secrets(self) -> list[str]:
-        """The values of all secret settings, under every name, and boto3's: for redaction."""
-        names = [name for setting in SETTINGS if setting.secret for name in (setting.name, *setting.aliases)]
-        names += _SECRETS_OF_BOTO3
-        return [value for name in names for value in (self.values.get(name), self.flags.get(name)) if value]
+        """The values of all secret settings, under every name, boto3's, and what holds a private key: for redaction."""
+        names = {name for setting in SETTINGS if setting.secret for name in (setting.name, *setting.aliases)}
+        names |= {*_SECRETS_OF_BOTO3}
+        given = [*self.values.items(), *self.flags.items()]
+        return [
+            value
+            for name, value in given
+            if name in names or holds_private_key(value) or (name == _ACCOUNT and not looks_like_path(value))
+        ]
 
     def _set(self, name: str) -> str:
         """What is set under the name, else under an older one."""
@@ -422,7 +447,7 @@ def _dotenv(path: Path | None) -> dict[str, str]:
 
 def _one_line(name: str, value: str) -> str:
     """`value`; it stands in headers, names and addresses, where a line break would begin something else."""
-    if name not in _OF_LINES and any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+    if name != _ACCOUNT and any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
         raise ConfigError(f"{name} holds a line break or another control character: take it out.")
     return value
 

@@ -11,7 +11,8 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"}
+    | {"exact"},
     {
         "http",
         "retry",
@@ -20,12 +21,14 @@ FLOORS = (
         "redis_client",
         "geoip",
         "telemetry",
-        "privacy",
         "collector",
         "files",
         "process",
         "sourceclock",
         "tokens",
+        "patience",
+        "useragents",
+        "elastic",
     },
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from harvesters import privacy
-from harvesters.errors import CredentialsRefused, Unavailable
+from harvesters import http as http_module
+from harvesters import patience, privacy
+from harvesters.errors import ConfigError, CredentialsRefused, RateLimited, Unavailable
 from harvesters.http import HttpSource, read_json
 from harvesters.privacy import protect
 from harvesters.retry import Transient
 from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.standins.base import free_port
+from tests.certificates import self_signed, with_tls
 from tests.clocks import NOW, FakeClock, patient
 from tests.samples import logged
 
@@ -94,8 +97,9 @@ class TestFaults:
 
     def test_a_wait_beyond_the_budget_gives_up_at_once(self, rows: Rows, clock: FakeClock) -> None:
         rows.fail("status", response=statuses(429, "7200"))
-        with pytest.raises(Unavailable, match="asks to be left alone for 7200 s"):
+        with pytest.raises(RateLimited, match="asks to be left alone for 7200 s") as gave_up:
             get(source(clock), rows.url)
+        assert gave_up.value.code == 75
         assert clock.slept == []
         assert len(rows.requests) == 1
 
@@ -105,6 +109,13 @@ class TestFaults:
         with pytest.raises(Unavailable, match=r"^the source: .*HARVEST_RETRY_BUDGET is 60 s") as gave_up:
             get(source(clock, budget=60), rows.url)
         assert gave_up.value.code == 69
+        assert sum(clock.slept) <= 60
+
+    def test_who_still_asks_for_fewer_requests_after_the_budget_is_75(self, rows: Rows, clock: FakeClock) -> None:
+        rows.fail("status", times=10_000, response=statuses(429, "5"))
+        with pytest.raises(RateLimited, match="HARVEST_RETRY_BUDGET is 60 s") as gave_up:
+            get(source(clock, budget=60), rows.url)
+        assert gave_up.value.code == 75
         assert sum(clock.slept) <= 60
 
     def test_nobody_listening_is_a_fault_like_others(self, clock: FakeClock) -> None:
@@ -123,6 +134,69 @@ class TestFaults:
             rows.fail("status", response=statuses(503, "40"))
             get(http, rows.url)
         assert sum(clock.slept) >= 120
+
+
+class TestDribbling:
+    @pytest.mark.parametrize("stream", [False, True])
+    @pytest.mark.parametrize("part", ["head", "chunks", "body"])
+    def test_an_answer_without_end_is_given_up_as_a_whole(
+        self, rows: Rows, clock: FakeClock, part: str, stream: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_module, "_SHORTEST", 0.2)
+        rows.fail(f"dribble-{part}", seconds=0.01, times=10)
+        with pytest.raises(Unavailable, match="dribbles") as gave_up:
+            get(source(clock, budget=0.2), rows.url, stream=stream)
+        assert gave_up.value.code == 69
+        assert len(rows.requests) == 1, "the budget was spent on it"
+
+    def test_a_large_answer_may_take_its_time(
+        self, rows: Rows, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_module, "_SHORTEST", 0.001)
+        monkeypatch.setattr(patience, "SLOWEST", 1)
+        rows.body = b'{"rows":[1,2,3,"' + b"x" * 1_000_000 + b'"]}'
+        assert get(source(clock, budget=0.001), rows.url)["rows"][:3] == [1, 2, 3]
+
+    def test_silence_before_an_answer_is_no_dribbling(
+        self, rows: Rows, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_module, "_SHORTEST", 0.1)
+        rows.fail("delay", seconds=0.3)
+        assert get(source(clock, budget=0.1), rows.url)["rows"]
+
+
+class TestCertificate:
+    def test_one_that_does_not_fit_is_a_matter_of_configuration(self, clock: FakeClock, tmp_path: Path) -> None:
+        simulator = Rows()
+        url = with_tls(simulator, self_signed(tmp_path))
+        with simulator, pytest.raises(ConfigError, match=r"certificate does not fit: .*REQUESTS_CA_BUNDLE") as refused:
+            get(source(clock), url)
+        assert refused.value.code == 78
+        assert clock.slept == []
+
+    def test_one_of_another_host_does_not_fit_either(
+        self, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        simulator = Rows()
+        certificate = self_signed(tmp_path, "engage.example.edu")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        url = with_tls(simulator, certificate)
+        with simulator, pytest.raises(ConfigError, match="certificate does not fit"):
+            get(source(clock), url)
+
+    def test_one_that_is_known_fits(self, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        simulator = Rows()
+        certificate = self_signed(tmp_path)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        url = with_tls(simulator, certificate)
+        with simulator:
+            assert get(source(clock), url)["rows"]
+
+    def test_a_torn_handshake_is_a_fault_like_others(self, rows: Rows, clock: FakeClock) -> None:
+        with pytest.raises(Unavailable, match="gave up") as gave_up:
+            get(source(clock, budget=5), rows.url.replace("http:", "https:"))
+        assert gave_up.value.code == 69
+        assert clock.slept
 
 
 class TestJudging:
@@ -175,6 +249,10 @@ class TestReadJson:
     def test_what_is_cut_off_is_worth_another_try(self, body: bytes) -> None:
         with pytest.raises(Transient, match="cannot be read"):
             self.read(body)
+
+    def test_a_number_of_thousands_of_digits_does_not_hide_the_page(self) -> None:
+        found = self.read(b'{"rows":[{"id":1},{"id":2,"inpoint":' + b"9" * 5000 + b',"length":1e400}]}')
+        assert [row["id"] for row in found["rows"]] == [1, 2]
 
     def test_one_odd_row_does_not_hide_the_page(self) -> None:
         found = self.read(b'{"rows":[{"id":1,"title":"\\ud83d"},{"id":2,"odd":NaN},{"id":3,"raw":"\xff"}]}')

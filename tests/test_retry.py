@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.errors import Interrupted, SinkUnavailable, Unavailable
+from harvesters.errors import Interrupted, RateLimited, SinkUnavailable, Unavailable
 from harvesters.retry import RetryPolicy, Transient, parse_retry_after
 from tests.clocks import NOW, FakeClock
 
@@ -74,6 +74,15 @@ class TestPolicy:
         clock = FakeClock()
         with pytest.raises(SinkUnavailable):
             RetryPolicy(clock, budget=1).call(Flaky(clock, 99), "it", SinkUnavailable)
+
+    def test_a_rate_limit_that_outlasts_the_budget_means_later(self) -> None:
+        def limited() -> None:
+            raise Transient("answered 429", 30, limited=True)
+
+        for kind in (Unavailable, SinkUnavailable):
+            with pytest.raises(RateLimited, match="answered 429") as gave_up:
+                RetryPolicy(FakeClock(), budget=100).call(limited, "it", kind)
+            assert gave_up.value.code == 75
 
     def test_a_wait_beyond_the_budget_is_not_begun(self) -> None:
         clock = FakeClock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,20 +46,25 @@ def source_options(command: Any) -> Any:
             text="Legacy database secret. Better put it into the setting: everybody on this machine can read command "
             "lines (ps).",
         ),
-        setting_option("--credentials", setting="FIREBASE_CREDENTIALS"),
+        setting_option(
+            "--credentials",
+            setting="FIREBASE_CREDENTIALS",
+            text="Service-account file, instead of the secret; the setting may hold its JSON or base64, too.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def page_size_option(most: int) -> Callable[[Any], Any]:
-    """``--page-size``."""
+def page_size_option(most: int | None) -> Callable[[Any], Any]:
+    """``--page-size``; None is as many as make small and quick answers."""
+    default = most if most is not None else "as many as make answers of 4 MB within 2 s"
     return click.option(
         "--page-size",
         type=click.IntRange(min=1),
         default=most,
-        help=f"Most children per request; fewer are asked for when they are too big; default {most}.",
+        help=f"Most children per request; fewer are asked for when they are too big; default {default}.",
     )
 
 
@@ -86,20 +90,21 @@ def open_client(assembly: Assembly, output: str | None = "-") -> FirebaseClient:
     """
     from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
     from harvesters.firebase.client import FirebaseClient
+    from harvesters.firebase.credentials import service_account
     from harvesters.http import HttpSource
     from harvesters.privacy import redact
 
     settings, timeout = assembly.settings, assembly.timeout
     by_flag = "FIREBASE_KEY" in settings.flags and "FIREBASE_CREDENTIALS" not in settings.flags
-    file = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
+    account = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
     secret = settings.get("FIREBASE_KEY")
     needs = assembly.output_needs(output)
     settings.require_all(*needs, "FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
     where = settings.get("FIREBASE_ENDPOINT")
     name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
     auth: Auth
-    if file:
-        auth = ServiceAccount.from_file(Path(file), HttpSource("Google's token endpoint", assembly.retry, timeout))
+    if account:
+        auth = ServiceAccount(service_account(account), HttpSource("Google's token endpoint", assembly.retry, timeout))
     else:
         auth = LegacySecret(secret)
     return FirebaseClient(where, auth, HttpSource(name, assembly.retry, timeout))

@@ -13,6 +13,7 @@ from harvesters.cli.firebase import (
     maybe_sentiment,
     node_path,
     open_client,
+    open_index,
     open_indices,
     open_scrubber,
     open_sink,
@@ -129,6 +130,8 @@ def events(
             lookback=assembly.lookback.total_seconds(),
             size=PageSize(page_size),
         )
+        if isinstance(harvest, FollowedEvents) and output == "es":
+            harvest.index = open_index(assembly, indices.events)
         span = _span(start, end, assembly.clock.now())
         asked = SinceKey(span, update_checkpoint and span is None)
         sink = open_sink(assembly, output, indices.events, indices.of_event, True)

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     help="jsonl (the default): a line {key, value} per child. json: one object.",
 )
 @click.option("--restart", is_flag=True, help="Begin anew, and forget what is in the file.")
-@page_size_option(1000)
+@page_size_option(None)
 @source_options
 def export(
     path: str,
     output: str,
     form: str,
     restart: bool,
-    page_size: int,
+    page_size: int | None,
 ) -> None:
     """Export the children of PATH, or without it the whole database, verbatim: nothing is scrubbed.
 

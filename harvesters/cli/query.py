@@ -47,8 +47,8 @@ def query(
       harvest.py query top_episodes --start 20260201000000 --format csv
       echo '{"query": {"term": {"huid": "10564389"}}}' | harvest.py query -
     """
+    from harvesters.elastic.errors import Refused
     from harvesters.search.answers import columns_of, to_rows
-    from harvesters.search.client import Refused
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
     from harvesters.tables.output import opened, write_csv, write_json, write_table

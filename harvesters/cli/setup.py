@@ -14,7 +14,7 @@ from harvesters.cli.streams import say
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
-    from harvesters.search.client import SearchClient
+    from harvesters.elastic.client import SearchClient
 
 MIGRATE = ("harvesters.cli.migrate", "migrate", "Bring older indices into today's form.")
 
@@ -117,7 +117,8 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
 def prune(older_than: int, dry_run: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
-    Never one without a date, nor one that is not ours.
+    Never one without a date, nor one that is not ours. Of useractions-STACK-YYYY.MM.DD those are ours whose stack is
+    named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason.
 
     \b
     Example:
@@ -128,13 +129,17 @@ def prune(older_than: int, dry_run: bool) -> None:
     with running() as assembly:
         client = assembly.search()
         try:
-            indices = retention.dated_indices(client, templates.read())
-            old = retention.older_than(indices, older_than, assembly.clock.now())
+            stacks, now = assembly.settings.names("HARVEST_STACKS"), assembly.clock.now()
+            indices = retention.dated_indices(client, templates.read(), stacks)
+            old = retention.older_than(indices, older_than, now)
             for index in old:
                 behind = f" (behind {index.logical})" if index.logical != index.name else ""
                 if not dry_run:
                     retention.remove(client, index)
                 say(f"{'would remove' if dry_run else 'removed'} {index.name}{behind}")
+            for left in retention.left_alone(client, templates.read(), stacks):
+                if left.index.last < retention.first_kept(older_than, now):
+                    say(f"left {left.index.logical}: {left.why}")
             say(f"{len(old)} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
         finally:
             client.close()

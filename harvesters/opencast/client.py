@@ -7,22 +7,29 @@ on, so both are sent. Without them a protected URL redirects to a login page.
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
-from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
 from harvesters.http import HttpSource, read_json
+from harvesters.opencast import spool
 from harvesters.opencast.jettison import as_dict, as_list, integer
-from harvesters.privacy import protect_basic
-from harvesters.retry import RetryPolicy, Transient
+from harvesters.opencast.spool import SpooledRows
+from harvesters.privacy import protect_basic, redact
+from harvesters.retry import RetryPolicy
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 ACTIONS = "/usertracking/actions.json"
 _PLUGIN = (
@@ -71,6 +78,7 @@ class OpencastClient:
         self._auth = auth
         self._http = HttpSource(f"Opencast at {base_url}", retry, timeout)
         self._skew = timedelta()
+        self._date: datetime | None = None
         protect_basic(user, password)
         # As bytes: Opencast reads Basic credentials as UTF-8, and requests would make Latin-1 of a text.
         name, secret = (part.encode("utf-8", "surrogateescape") for part in (user, password))
@@ -78,51 +86,94 @@ class OpencastClient:
         self._http.session.auth = credentials
         self._http.session.headers["X-Requested-Auth"] = auth.capitalize()
         self._http.session.headers["X-Opencast-Matterhorn-Authorization"] = "true"
+        self._http.session.headers["Cache-Control"] = "no-cache"
 
     def now(self) -> datetime:
         """The server's time: ours, corrected when its ``Date`` header is off by two seconds or more."""
         return self.clock.now() + self._skew
 
+    @property
+    def date(self) -> datetime | None:
+        """The ``Date`` of the latest answer; None when there was none that says so."""
+        return self._date
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._http.close()
+
     def actions(self, **params: Any) -> ActionPage:
         """A page of user actions; parameters are Opencast's (``limit``, ``offset``, ``day``, ``start``, ``end``).
 
         Raises:
-            ProtocolError: the service is not there, or answers something else.
+            ProtocolError: the service is not there, answers something else, or a cache answers for it.
             CredentialsRefused: a login page, 401 or 403.
             Unavailable: no good answer within the retry budget.
         """
         sent = self.now()
 
         def judge(response: requests.Response) -> ActionPage:
-            nonlocal sent
             actions = as_dict(self._json(response)).get("actions")
             if not isinstance(actions, dict):
                 raise ProtocolError(f"{self.base_url}{ACTIONS} answers JSON without 'actions': is this an Opencast?")
-            return ActionPage(as_list(actions.get("action")), integer(actions.get("total")), sent, self.now())
+            try:
+                total = integer(actions.get("total"))
+            except (ValueError, OverflowError) as error:
+                raise ProtocolError(f"{self.base_url}{ACTIONS} states a total that is none: {error}") from None
+            return ActionPage(as_list(actions.get("action")), total, sent, self.now())
 
-        return self._http.request("GET", self.base_url + ACTIONS, judge, params=params)
+        return self._fresh(judge, params)
 
     def snapshot(self, **params: Any) -> tuple[int | None, SpooledRows]:
         """As `actions`, but an answer of any size: spooled to disk, then read row by row. Total, and the rows.
 
         A page of many is one statement on the server, so no row can move while it is read.
+
+        Raises:
+            OddAnswer: it came whole, and cannot be read as a stream.
         """
-        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the reader of the rows
+        with _on_disk():
+            file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the reader of the rows
 
         def judge(response: requests.Response) -> int | None:
             self.check(response)
-            file.seek(0)
-            file.truncate()
+            with _on_disk():
+                file.seek(0)
+                file.truncate()
             for chunk in response.iter_content(1 << 20):
-                file.write(chunk)
-            return _spooled_total(file)
+                with _on_disk():
+                    file.write(chunk)
+            with _on_disk():
+                file.flush()
+            return spool.total(file)
 
         try:
-            total = self._http.request("GET", self.base_url + ACTIONS, judge, params=params, stream=True)
+            total = self._fresh(judge, params, stream=True)
         except BaseException:
-            file.close()
+            with suppress(OSError):
+                file.close()
             raise
         return total, SpooledRows(file)
+
+    def _fresh(self, judge: Callable[[requests.Response], T], params: Mapping[str, Any], **arguments: Any) -> T:
+        """What `judge` makes of an answer that no cache has kept."""
+        cache = ""
+
+        def both(response: requests.Response) -> T:
+            nonlocal cache
+            judged = judge(response)
+            cache = cache_of(response.headers)
+            return judged
+
+        for _ in range(2):
+            judged = self._http.request("GET", self.base_url + ACTIONS, both, params=params, **arguments)
+            if not cache:
+                return judged
+            log.warning("%s answered from a cache (%s); asking again", self.base_url, cache)
+        raise ProtocolError(
+            f"{self.base_url}{ACTIONS} is answered from a cache, although no-cache was asked for ({cache}), so that "
+            "new actions would be missed. Have whatever stands before Opencast not cache /usertracking, or point "
+            "MATTERHORN_ENGAGE_HOST at the presentation node itself."
+        )
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON at `path`; errors as for `actions`."""
@@ -180,48 +231,37 @@ class OpencastClient:
 
     def _note_time(self, response: requests.Response) -> None:
         try:
-            skew = parsedate_to_datetime(response.headers.get("Date", "")) - self.clock.now()
-        except (TypeError, ValueError):
+            date = parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
             return
+        skew = date - self.clock.now()
+        self._date = date
         self._skew = skew if abs(skew) >= timedelta(seconds=2) else timedelta()
 
 
-def _spooled_total(file: IO[bytes]) -> int | None:
-    """Read a spooled answer through once, so that one that is cut off is found out before a row of it is used."""
-    import ijson
+def cache_of(headers: Mapping[str, str]) -> str:
+    """How a cache names itself that kept this answer for more than a second; "" when none did."""
+    ages = [int(part) for part in headers.get("Age", "").split(",") if part.strip().isdecimal()]
+    if max(ages, default=0) <= 1:
+        return ""
+    named = [f"{name}: {headers[name]}" for name in ("Via", "X-Cache", "X-Served-By", "Server") if name in headers]
+    return redact(", ".join([f"Age: {max(ages)}", *named]))[:300]
 
-    total: int | None = None
-    file.seek(0)
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """Say where there is no room for an answer, or no right to write."""
     try:
-        for prefix, event, value in ijson.parse(file):
-            if prefix == "actions.total" and event in ("string", "number"):
-                total = int(value)
-    except (ijson.JSONError, ValueError) as error:
-        raise Transient(f"sent JSON that cannot be read: {error}") from None
-    return total
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"an answer cannot be spooled to {_directory()}: {error.strerror or error}. Make room there, or have "
+            "TMPDIR name another directory. Nothing is lost: run again."
+        ) from error
 
 
-class SpooledRows(Iterator[Any]):
-    """The rows of a spooled answer, once; close it if they are not read to the end."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._rows = self._read()
-
-    def __next__(self) -> Any:
-        return next(self._rows)
-
-    def close(self) -> None:
-        """Drop the file."""
-        self._file.close()
-
-    def _read(self) -> Iterator[Any]:
-        import ijson
-
-        with closing(self._file) as file:
-            file.seek(0)
-            events = ijson.parse(file, use_float=True)
-            start = next((event for prefix, event, _ in events if prefix == "actions.action"), "")
-            file.seek(0)
-            path = "actions.action.item" if start == "start_array" else "actions.action"
-            yield from ijson.items(file, path, use_float=True)
+def _directory() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "any directory for temporary files"

@@ -39,7 +39,10 @@ class Request:
 
 @dataclass
 class Response:
-    """What to answer. A `stream` is sent chunk by chunk (chunked encoding) until it ends or the client leaves."""
+    """What to answer. A `stream` is sent chunk by chunk (chunked encoding) until it ends or the client leaves.
+
+    A ``Date`` among the headers is sent instead of the true one; ``""`` sends none.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -65,7 +68,8 @@ class Fault:
 
     kind: ``status`` (answers `response`), ``reset`` (closes the connection without a word), ``truncate`` (half of the
     body under the full Content-Length, then closes), ``cut`` (half of the body, well-formed HTTP), ``delay`` (waits
-    `seconds`, then answers as usual).
+    `seconds`, then answers as usual), ``dribble-head``, ``dribble-chunks``, ``dribble-body`` (an answer without end, of
+    which a byte comes every `seconds`, in its head, its chunks, or its counted body).
     """
 
     kind: str
@@ -187,9 +191,13 @@ class _Handler(BaseHTTPRequestHandler):
         request = self._read()
         simulator.requests.append(request)
         fault = simulator.next_fault(request)
-        pause = simulator.latency + (fault.seconds if fault is not None else 0.0)
+        dribbles = fault is not None and fault.kind.startswith("dribble-")
+        pause = simulator.latency + (fault.seconds if fault is not None and not dribbles else 0.0)
         if pause:
             time.sleep(pause)
+        if fault is not None and dribbles:
+            self._dribble(fault)
+            return
         if fault is not None and fault.kind == "reset":
             self.close_connection = True
             return
@@ -232,6 +240,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         if truncate:
             self.close_connection = True
+
+    def _dribble(self, fault: Fault) -> None:
+        """One byte after the other, until the client leaves."""
+        begin, piece = {
+            "dribble-head": (b"X-Odd: ", b"x"),
+            "dribble-chunks": (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+            "dribble-body": (b"Content-Length: 1000000\r\n\r\n", b" "),
+        }[fault.kind]
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + begin)
+        self.close_connection = True
+        while True:
+            self.wfile.write(piece)
+            self.wfile.flush()
+            time.sleep(fault.seconds)
 
     def _write_stream(self, chunks: Iterable[bytes]) -> None:
         self.send_header("Transfer-Encoding", "chunked")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harvesters.cursor import TimeCursor
-from harvesters.errors import CredentialsRefused, TooManyDead, Unavailable
+from harvesters.errors import CredentialsRefused, RateLimited, TooManyDead, Unavailable
 from harvesters.simulators.base import Response
 from tests.clocks import FakeClock
 from tests.opencast.harvesting import Harvesting, Opencast, row
@@ -77,8 +77,9 @@ def test_a_server_that_stays_down_ends_the_run_and_the_next_one_has_it_all(after
 def test_a_server_that_asks_for_more_patience_than_there_is_is_not_waited_for(harvesting: Harvesting) -> None:
     busy = Response(429, headers={"Retry-After": "86400"})
     harvesting.opencast.fail("status", response=busy, path="/usertracking", times=10**6)
-    with pytest.raises(Unavailable, match="86400 s"):
+    with pytest.raises(RateLimited, match="86400 s") as caught:
         harvesting.run(START, END)
+    assert caught.value.code == 75
     assert harvesting.clock.slept == []
 
 
