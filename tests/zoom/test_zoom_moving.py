@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from harvesters.document import Document, Outcome
+from harvesters.elastic.client import Answer
 from harvesters.errors import SinkUnavailable
 from harvesters.retry import RetryPolicy
-from harvesters.search.client import Answer
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.zoom.moving import MovingSink
 from tests.clocks import FakeClock
@@ -107,5 +107,10 @@ def test_who_may_only_write_removes_nothing(status: int) -> None:
 
 
 def test_a_cluster_that_does_not_delete_is_unavailable() -> None:
-    with pytest.raises(SinkUnavailable, match="does not delete"):
-        deliver(Cluster({"meetings-2026.11.01": ["m=="]}, deletes=429), "m==")
+    with pytest.raises(SinkUnavailable, match="were not taken"):
+        deliver(Cluster({"meetings-2026.11.01": ["m=="]}, deletes=503), "m==")
+
+
+def test_who_may_not_delete_is_told_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    deliver(Cluster({"meetings-2026.11.01": ["m==", "n=="]}, deletes=403), "m==", "n==")
+    assert [one.levelname for one in caplog.records] == ["WARNING"]

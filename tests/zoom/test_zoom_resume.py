@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from harvesters.errors import ConfigError, HarvestError, SinkUnavailable, Unavailable
+from harvesters.errors import ConfigError, HarvestError, RateLimited, SinkUnavailable, Unavailable
 from harvesters.http import HttpSource
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.auth import GRANULAR
 from harvesters.simulators.zoom.generate import generate
 from harvesters.stores.file import FileBlob
 from harvesters.timespan import Window
-from harvesters.zoom.limits import HEAVY, RateLimited
+from harvesters.zoom.limits import HEAVY
 from harvesters.zoom.state import RunStates
 from tests.clocks import FakeClock
 from tests.zoom.conftest import Start
