@@ -13,7 +13,7 @@ HOUSE = ROOT / "harvesters"
 FLOORS = (
     {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "exact"},
     {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector", "files", "process"}
-    | {"patience", "useragents", "elastic"},
+    | {"patience", "sourceclock", "tokens", "useragents", "elastic"},
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},
     {"assembly"},
@@ -67,6 +67,20 @@ def test_nothing_but_the_dev_commands_imports_simulators_and_standins() -> None:
             and ".".join(path.relative_to(ROOT).with_suffix("").parts) not in commands
         ):
             assert BESIDE.isdisjoint(imported(path)), path
+
+
+def test_rooms_know_each_other_in_no_circle() -> None:
+    """A room with the folders in it is one; what is imported inside a function counts."""
+    knows: dict[str, set[str]] = {room: set() for room in LEVEL}
+    for room in LEVEL:
+        place = HOUSE / room
+        for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
+            knows[room] |= {other for other in imported(path) if other in LEVEL and other != room}
+    order: list[str] = []
+    while len(order) < len(knows):
+        free = [room for room in knows if room not in order and knows[room] <= set(order)]
+        assert free, f"in a circle, or above one: {sorted(set(knows) - set(order))}"
+        order += free
 
 
 def test_the_page_names_every_room() -> None:
