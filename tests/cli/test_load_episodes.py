@@ -346,7 +346,12 @@ def test_an_index_of_an_older_version_is_78_before_opencast_is_asked(
     cluster.create("episodes", older)
     asked: list[Request] = []
     answer = opencast.handle
-    opencast.handle = lambda request: (asked.append(request), answer(request))[1]  # type: ignore[method-assign]
+
+    def handle(request: Request) -> Response:
+        asked.append(request)
+        return answer(request)
+
+    opencast.handle = handle  # type: ignore[method-assign]
     result = load("--mpid", "mp-1")
     assert result.code == 78
     assert "setup migrate" in result.err
