@@ -11,9 +11,25 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "exact"},
-    {"http", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector", "files", "process"}
-    | {"patience", "sourceclock", "tokens", "useragents", "elastic"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"}
+    | {"exact"},
+    {
+        "http",
+        "retry",
+        "rate",
+        "aws",
+        "redis_client",
+        "geoip",
+        "telemetry",
+        "collector",
+        "files",
+        "process",
+        "sourceclock",
+        "tokens",
+        "patience",
+        "useragents",
+        "elastic",
+    },
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},
     {"assembly"},

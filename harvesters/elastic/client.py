@@ -6,6 +6,7 @@ are read here and not by elasticsearch-py, whose errors quote a body that it can
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import logging
 import re
@@ -120,7 +121,9 @@ class SearchClient:
         if self.api_key:
             more["api_key"] = self.api_key
         elif self.user:
-            more["basic_auth"] = (self.user, self.password)
+            # Encoded here: elasticsearch-py takes ASCII alone. An environment's bytes may be no UTF-8 either.
+            credentials = f"{self.user}:{self.password}".encode("utf-8", "surrogateescape")
+            more["basic_auth"] = base64.b64encode(credentials).decode()
         if self.ca_certs:
             if not Path(self.ca_certs).is_file():
                 raise ConfigError(f"ES_CA_CERTS={self.ca_certs!r}: there is no such file")

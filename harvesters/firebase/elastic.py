@@ -14,6 +14,7 @@ from harvesters.elastic import bulk, paths
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
 from harvesters.firebase.events import Removal
+from harvesters.firebase.pushid import push_ms
 from harvesters.search import scan, templates
 from harvesters.sinks.base import Sink
 from harvesters.sinks.elastic import IndexMisfit
@@ -60,6 +61,16 @@ class SearchIndex:
             return
         for hits in scan.pages(self.client, self.name, source=False):
             yield [hit["_id"] for hit in hits]
+
+    def keys_since(self, first: str) -> Iterator[list[str]]:
+        """The Firebase keys of all documents as of now that are push ids from `first` on, or of events since then."""
+        if not self.refresh():
+            return
+        push_ids = {"range": {"id": {"gte": first, "lt": "."}}}  # all push ids until the year 2109 begin with a hyphen
+        others = {"range": {"created_at": {"gte": push_ms(first)}}}
+        only = {"bool": {"should": [push_ids, others], "minimum_should_match": 1}}
+        for hits in scan.pages(self.client, self.name, source=["id"], only=only):
+            yield [str(hit["_source"]["id"]) for hit in hits]
 
     def remove(self, ids: Sequence[str]) -> int:
         """Delete documents by id, in whichever index behind the alias they are; how many there were.
@@ -179,6 +190,7 @@ class IndexingSink:
         outcomes = self._index(kept)
         if removals:
             self.index.remove([document.id for document in removals])
+            self.index.refresh()  # what is gone should not be found for as long as new documents may take to be
         return outcomes + [Outcome(document) for document in removals]
 
     def finish(self) -> None:

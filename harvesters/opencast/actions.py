@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,8 @@ from harvesters.opencast.jettison import as_dict, integer, text
 
 KIND = "useractions"
 _GROWS = "FOOTPRINT"  # Opencast lengthens the last one of a session instead of writing another
+_EARLIEST, _LATEST = 1970, 9000
+_QUARTER, _FARTHEST = timedelta(minutes=15), timedelta(hours=14)  # of the offsets of time zones
 _OMITTED = "-omitted-"  # what Opencast writes where log.ip, log.user or log.session is off
 
 
@@ -25,12 +27,25 @@ def created(row: Any, zone: tzinfo) -> datetime:
     Raises:
         PoisonRow: the row does not say so.
     """
+    return written(row, zone)[0]
+
+
+def written(row: Any, zone: tzinfo) -> tuple[datetime, timedelta | None]:
+    """When the action happened, UTC, and the offset that the server wrote it with; None when it wrote none.
+
+    Raises:
+        PoisonRow: the row does not say when, or says what no server's clock does.
+    """
     try:
         moment = datetime.fromisoformat(row["created"])
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+        offset = moment.utcoffset()
+        utc = (moment if offset is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         value = row.get("created") if isinstance(row, dict) else row
         raise PoisonRow(f"'created' is no date: {value!r:.60}") from None
+    if not _EARLIEST <= utc.year <= _LATEST or (offset is not None and (offset % _QUARTER or abs(offset) > _FARTHEST)):
+        raise PoisonRow(f"'created' is no date that a server's clock can have: {row['created']!r:.60}")
+    return utc, offset
 
 
 def to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Document:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from harvesters.opencast.client import ActionPage
@@ -15,6 +15,7 @@ from harvesters.opencast.idset import IdSet
 from harvesters.timespan import Window, day_window, floor_second
 
 _HOUR = timedelta(hours=1)
+_SLACK = timedelta(minutes=1)
 _MINUTE = 60.0
 # Where in its second a request should arrive: late enough in second 59 to show nearly all of it, early enough in
 # second 0, and both with room for a clock and a network that are not perfect.
@@ -35,6 +36,21 @@ def start_end(window: Window, zone: ZoneInfo) -> dict[str, str]:
     if _twice(end, zone):
         end += _HOUR
     return {"start": _wall(start, zone), "end": _wall(end, zone)}
+
+
+def shown(asked: dict[str, str], zone: ZoneInfo) -> Window:
+    """All that a server may show for these ``start`` and ``end``, whichever way it reads a time that happens twice.
+
+    A minute is added on both sides, for a server that rounds; no time zone is that close to another.
+    """
+    start = min(_readings(asked["start"], zone)) - _SLACK
+    return Window(start, max(_readings(asked["end"], zone)) + timedelta(seconds=1) + _SLACK)
+
+
+def _readings(text: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    wall = datetime.strptime(text, "%Y%m%d%H%M%S")
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first, second
 
 
 def _twice(moment: datetime, zone: ZoneInfo) -> bool:
@@ -112,6 +128,17 @@ class DayTally:
         shown = sum(second >= latest for second in self._first.values())
         shown += sum(second <= earliest for second in self._last.values())
         return len(self._core) + shown >= page.total
+
+    def lacks(self, page: ActionPage) -> bool:
+        """True when `page` counts more rows than the known ones that its request can have shown at all."""
+        if page.total is None:
+            return False
+        earliest, latest = _of_minute(page.sent) - 1, _of_minute(page.received) + 1
+        if latest < earliest or (page.received - page.sent).total_seconds() >= _MINUTE:
+            earliest, latest = 0.0, _MINUTE
+        shown = sum(second >= earliest for second in self._first.values())
+        shown += sum(second <= latest for second in self._last.values())
+        return len(self._core) + shown < page.total
 
     def __len__(self) -> int:
         return len(self._core) + len(self._first) + len(self._last)

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from harvesters.errors import ConfigError, ProtocolError
+from harvesters.errors import ConfigError
 from harvesters.opencast.bounds import start_end
 from harvesters.opencast.client import ActionPage, OpencastClient
+from harvesters.opencast.witness import Contradicted, Witness
 from harvesters.stores.cache import Cache
-from harvesters.timespan import Window, parse_moment
+from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
 
@@ -35,61 +35,69 @@ class Dialect(StrEnum):
     EMPTY = "empty"
 
 
-def find_dialect(client: OpencastClient, cache: Cache, zone: ZoneInfo) -> Dialect:
-    """The server's dialect: the cached finding, else a few requests for one row each.
+def remembered(client: OpencastClient, cache: Cache, zone: ZoneInfo) -> Dialect | None:
+    """What was found out about the server within the last day, in that time zone."""
+    key = _key(client, zone)
+    cached = cache.get([key]).get(key, b"").decode()
+    return Dialect(cached) if cached in (Dialect.DCE, Dialect.STOCK) else None
+
+
+def forget(client: OpencastClient, cache: Cache, zone: ZoneInfo) -> None:
+    """Drop what is remembered: the server contradicted it."""
+    cache.put({_key(client, zone): b"?"}, 1)
+
+
+def probe(client: OpencastClient, cache: Cache, witness: Witness) -> Dialect:
+    """Find out the server's dialect by a few requests for one row each, and remember it.
 
     Raises:
-        ProtocolError: it honours neither ``start``/``end`` nor ``day``.
-        ConfigError: it is not in the time zone `zone`.
+        Contradicted: it honours neither ``start`` and ``end`` nor ``day``.
+        ConfigError: it is not in the time zone of `witness`.
     """
-    key = _key(client)
-    cached = cache.get([key]).get(key, b"").decode()
-    if cached in (Dialect.DCE, Dialect.STOCK):
-        return Dialect(cached)
-    dialect = _probe(client, zone)
+    dialect = _probe(client, witness)
     log.info("Opencast at %s speaks the dialect %r", client.base_url, dialect.value)
     if dialect is not Dialect.EMPTY:
-        cache.put({key: dialect.value.encode()}, _KEEP)
+        cache.put({_key(client, witness.zone): dialect.value.encode()}, _KEEP)
     return dialect
 
 
-def forget_dialect(client: OpencastClient, cache: Cache) -> None:
-    """Drop the cached finding: the server contradicted it."""
-    cache.put({_key(client): b"?"}, 1)
-
-
-def _probe(client: OpencastClient, zone: ZoneInfo) -> Dialect:
+def _probe(client: OpencastClient, witness: Witness) -> Dialect:
     # A second in 1970 has no actions; a server that shows some has not looked at start and end.
     ignored = _ask(client, **_LONG_AGO)
     some = ignored if ignored.rows else _ask(client)
     if not some.rows:
         return Dialect.EMPTY
+    moment = witness.hear(some.rows[:1], None)[0]
     if not ignored.rows:
-        _verify(client, zone, some.rows[0], lambda moment: start_end(Window(moment, moment + _SECOND), zone))
+        _verify(client, witness, moment, lambda moment: start_end(Window(moment, moment + _SECOND), witness.zone))
         return Dialect.DCE
     if not _ask(client, **_DAY_LONG_AGO).rows:
-        _verify(client, zone, some.rows[0], lambda moment: {"day": f"{moment.astimezone(zone):%Y%m%d}"})
+        _verify(client, witness, moment, lambda moment: {"day": f"{moment.astimezone(witness.zone):%Y%m%d}"})
         return Dialect.STOCK
-    raise ProtocolError(
+    raise Contradicted(
         f"{client.base_url} honours neither 'start' and 'end' nor 'day' on usertracking/actions.json, so a harvest "
-        "would read its whole table every time. Something between here and Opencast may strip the query: point "
-        "MATTERHORN_ENGAGE_HOST at the presentation node itself, and make sure that it is an Opencast."
+        "would read its whole table every time"
     )
 
 
-def _verify(client: OpencastClient, zone: ZoneInfo, row: Any, ask_for: Callable[[datetime], dict[str, str]]) -> None:
-    """Ask for a row that is known to be there: a server in another zone does not show it where `zone` says it is."""
-    try:
-        moment = parse_moment(str(row["created"]), zone)
-    except (ValueError, KeyError, TypeError):
+def _verify(
+    client: OpencastClient,
+    witness: Witness,
+    moment: datetime | None,
+    ask_for: Callable[[datetime], dict[str, str]],
+) -> None:
+    """Ask for a row that is known to be there: a server in another zone does not show it where ours says it is."""
+    if moment is None:
         return  # not a row to tell the time by
-    wall = moment.astimezone(zone)
-    if wall.strftime("%H:%M") in ("00:00", "23:59") or _ask(client, **ask_for(moment)).rows:
+    wall = moment.astimezone(witness.zone)
+    if wall.strftime("%H:%M") in ("00:00", "23:59"):
+        return
+    if any(_ask(client, **ask_for(moment)).rows for _ in range(2)):  # one of two nodes may lag behind
         return
     raise ConfigError(
-        f"{client.base_url} has an action of {row['created']} but does not show it at {wall:%Y-%m-%d %H:%M:%S}, which "
-        f"is when that was in OPENCAST_TIMEZONE ({zone.key}). Set OPENCAST_TIMEZONE to the time zone of the server; "
-        "otherwise every harvest would miss what it looks for."
+        f"{client.base_url} has an action of {moment:%Y-%m-%dT%H:%M:%SZ} but does not show it at "
+        f"{wall:%Y-%m-%d %H:%M:%S}, which is when that was in OPENCAST_TIMEZONE ({witness.zone.key}). Set "
+        "OPENCAST_TIMEZONE to the time zone of the server; otherwise every harvest would miss what it looks for."
     )
 
 
@@ -97,5 +105,5 @@ def _ask(client: OpencastClient, **params: str) -> ActionPage:
     return client.actions(limit=1, offset=0, **params)
 
 
-def _key(client: OpencastClient) -> str:
-    return f"harvest:opencast:dialect:{client.base_url}"
+def _key(client: OpencastClient, zone: ZoneInfo) -> str:
+    return f"harvest:opencast:dialect:{zone.key}:{client.base_url}"

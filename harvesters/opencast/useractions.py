@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,60 +12,24 @@ from zoneinfo import ZoneInfo
 
 from harvesters.cursor import TimeCursor
 from harvesters.document import Document
-from harvesters.opencast import actions
-from harvesters.opencast.bounds import DayTally, Second, seconds_to_ask, start_end
+from harvesters.errors import ProtocolError
+from harvesters.opencast import actions, dialect
+from harvesters.opencast.arrival import Arrival
+from harvesters.opencast.bounds import DayTally, Second, seconds_to_ask, shown, start_end
 from harvesters.opencast.client import OpencastClient
-from harvesters.opencast.dialect import Dialect, find_dialect, forget_dialect
+from harvesters.opencast.dialect import Dialect
 from harvesters.opencast.episodes import EpisodeLookup
 from harvesters.opencast.jettison import text
-from harvesters.opencast.reader import PlainTally, QueryReader
-from harvesters.pipeline import Page, ending_at
+from harvesters.opencast.reader import Edge, PlainTally, QueryReader
+from harvesters.opencast.witness import Contradicted, Witness
+from harvesters.pipeline import Page
 from harvesters.stores.cache import Cache
-from harvesters.timespan import Window, floor_second
+from harvesters.timespan import Window, day_window
 
 log = logging.getLogger(__name__)
 
-# A row this far outside of what was asked for was not looked for there: no clock or daylight saving explains it.
-_SLACK = timedelta(hours=2)
-_SECOND = timedelta(seconds=1)
-
-
-class _IgnoresWindow(Exception):
-    """The server shows rows from outside of what ``start`` and ``end`` asked for."""
-
-
-@dataclass
-class _Arrival:
-    """Whether rows come in order of time, and how many of them lie before the second of the latest."""
-
-    ordered: bool = True
-    count: int = 0
-    latest: datetime | None = None
-    _fractions: bool = False
-    _counted: int = 0
-    _recent: deque[datetime | None] = field(default_factory=deque)
-
-    def add(self, moment: datetime | None) -> None:
-        """A row came; one that does not say when it happened takes its place between its neighbours."""
-        self.count += 1
-        self._recent.append(moment)
-        if moment is not None:
-            self.ordered = self.ordered and (self.latest is None or moment >= self.latest)
-            self.latest = moment if self.latest is None else max(self.latest, moment)
-            self._fractions = self._fractions or moment.microsecond > 0
-        if not self.ordered:
-            self._recent.clear()  # nobody asks any more, and it would grow with the window
-
-    def cut(self, latest: datetime) -> datetime:
-        """The last whole second before which rows can be counted: of the latest one there may be more to come."""
-        return floor_second(latest) - (timedelta() if self._fractions else _SECOND)
-
-    def until(self, cut: datetime) -> int:
-        """How many rows came up to and with `cut`, which must not go back from call to call."""
-        while self._recent and ((first := self._recent[0]) is None or first <= cut):
-            self._recent.popleft()
-            self._counted += 1
-        return self._counted
+# What is asked for to see a row near some moment: more than a day, so that there is one however quiet the night was.
+_NEAR = timedelta(hours=25)
 
 
 @dataclass
@@ -88,6 +51,12 @@ class UserActions:
     wait: float = 0.0
     stepwise: bool = True
     kind: str = actions.KIND
+    _witness: Witness = field(init=False)
+    _dialect: Dialect | None = field(default=None, init=False)
+    _doubted: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._witness = Witness(self.client.base_url, self.zone)
 
     @property
     def source(self) -> str:
@@ -95,25 +64,44 @@ class UserActions:
         return self.client.base_url
 
     def time(self) -> datetime | None:
-        """The node does not say."""
-        return None
+        """The server's clock, by one small request, whose row shows whether what is remembered still holds.
+
+        Raises:
+            ConfigError: the server is not in our time zone.
+        """
+        try:
+            self._dialect = dialect.remembered(self.client, self.cache, self.zone)
+            if self._dialect is not None:
+                self._look(self.client.now())
+            else:
+                self._dialect = self._find()
+        except Contradicted as contradiction:
+            self._forget(contradiction)
+        return self.client.date
 
     def pages(self, window: Window) -> Iterator[Page]:
-        """The actions of `window`."""
+        """The actions of `window`, read to its end, or an error.
+
+        An answer that contradicts what the server was taken for has the window read anew, from its start, in the
+        dialect that is found then.
+
+        Raises:
+            ProtocolError: it happened a second time.
+            ConfigError: the server is not in our time zone.
+        """
         if window.empty:
             return
         reader = QueryReader(self.client, self.batch_size, self.wait)
-        dialect = find_dialect(self.client, self.cache, self.zone)
-        if dialect is Dialect.DCE:
-            try:
-                yield from self._by_start_and_end(reader, window)
-                return
-            except _IgnoresWindow:
-                log.warning("%s no longer honours start and end; finding out what it does", self.source)
-                forget_dialect(self.client, self.cache)
-                dialect = find_dialect(self.client, self.cache, self.zone)
-        if dialect is Dialect.STOCK:
-            yield from self._by_day(reader, window)
+        try:
+            yield from self._read(reader, window)
+            return
+        except Contradicted as contradiction:
+            self._forget(contradiction)
+            first = contradiction
+        try:
+            yield from self._read(reader, window)
+        except Contradicted as second:
+            raise self._refusal(first, second) from None
 
     def acknowledged(self, page: Page) -> None:
         """Nothing is kept of a page."""
@@ -135,8 +123,9 @@ class UserActions:
         return {"cache_hits": self.episodes.hits, "missing_episodes": self.episodes.missing}
 
     def close(self) -> None:
-        """Drop look-ups that have not begun."""
+        """Drop look-ups that have not begun, and the connections."""
         self.episodes.close()
+        self.client.close()
 
     def _document(self, row: Any, episodes: dict[str, dict[str, Any]]) -> Document | str:
         try:
@@ -145,22 +134,82 @@ class UserActions:
         except actions.PoisonRow as error:
             return str(error)
 
-    def _by_start_and_end(self, reader: QueryReader, window: Window) -> Iterator[Page]:
-        asked = Window(window.start - _SLACK, window.end + _SLACK)
-        arrival = _Arrival()
-        for rows, total in reader.pages(start_end(window, self.zone), PlainTally()):
-            kept = []
-            for row in rows:
-                moment = self._moment(row)
-                if moment is not None and moment not in asked:
-                    raise _IgnoresWindow
-                if moment is None or moment in window:
-                    kept.append(row)
-                if self.stepwise and arrival.ordered:
-                    arrival.add(moment)
-            yield Page(kept, self._safe(window, arrival, total or 0), total or 0)
+    def _read(self, reader: QueryReader, window: Window) -> Iterator[Page]:
+        """All of `window`, in the server's dialect; an empty table is asked as DCE's, which is right for both."""
+        if self._dialect is None:
+            self._dialect = dialect.remembered(self.client, self.cache, self.zone) or self._find()
+        if self._dialect is Dialect.STOCK:
+            yield from self._by_day(reader, window)
+        else:
+            yield from self._by_start_and_end(reader, window)
 
-    def _safe(self, window: Window, arrival: _Arrival, total: int) -> TimeCursor | None:
+    def _find(self) -> Dialect:
+        """Find out the dialect; a table that is empty after it showed rows is one more contradiction."""
+        spoken = dialect.probe(self.client, self.cache, self._witness)
+        if spoken is Dialect.EMPTY and self._doubted:
+            raise Contradicted(f"{self.source} shows actions, and then none at all")
+        return spoken
+
+    def _forget(self, contradiction: Contradicted) -> None:
+        log.warning("%s; finding out anew what the server honours", contradiction)
+        dialect.forget(self.client, self.cache, self.zone)
+        self._dialect = None
+        self._doubted = True
+
+    def _refusal(self, first: Contradicted, second: Contradicted) -> Exception:
+        """What an answer means that contradicts for the second time."""
+        if first.explained is not None and second.explained is not None:
+            return second.explained
+        return ProtocolError(
+            f"{second}, and that after it was found out anew what the server honours. Something between here and "
+            "Opencast may strip the query, or several servers of different kinds answer in turn: point "
+            "MATTERHORN_ENGAGE_HOST at the presentation node itself, and make sure that it is an Opencast. Nothing is "
+            "lost: the checkpoint lies before all that was not delivered."
+        )
+
+    def _look(self, moment: datetime) -> None:
+        """Have a row from shortly before `moment` heard, if there is one."""
+        if self._dialect is Dialect.STOCK:
+            day = moment.astimezone(self.zone).date() - timedelta(days=1)
+            asked, params = day_window(day, self.zone), {"day": f"{day:%Y%m%d}"}
+        else:
+            params = start_end(Window(moment - _NEAR, moment), self.zone)
+            asked = shown(params, self.zone)
+        self._witness.hear(self.client.actions(**params, limit=1, offset=0).rows, asked)
+
+    def _vouch(self, moment: datetime) -> None:
+        """Make sure that no rows until `moment` means that there are none, and not that the server's time is another.
+
+        Raises:
+            ConfigError: it is.
+        """
+        if self._dialect is Dialect.EMPTY:
+            return
+        heard = self._witness.heard
+        self._look(moment)
+        if heard == self._witness.heard:
+            self._witness.hear(self.client.actions(limit=1, offset=0).rows, None)
+
+    def _by_start_and_end(self, reader: QueryReader, window: Window) -> Iterator[Page]:
+        params = start_end(window, self.zone)
+        hear = partial(self._witness.hear, asked=shown(params, self.zone))
+        arrival = Arrival()
+        heard = self._witness.heard
+        for rows, moments, total in reader.pages(params, PlainTally(), hear):
+            if self.stepwise and arrival.ordered:
+                for moment in moments:
+                    arrival.add(moment)
+            kept = _within(rows, moments, window)
+            try:
+                safe = self._safe(window, arrival, total or 0)
+            except Contradicted:
+                yield Page(kept, None, total or 0)  # they are not shown again
+                raise
+            yield Page(kept, safe, total or 0)
+        if heard == self._witness.heard or reader.fell:
+            self._vouch(window.end)
+
+    def _safe(self, window: Window, arrival: Arrival, total: int) -> TimeCursor | None:
         """The second of the latest row, if there is no row before it that has not come yet.
 
         Rows that came in order so far need not go on so: a table read in order of ids shows those of one node (ids
@@ -171,38 +220,66 @@ class UserActions:
         cut = arrival.cut(arrival.latest)
         if cut <= window.start:
             return None
-        stated = self.client.actions(**start_end(Window(window.start, cut), self.zone), limit=1, offset=0).total
-        return TimeCursor(arrival.latest) if stated == arrival.until(cut) else None
+        params = start_end(Window(window.start, cut), self.zone)
+        page = self.client.actions(**params, limit=1, offset=0)
+        self._witness.hear(page.rows, shown(params, self.zone))
+        return TimeCursor(arrival.latest) if page.total == arrival.until(cut) else None
 
     def _by_day(self, reader: QueryReader, window: Window) -> Iterator[Page]:
+        """Day by day; the last page of a day says that it is done.
+
+        A day without a row is done when rows of a later one are heard, for it might be empty because the server's day
+        is another. At the end a row of before is asked for.
+        """
+        silent = False
         for day, part in window.days(self.zone):
+            heard = self._witness.heard
             fraction = (part.end - window.start) / (window.end - window.start)
-            pages = self._one_day(reader, day, part)
-            yield from ending_at(pages, Page(()), cursor=TimeCursor(part.end), fraction=fraction)
+            for page, last in _with_last(self._one_day(reader, day, part)):
+                silent = last and heard == self._witness.heard
+                done = last and not silent and not reader.fell
+                yield replace(page, cursor=TimeCursor(part.end), fraction=fraction) if done else page
+        if silent or reader.fell:
+            self._vouch(window.end)
 
     def _one_day(self, reader: QueryReader, day: date, part: Window) -> Iterator[Page]:
         params = {"day": f"{day:%Y%m%d}"}
+        hear = partial(self._witness.hear, asked=day_window(day, self.zone))
+        tally = DayTally()
         seconds = seconds_to_ask(day, part, self.zone)
         if not seconds:
-            for rows, _ in reader.pages(params, DayTally()):
-                yield Page(self._within(rows, part))
+            for rows, moments, _ in reader.pages(params, tally, hear):
+                yield Page(_within(rows, moments, part))
         while seconds:
             nearest = min(seconds, key=lambda second: second.wait(self.client.now()))
             seconds.remove(nearest)
-            for rows, _ in reader.everything(params, partial(self._wait_for, nearest)):
-                yield Page(self._within(rows, part))
-
-    def _within(self, rows: list[Any], part: Window) -> list[Any]:
-        moments = ((row, self._moment(row)) for row in rows)
-        return [row for row, moment in moments if moment is None or moment in part]
+            edge = Edge(partial(self._wait_for, nearest), nearest.lo > 30)
+            for rows, moments, _ in reader.everything(params, tally, hear, edge):
+                yield Page(_within(rows, moments, part))
 
     def _wait_for(self, second: Second) -> None:
         while (pause := second.wait(self.client.now())) > 0:
             log.info("waiting %.1f s, because the day's edge shows at that second of a minute only", pause)
             self.client.clock.sleep(pause)
 
-    def _moment(self, row: Any) -> datetime | None:
-        try:
-            return actions.created(row, self.zone)
-        except actions.PoisonRow:
-            return None  # kept: `documents` will say what is wrong with it
+
+def _within(rows: list[Any], moments: list[datetime | None], part: Window) -> list[Any]:
+    """The rows that happened in `part`, and those that do not say when: `documents` will say what is wrong."""
+    pairs = zip(rows, moments, strict=True)
+    return [row for row, moment in pairs if moment is None or moment in part]
+
+
+def _with_last(pages: Iterator[Page]) -> Iterator[tuple[Page, bool]]:
+    """Each page, and whether it is the last; none is kept back when the next one has everything read anew."""
+    held: Page | None = None
+    try:
+        for page in pages:
+            if held is not None:
+                yield held, False
+            held = page
+    except Contradicted:
+        if held is not None:
+            yield held, False
+        raise
+    if held is not None:
+        yield held, True

@@ -42,7 +42,11 @@ _READER = msgspec.json.Decoder(_Found)
 
 
 def pages(
-    client: SearchClient, index: str, since: int | None = None, source: bool = True
+    client: SearchClient,
+    index: str,
+    since: int | None = None,
+    source: bool | list[str] = True,
+    only: dict[str, Any] | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
     """Search hits, a page at a time, sorted by sequence number (the first value of ``sort``).
 
@@ -51,9 +55,10 @@ def pages(
 
     Args:
         since: begin with this sequence number. Shards number by themselves, so several documents may have it.
-        source: whether the documents come along, or their ids alone.
+        source: whether the documents (or which of their fields) come along, or their ids alone.
+        only: a query that selects documents; None for all.
     """
-    scan = _Scan(client, index, since, source)
+    scan = _Scan(client, index, since, source, only)
     try:
         while True:
             answer = scan.ask(unread=False)
@@ -70,7 +75,7 @@ def pages(
 
 def verbatim(client: SearchClient, index: str, since: int | None = None) -> Iterator[list[Verbatim]]:
     """As `pages`, with the documents as they were sent: numbers of any size, and what is hardly JSON, included."""
-    scan = _Scan(client, index, since, source=True)
+    scan = _Scan(client, index, since)
     try:
         while True:
             answer = scan.ask(unread=True)
@@ -111,8 +116,15 @@ def _read(body: bytes) -> _Found:
 class _Scan:
     """A point in time, and how far it was read."""
 
-    def __init__(self, client: SearchClient, index: str, since: int | None, source: bool) -> None:
-        self.client, self.index, self.since, self.source = client, index, since, source
+    def __init__(
+        self,
+        client: SearchClient,
+        index: str,
+        since: int | None,
+        source: bool | list[str] = True,
+        only: dict[str, Any] | None = None,
+    ) -> None:
+        self.client, self.index, self.since, self.source, self.only = client, index, since, source, only
         self._pit = self._open()
         self._after: list[Any] | None = None
         self._forgotten = 0
@@ -123,7 +135,7 @@ class _Scan:
             "size": PAGE,
             "_source": self.source,
             "track_total_hits": False,
-            "query": {"range": {"_seq_no": {"gte": self.since}}} if self.since is not None else {"match_all": {}},
+            "query": self._query(),
             "pit": {"id": self._pit, "keep_alive": _KEEP},
             "sort": [{"_seq_no": "asc"}],
         }
@@ -151,6 +163,11 @@ class _Scan:
         """Let the cluster forget the point in time; where it does not answer, it will by itself."""
         with suppress(HarvestError, Transient):
             self.client.attempt("DELETE", "/_pit", {"id": self._pit}, accept=(404,))
+
+    def _query(self) -> dict[str, Any]:
+        wanted = [{"range": {"_seq_no": {"gte": self.since}}}] if self.since is not None else []
+        wanted += [self.only] if self.only is not None else []
+        return {"bool": {"filter": wanted}} if wanted else {"match_all": {}}
 
     def _open(self) -> str:
         path = f"/{paths.pattern(self.index)}/_pit"

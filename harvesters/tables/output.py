@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import orjson
 
 from harvesters import exact
+from harvesters.errors import ReaderGone
 from harvesters.files import StandardOutput, refusal, replacing
 
 Row = dict[str, Any]
@@ -95,6 +96,7 @@ def opened(path: str | None) -> Iterator[TextIO]:
     Raises:
         ConfigError: it cannot be written.
         SinkUnavailable: there is no room.
+        ReaderGone: it is a pipe, and whoever read it has left.
     """
     if path in (None, "-"):
         with StandardOutput().text() as stream:
@@ -108,7 +110,7 @@ def opened(path: str | None) -> Iterator[TextIO]:
         else:
             with replacing(target.resolve()) as stream:
                 yield stream
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError as error:
+        raise ReaderGone(f"{target} was closed") from error
     except OSError as error:
         raise refusal(error, target, "Give --output another file.", "Run again then.") from error

@@ -22,6 +22,7 @@ from harvesters.simulators.opencast import workflow as opencast_workflow
 from harvesters.simulators.opencast.auth import COOKIE, Auth, Caller, Gate, Refused
 from harvesters.simulators.opencast.data import ActionRow, Episode, MediaElement, Operation, Segment, Session, Workflow
 from harvesters.simulators.opencast.generate import ActionMaker, Growth, Players, make_episodes, make_workflow
+from harvesters.simulators.opencast.rudeness import Rudeness
 from harvesters.simulators.opencast.table import ActionTable, Order, Precision
 from harvesters.simulators.opencast.usertracking import ActionWriter, Broken, Dialect
 
@@ -46,6 +47,7 @@ class OpencastSimulator(Simulator):
     plugin: False is Opencast 13 and newer as installed, where usertracking answers 404.
     order: of rows; ``shuffled`` is another one at every request. precision: of ``created``.
     broken: ``day`` ignores that parameter too. now: the server's clock.
+    `rude` has the switches for what happens between request and answer.
     """
 
     def __init__(
@@ -79,9 +81,11 @@ class OpencastSimulator(Simulator):
         self.table = ActionTable(order, precision)
         self.episodes: dict[str, Episode] = {}
         self.workflows: dict[int, Workflow] = {}
+        self.rude = Rudeness()
         self._writer = ActionWriter(version, dialect, self.zone, self.table.stored)
         self._growth: Growth | None = None
         self._growing = threading.Lock()
+        self._counting = threading.Lock()
 
     def add(self, *things: ActionRow | Episode | Workflow) -> None:
         """Add rows, episodes and workflows; an episode or workflow with a known id replaces the old one."""
@@ -101,6 +105,11 @@ class OpencastSimulator(Simulator):
     def players(self) -> Players:
         """What people watch with, by who runs this server and by its version."""
         return "dce" if self.dialect == "dce" else "paella6" if self.version < 16 else "paella7"
+
+    def move(self, timezone: str) -> None:
+        """Be a server of that time zone from now on."""
+        self.zone = ZoneInfo(timezone)
+        self._writer = ActionWriter(self.version, self._writer.dialect, self.zone, self.table.stored)
 
     def generate(
         self,
@@ -162,7 +171,14 @@ class OpencastSimulator(Simulator):
         if self._growth is not None:
             with self._growing:
                 self.table.extend(self._growth.until(at))
-        return opencast_usertracking.actions(request, self.table, self._writer, at, self.broken)
+        with self._counting:
+            request = self.rude.asked(request)
+            if self.rude.counted in self.rude.moves:
+                self.move(self.rude.moves[self.rude.counted])
+            response = opencast_usertracking.actions(
+                request, self.table, self._writer, at, self.broken, self.rude.cap, self.rude.less
+            )
+            return self.rude.answered(response)
 
     def _workflow(self, request: Request) -> Response:
         known = list(self.workflows.values())

@@ -147,12 +147,25 @@ class ActionWriter:
         return typed
 
 
-def actions(request: Request, table: ActionTable, writer: ActionWriter, at: datetime, broken: Broken) -> Response:
-    """Answer a request for actions; a limit of 0 means 10, there is no largest one."""
+def actions(
+    request: Request,
+    table: ActionTable,
+    writer: ActionWriter,
+    at: datetime,
+    broken: Broken,
+    cap: int = 0,
+    less: int = 0,
+) -> Response:
+    """Answer a request for actions; a limit of 0 means 10, there is no largest one.
+
+    `cap` is of something before Opencast that allows so many rows an answer; `less` rows of the last ones are lacking.
+    """
     limit, offset = java_int(request.param("limit")), java_int(request.param("offset"))
     if limit < 0 or offset < 0:
         return Response(400)
+    limit = min(limit or 10, cap or limit or 10)
     wanted = criteria(request, writer.dialect, writer.zone, at, broken)
-    total, rows = table.select(wanted, at, offset, limit or 10)
-    body = writer.page(total, offset, limit or 10, rows)
+    total, rows = table.select(wanted, at, offset, limit)
+    total = max(0, total - less)
+    body = writer.page(total, offset, limit, rows[: max(0, total - offset)])
     return Response(200, body, {"Content-Type": "application/json"})
