@@ -85,18 +85,28 @@ def test_nothing_but_the_dev_commands_imports_simulators_and_standins() -> None:
             assert BESIDE.isdisjoint(imported(path)), path
 
 
-def test_rooms_know_each_other_in_no_circle() -> None:
-    """A room with the folders in it is one; what is imported inside a function counts."""
-    knows: dict[str, set[str]] = {room: set() for room in LEVEL}
-    for room in LEVEL:
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count too."""
+    knows = {room: set() for room in rooms()}  # type: dict[str, set[str]]
+    for room in knows:
         place = HOUSE / room
         for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
-            knows[room] |= {other for other in imported(path) if other in LEVEL and other != room}
-    order: list[str] = []
-    while len(order) < len(knows):
-        free = [room for room in knows if room not in order and knows[room] <= set(order)]
-        assert free, f"in a circle, or above one: {sorted(set(knows) - set(order))}"
-        order += free
+            knows[room] |= set(imported(path)) & knows.keys() - {room}
+    while leaves := [room for room, others in knows.items() if not others]:
+        for leaf in leaves:
+            del knows[leaf]
+        for others in knows.values():
+            others.difference_update(leaves)
+    assert knows == {}, "these know each other"
+
+
+def test_settings_are_read_where_a_process_begins_and_nowhere_else() -> None:
+    """`dev` and the stand-ins make the environments of the processes that they start."""
+    for path in HOUSE.rglob("*.py"):
+        if path.relative_to(HOUSE).parts[0] not in {"settings.py", "cli", "dev", "standins"}:
+            text = path.read_text()
+            assert "environ" not in text.replace("environment", ""), path
+            assert "getenv" not in text, path
 
 
 def test_the_page_names_every_room() -> None:
