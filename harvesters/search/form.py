@@ -33,6 +33,8 @@ def difference(client: SearchClient, index: str, kind: str, field: str) -> str:
     if not answer.found:
         return ""
     for name, body in answer.body.items():
+        if not isinstance(body, Mapping) or "mappings" not in body:
+            continue
         theirs = type_at(body["mappings"], field)
         if theirs != ours:
             return f"{name} has {field} {f'as {theirs}' if theirs else 'not at all'}, and our template as {ours}"

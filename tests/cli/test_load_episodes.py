@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -331,3 +332,30 @@ class TestFailures:
         opencast.fail("truncate", path="/workflow", after=1)
         assert load().code == 0
         assert set(cluster.documents("episodes")) == {"mp-1", "mp-2"}
+
+
+@pytest.mark.parametrize("field", ["live_stream", "creator"])
+def test_an_index_of_an_older_version_is_78_before_opencast_is_asked(
+    load: Load, cluster: Cluster, opencast: OpencastSimulator, state: Path, field: str
+) -> None:
+    fields = dict(EPISODES["properties"])
+    if field == "live_stream":
+        older: dict[str, Any] = {"properties": {"live_stream": {"type": "long"}, "title": {"type": "keyword"}}}
+    else:  # as the first version of our template had it
+        older = {**EPISODES, "properties": {name: fields[name] for name in fields if name != field}}
+    cluster.create("episodes", older)
+    asked: list[Request] = []
+    answer = opencast.handle
+
+    def handle(request: Request) -> Response:
+        asked.append(request)
+        return answer(request)
+
+    opencast.handle = handle  # type: ignore[method-assign]
+    result = load("--mpid", "mp-1")
+    assert result.code == 78
+    assert "setup migrate" in result.err
+    assert field in result.err
+    assert asked == []
+    assert cluster.documents("episodes") == {}
+    assert not list(state.glob("dead-letters/*"))

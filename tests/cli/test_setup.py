@@ -45,11 +45,12 @@ class TestLoadIndexTemplates:
         assert cluster.ask("GET", "/_index_template/useractions", accept=(404,)).get("status") == 404
 
     def test_one_older_than_the_clusters_is_named_and_ends_with_78(self, harvest: Command, cluster: Cluster) -> None:
-        body = {**templates.find("meetings").body, "version": 99}
+        ours = templates.find("meetings")
+        body = {**ours.body, "version": 99}
         cluster.ask("PUT", "/_index_template/meetings", body)
         result = harvest("setup", "load_index_templates")
         assert result.code == 78
-        assert "meetings: left out, version 1 is older than the cluster's 99" in result.out
+        assert f"meetings: left out, version {ours.version} is older than the cluster's 99" in result.out
         assert "newer versions: meetings" in result.err
         assert "useractions: new" in result.out
         assert cluster.ask("GET", "/_index_template/meetings")["index_templates"][0]["index_template"]["version"] == 99

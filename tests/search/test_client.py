@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from harvesters.elastic.client import SearchClient
-from harvesters.elastic.errors import Refused, reason
-from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, TryLater, Unavailable
+from harvesters.elastic.errors import Refused, field_of, reason
+from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, TryLater, Unavailable
 from harvesters.settings import Settings
 from harvesters.simulators.base import Request, Response, Simulator
+from tests.certificates import self_signed, with_tls
 from tests.clocks import FakeClock, patient
 from tests.nodes import Node
 from tests.sinks.bulk import HEADERS, answer, error
@@ -155,3 +160,65 @@ def test_a_search_that_fails_everywhere_says_where_and_why() -> None:
     error = {"root_cause": [root], "type": "search_phase_execution_exception", "reason": "all shards failed"}
     said = reason({"error": error, "status": 400})
     assert said.endswith("all shards failed; useractions-2017.10.01: For input string: true")
+
+
+def test_a_certificate_that_does_not_fit_is_a_matter_of_configuration_at_once(tmp_path: Path) -> None:
+    simulator = Answering(answer({}))
+    url = with_tls(simulator, self_signed(tmp_path))
+    with simulator:
+        clock = FakeClock()
+        client = SearchClient(url, patient(clock, budget=5))
+        with pytest.raises(ConfigError, match="ES_CA_CERTS"):
+            client.request("GET", "/")
+        client.close()
+    assert not clock.slept
+
+
+def test_a_handshake_that_is_torn_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def tear() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.recv(100)
+                    connection.sendall(b"\x16\x03\x03\x00\x50\x02")  # the beginning of a ServerHello
+                    connection.close()
+
+        threading.Thread(target=tear, daemon=True).start()
+        clock = FakeClock()
+        client = SearchClient(f"https://127.0.0.1:{server.getsockname()[1]}", patient(clock, budget=5))
+        with pytest.raises(Unavailable):
+            client.request("GET", "/")
+        client.close()
+        server.shutdown(socket.SHUT_RDWR)
+    assert clock.slept
+
+
+@pytest.mark.parametrize("status", [200, 400, 429])
+def test_no_body_of_an_answer_stands_in_a_message(status: int) -> None:
+    with Answering(Response(status, b'{"hits": [{"huid": "10564389"}', HEADERS)) as simulator:
+        client = SearchClient(simulator.url, patient(budget=5))
+        with pytest.raises(HarvestError) as told:
+            client.request("GET", "/")
+        client.close()
+    assert "10564389" not in str(told.value)
+    assert "30 bytes" in str(told.value)
+
+
+def test_a_servers_own_words_are_cut() -> None:
+    assert len(reason({"error": error("illegal_argument_exception", "x" * 5000)})) == 500
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ("failed to parse field [is_live] of type [long] in document with id '1'", "is_live"),
+        ("mapping set to strict, dynamic introduction of [crn] within [episode] is not allowed", "episode.crn"),
+        ("mapping set to strict, dynamic introduction of [creator] within [_doc] is not allowed", "creator"),
+        ("object mapping for [episode] tried to parse field [episode] as object", "episode"),
+        ("something else", ""),
+    ],
+)
+def test_the_field_that_a_document_broke_on(words: str, field: str) -> None:
+    assert field_of(error("document_parsing_exception", words)) == field
