@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harvesters.stores.blob import Blob
     from harvesters.stores.cache import Cache
     from harvesters.stores.s3 import S3Bucket
+    from harvesters.stores.versions import Versions
     from harvesters.timespan import SpanGuard
 
 T = TypeVar("T")
@@ -43,10 +44,12 @@ class Assembly:
 
     Args:
         stop: set to end what runs after the batch in hand; waits end with it.
+        job: what runs, such as the command: each job's dead letters are its own.
     """
 
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
+    job: str = ""
     _open: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
@@ -88,7 +91,7 @@ class Assembly:
         from harvesters.sinks.deadletters import open_dead_letters
 
         target = self.settings.get("HARVEST_DEAD_LETTERS")
-        return self._closed_with_us(open_dead_letters(target, self.settings.state_dir(), self.retry))
+        return self._closed_with_us(open_dead_letters(target, self.settings.state_dir(), self.retry, self.job))
 
     @cached_property
     def geoip(self) -> GeoIP | None:
@@ -142,9 +145,19 @@ class Assembly:
             if queue != "-":
                 from harvesters.sinks.sqs import SqsSink
 
-                return SqsSink(queue, self.retry)
+                return SqsSink(queue, self.retry, versions=self._versions(queue))
             output = "-"
         return StdoutSink() if output == "-" else FileSink(Path(str(output)))
+
+    def _versions(self, queue: str) -> Versions | None:
+        """What a FIFO queue was sent lately; None for a standard queue, which drops nothing."""
+        from harvesters.aws.sqs import FIFO
+        from harvesters.stores.versions import Versions
+
+        if not queue.endswith(FIFO):
+            return None
+        path = self.settings.state_dir() / "fifo" / f"{quote(queue, safe='')}.jsonl"
+        return Versions(queue, self.clock, self.cache, path)
 
     @property
     def parts(self) -> Parts:
@@ -182,9 +195,9 @@ class Assembly:
         return self._blob(name)
 
     def _blob(self, name: str, hasty: bool = False) -> Blob:
-        """As `blob`; a `hasty` one gives up before a lease expires."""
+        """As `blob`; a `hasty` one gives up while there is time for a second try before a lease expires."""
         if self._bucket is not None:
-            retry = RetryPolicy(self.clock, min(self.retry.budget, self._lease_ttl / 3)) if hasty else self.retry
+            retry = RetryPolicy(self.clock, min(self.retry.budget, self._lease_ttl / 6)) if hasty else self.retry
             return self._bucket.blob(name, retry)
         from harvesters.stores.file import FileBlob
 
@@ -199,7 +212,9 @@ class Assembly:
         from harvesters.stores.s3 import S3Bucket
 
         name = self.settings.get("S3_HARVEST_TS_BUCKET")
-        return self._closed_with_us(S3Bucket(name, self.retry)) if name else None
+        if not name:
+            return None
+        return self._closed_with_us(S3Bucket(name, self.retry, timeout=min(30.0, self._lease_ttl / 6)))
 
     def _closed_with_us(self, part: T) -> T:
         if close := getattr(part, "close", None):

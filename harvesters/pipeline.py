@@ -23,7 +23,7 @@ import orjson
 from harvesters.clock import Clock
 from harvesters.cursor import Cursor
 from harvesters.document import Document
-from harvesters.errors import Interrupted, RaceLost
+from harvesters.errors import HarvestError, Interrupted, RaceLost
 from harvesters.sinks.base import Sink
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
@@ -61,10 +61,15 @@ P = TypeVar("P", bound=Page)
 def ending_at(pages: Iterable[P], empty: P, **fields: Any) -> Iterator[P]:
     """`pages`, the last of which (`empty`, where there is none) gets these `fields`: a part of the scope is done."""
     last: P | None = None
-    for page in pages:
-        if last is not None:
+    try:
+        for page in pages:
+            if last is not None:
+                yield last
+            last = page
+    except HarvestError:
+        if last is not None:  # what was read before a failure is delivered
             yield last
-        last = page
+        raise
     yield replace(last if last is not None else empty, **fields)
 
 

@@ -7,23 +7,16 @@ so a late arrival cannot meet earlier ones in one period.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from harvesters import redis_client
 from harvesters.clock import Clock
-from harvesters.privacy import redact
 
-if TYPE_CHECKING:
-    import redis
-
-T = TypeVar("T")
-
-log = logging.getLogger(__name__)
+_ALONE = "the rate limits are kept by this process alone; do not run two at once"
 
 _LEAST = 0.0005  # seconds; a shorter wait may round to none
 _LEARNED_FOR = 86_400
@@ -175,23 +168,12 @@ end
 """
 
 
-class RedisSlots:
-    """In Redis, for all processes that use it. Errors are redis-py's own; see `SharedSlots`.
-
-    Raises:
-        ConfigError: the URL is none.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = redis_client.checked(url)
-
-    @cached_property
-    def _redis(self) -> redis.Redis:
-        return redis_client.client(self.url)
+class RedisSlots(redis_client.Client):
+    """In Redis, for all processes that use it; see `SharedSlots`."""
 
     @cached_property
     def _scripts(self) -> tuple[Any, Any, Any]:
-        register: Callable[[str], Any] = self._redis.register_script
+        register: Callable[[str], Any] = self.redis.register_script
         return register(_CLAIM), register(_PAUSE), register(_SPEND)
 
     def claim(self, asked: Allowance, call: str) -> float:
@@ -206,7 +188,7 @@ class RedisSlots:
 
     def arrived(self, asked: Allowance, call: str, late: float) -> None:
         """Move the booking back; one that is gone already stays without effect."""
-        self._redis.zincrby(asked.name, -_micro(asked.slack - _within(late, asked.slack)), call)
+        self.redis.zincrby(asked.name, -_micro(asked.slack - _within(late, asked.slack)), call)
 
     def pause(self, name: str, seconds: float) -> None:
         """Let nothing in until then."""
@@ -214,7 +196,7 @@ class RedisSlots:
 
     def spent(self, day: str) -> int:
         """The day's counter."""
-        found: Any = self._redis.get(day)
+        found: Any = self.redis.get(day)
         return int(found or 0)
 
     def spend(self, day: str, count: int) -> None:
@@ -223,14 +205,14 @@ class RedisSlots:
 
     def learn(self, name: str, what: str, value: int) -> None:
         """Remember a number."""
-        with self._redis.pipeline() as pipe:
+        with self.redis.pipeline() as pipe:
             pipe.hset(name, what, str(value))
             pipe.expire(name, _LEARNED_FOR)
             pipe.execute()
 
     def learned(self, name: str) -> dict[str, int]:
         """The numbers under `name`."""
-        found: Any = self._redis.hgetall(name)
+        found: Any = self.redis.hgetall(name)
         return {what.decode(): int(value) for what, value in found.items()}
 
 
@@ -238,9 +220,8 @@ class SharedSlots:
     """Redis until it fails; then one warning, and this process alone for the rest of the run."""
 
     def __init__(self, shared: RedisSlots, alone: MemorySlots) -> None:
-        self._slots: Slots = shared
-        self._alone = alone
-        self._where = redact(shared.url)
+        self._shared = shared
+        self._either: redis_client.RedisOr[Slots] = redis_client.RedisOr(shared, alone, shared.url, _ALONE)
 
     def claim(self, asked: Allowance, call: str) -> float:
         """Book the call, or say when to come back."""
@@ -270,20 +251,9 @@ class SharedSlots:
         """The numbers under `name`."""
         return self._either(lambda slots: slots.learned(name))
 
-    def _either(self, use: Callable[[Slots], T]) -> T:
-        if self._slots is self._alone:
-            return use(self._alone)
-        try:
-            return use(self._slots)
-        except redis_client.failures() as error:
-            if self._slots is not self._alone:  # several threads may fail at once
-                self._slots = self._alone
-                log.warning(
-                    "no Redis at %s (%s): the rate limits are kept by this process alone; do not run two at once",
-                    self._where,
-                    redact(str(error)),
-                )
-            return use(self._alone)
+    def close(self) -> None:
+        """Drop the connections to Redis."""
+        self._shared.close()
 
 
 def open_slots(url: str, clock: Clock) -> SharedSlots:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Callable
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from harvesters.collector import uncollected
 from harvesters.errors import ConfigError
@@ -11,6 +13,64 @@ from harvesters.privacy import redact
 
 if TYPE_CHECKING:
     import redis
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class RedisOr(Generic[T]):
+    """`shared`, which is in Redis, until that fails; then one warning, and `alone`, which is in this process.
+
+    Args:
+        consequence: what the operator should know then.
+    """
+
+    def __init__(self, shared: T, alone: T, url: str, consequence: str) -> None:
+        self._used = shared
+        self._shared = shared
+        self._alone = alone
+        self._where = redact(url)
+        self._consequence = consequence
+
+    @property
+    def used(self) -> T:
+        """The one in use now."""
+        return self._used
+
+    def __call__(self, use: Callable[[T], R]) -> R:
+        """What `use` returns for the one in use, or for the other when Redis fails it."""
+        if self._used is self._alone:
+            return use(self._alone)
+        try:
+            return use(self._used)
+        except failures() as error:
+            if self._used is not self._alone:  # several threads may fail at once
+                self._used = self._alone
+                log.warning("no Redis at %s (%s): %s", self._where, redact(str(error)), self._consequence)
+            return use(self._alone)
+
+
+class Client:
+    """A client of the Redis at `url`, connected with the first command; errors are redis-py's own, see `RedisOr`.
+
+    Raises:
+        ConfigError: the URL is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = checked(url)
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """redis-py's client."""
+        return client(self.url)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        if "redis" in self.__dict__:
+            self.redis.close()
 
 
 def checked(url: str) -> str:

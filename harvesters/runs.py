@@ -188,10 +188,10 @@ class HarvestRun:
         if cursor is None and (not owner or self.sink.durable):
             return False
         log.warning(
-            "the checkpoint %s belongs to %s: this run harvests since it and leaves it where it is "
-            "(--update-last-ts or --update-checkpoint moves it, and makes it %s's)",
+            "the checkpoint %s %s, so this run harvests since it and leaves it where it is; --update-last-ts (of zoom "
+            "and firebase: --update-checkpoint) moves it, and gives it to %s",
             self.place.checkpoint.name,
-            owner or "a queue, an index or a file (it is older than the record of that)",
+            f"belongs to {owner}" if owner else "is not standard output's: nobody has written down whose it is",
             self.sink.name,
         )
         return True
@@ -275,7 +275,9 @@ class HarvestRun:
             return None
         # Who reads standard output when there is no checkpoint (yet, or any more) wants everything.
         anew = progress.cursor is None and not self.sink.durable
-        return self.remember(self.parts.cache, self.harvest, self.sink, anew)
+        delivered = self.remember(self.parts.cache, self.harvest, self.sink, anew)
+        delivered.job = progress.checkpoint.blob.place
+        return delivered
 
 
 _STDOUT = "-"

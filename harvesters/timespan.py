@@ -196,13 +196,20 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
             raise ValueError(text)
         else:
             moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-        return moment.astimezone(UTC)
+        return as_utc(moment, zone)
     except (ValueError, OverflowError) as error:
         raise ValueError(
             f"{text!r} is no time; write YYYYMMDDHHmmss or ISO 8601, such as 20260213093000 or 2026-02-13T09:30:00Z"
         ) from error
+
+
+def as_utc(moment: datetime, zone: tzinfo) -> datetime:
+    """`moment` in UTC; one without an offset is `zone`'s.
+
+    Raises:
+        OverflowError: that lies outside of the calendar.
+    """
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def format_checkpoint(moment: datetime) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
+from tests.listening import forbid_listening, listens
 from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
     aws,
     elasticmq_server,
@@ -21,6 +23,10 @@ from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
     redis_server,
     redis_url,
 )
+
+# One profile for all: how long an example takes depends on what else the machine does, so it is no reason to fail.
+hypothesis.settings.register_profile("harvest", deadline=None, suppress_health_check=[*hypothesis.HealthCheck])
+hypothesis.settings.load_profile("harvest")
 
 _SETTINGS = (
     *(
@@ -92,6 +98,30 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="only tests for which nothing listens, and no slow ones")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what listens; ``--fast`` leaves it out."""
+    for item in items:
+        if listens(item):
+            item.add_marker(pytest.mark.listens)
+    if config.getoption("--fast"):
+        left = {item: any(map(item.get_closest_marker, ("listens", "slow"))) for item in items}
+        config.hook.pytest_deselected(items=[item for item in items if left[item]])
+        items[:] = [item for item in items if not left[item]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nobody_listens(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In the fast part: who listens all the same fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("--fast"):
+            forbid_listening(patch)
+        yield
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

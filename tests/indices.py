@@ -27,7 +27,7 @@ class Cluster(Node):
         settings = {"number_of_replicas": 0, "number_of_shards": 1}
         self.ask("PUT", f"/{self.name(index)}", {"mappings": mapping, "settings": settings})
 
-    def fill(
+    def fill(  # type: ignore[override]  # what a Node fills has keys, this has a mapping
         self, index: str, documents: Iterable[Mapping[str, Any]], mapping: Mapping[str, Any] = USERACTIONS
     ) -> None:
         """Add documents, visible at once."""

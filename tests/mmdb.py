@@ -79,7 +79,7 @@ def _encode(value: Any) -> bytes:
         return _head(2, len(text)) + text
     if isinstance(value, float):
         return _head(3, 8) + struct.pack(">d", value)
-    number = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    number: bytes = value.to_bytes((value.bit_length() + 7) // 8, "big")
     type = 9 if value >= 1 << 32 else 6 if isinstance(value, Uint32) else 5  # readers insist on the very type
     return _head(type, len(number)) + number
 

@@ -6,11 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from harvesters.cli import dev
+
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock"},
-    {"http", "patience", "retry", "rate", "aws", "redis_client", "geoip", "telemetry", "privacy", "collector"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical"},
+    {
+        "http",
+        "patience",
+        "retry",
+        "rate",
+        "aws",
+        "redis_client",
+        "geoip",
+        "telemetry",
+        "privacy",
+        "collector",
+        "files",
+        "process",
+    },
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},
     {"assembly"},
@@ -51,6 +66,19 @@ def test_a_room_imports_nothing_from_above(room: str) -> None:
                 assert room in {"cli", "dev"}, f"{path} starts servers ({other})"
             elif other in LEVEL:
                 assert LEVEL[other] <= LEVEL[room], f"{path} imports {other}, which is above it"
+
+
+def test_nothing_but_the_dev_commands_imports_simulators_and_standins() -> None:
+    """The production image leaves them out."""
+    commands = {module for module, _, _ in dev._COMMANDS.values()}
+    for path in HOUSE.rglob("*.py"):
+        room = path.relative_to(HOUSE).parts[0]
+        if (
+            room != "dev"
+            and room not in BESIDE
+            and ".".join(path.relative_to(ROOT).with_suffix("").parts) not in commands
+        ):
+            assert BESIDE.isdisjoint(imported(path)), path
 
 
 def test_the_page_names_every_room() -> None:

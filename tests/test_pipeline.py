@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from harvesters.document import Document, Outcome
 from harvesters.errors import Interrupted, RaceLost, ReaderGone, SinkUnavailable, TooManyDead, Unavailable
 from harvesters.pipeline import Counts, Page, Pipeline, Progress, prefetch
 from harvesters.sinks.deadletters import DeadLetter, ErrorBudget
-from harvesters.stores.blob import Conflict, Version
+from harvesters.stores.blob import Blob, Conflict, Version
 from harvesters.stores.cache import MemoryCache
 from harvesters.stores.checkpoint import Checkpoint
 from harvesters.stores.delivered import DeliveredLog
@@ -42,7 +42,7 @@ def page(*ids: int, safe: float | None = None, **fields: Any) -> Page:
 
 
 @dataclass
-class MemoryBlob:
+class MemoryBlob(Blob):
     """A blob in memory, which notes its writes in `events`."""
 
     events: list[str] = field(default_factory=list)
@@ -154,9 +154,9 @@ class Run:
 
     def __init__(self, *pages: Page, before: Run | None = None, error: Exception | None = None, **sink: Any) -> None:
         self.events: list[str] = []
-        self.blob = before.blob if before is not None else MemoryBlob()
+        self.blob: MemoryBlob = before.blob if before is not None else MemoryBlob()
         self.blob.events = self.events
-        self.cache = before.cache if before is not None else MemoryCache()
+        self.cache: MemoryCache = before.cache if before is not None else MemoryCache()
         self.sink = Out(self.events, **sink)
         self.letters = Letters(self.events)
         self.log: NotingLog | None = NotingLog(self.cache, "https://engage", self.sink.identity)
@@ -424,6 +424,7 @@ class TestPrefetch:
     def test_its_thread_ends_when_nobody_wants_more(self) -> None:
         before = threading.active_count()
         items = prefetch(iter(range(1000)), threading.Event())
+        assert isinstance(items, Generator)
         assert next(items) == 0
         items.close()
         for thread in threading.enumerate():

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harvesters import privacy
@@ -25,7 +25,6 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=3, max_size=20)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SECRETS, st.sampled_from(["plain", "url", "form", "json", "orjson", "repr", "bytes", "base64"]))
 def test_a_known_secret_is_masked_in_every_spelling(secret: str, spelling: str) -> None:
     privacy._known.clear()

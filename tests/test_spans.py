@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,11 +18,33 @@ SECOND = datetime(2026, 2, 13, 9, 30, 15, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
-def planned(span: Span, checkpoint: datetime | None = None, now: datetime = NOW) -> Plan:
+@dataclass
+class Planned:
+    """A plan of a window."""
+
+    plan: Plan
+    window: Window
+
+    @property
+    def scope(self) -> Window:
+        scope = self.plan.scope
+        assert isinstance(scope, Window)
+        return scope
+
+    @property
+    def moves(self) -> bool:
+        return self.plan.moves
+
+    @property
+    def note(self) -> str:
+        return self.plan.note
+
+
+def planned(span: Span, checkpoint: datetime | None = None, now: datetime = NOW) -> Planned:
     made = span.plan(cursor(checkpoint), now)
     assert made is not None
     assert made.window is not None
-    return made
+    return Planned(made, made.window)
 
 
 def cursor(moment: datetime | None) -> TimeCursor | None:
@@ -142,14 +165,16 @@ def test_no_plan_leaves_a_gap_behind_the_checkpoint(
     span = Span(moment(start), moment(end), lookback=timedelta(seconds=lookback), update=update)
     before = moment(checkpoint)
     try:
-        made = span.plan(cursor(before), NOW)
+        plan = span.plan(cursor(before), NOW)
     except WindowError:
         return
-    if made is None:
+    if plan is None:
         assert start is None
         assert before is not None
         assert before > SECOND
         return
+    assert plan.window is not None
+    made = Planned(plan, plan.window)
     assert made.window.end <= SECOND
     assert made.scope.end == made.window.end
     assert made.scope.start <= made.window.start

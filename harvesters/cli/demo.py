@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from harvesters.errors import ConfigError
+
 if TYPE_CHECKING:
     from harvesters.simulators.opencast.server import OpencastSimulator
 
@@ -39,6 +41,8 @@ def demo(actions: int) -> None:
     from harvesters.standins.moto import Moto
     from harvesters.standins.redis import Redis
 
+    if not Moto.installed():
+        raise ConfigError("the demo needs moto, which stands in for S3 and SQS: pip install 'harvest[embedded]'")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harvest-demo-")))
         _say("Starting a simulated Opencast, local S3 and SQS, and Redis on free loopback ports …")
@@ -186,9 +190,9 @@ def _harvest(environment: dict[str, str], *arguments: str) -> None:
 
 def _received() -> Iterator[dict[str, object]]:
     """Everything in the queue, received as a consumer would, and then left to the next one."""
-    from harvesters import aws
+    from harvesters.aws.client import client as aws_client
 
-    client = aws.client("sqs")
+    client = aws_client("sqs")
     url = client.get_queue_url(QueueName=QUEUE)["QueueUrl"]
     handles = []
     while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):

@@ -18,6 +18,7 @@ from harvesters.errors import Interrupted
 
 if TYPE_CHECKING:
     from harvesters.search.reader import IndexReader
+    from harvesters.tables.attendance import Witness
     from harvesters.tables.selection import Selection
 
 log = logging.getLogger(__name__)
@@ -84,23 +85,34 @@ def export() -> None:
 @click.option(
     "--chunk-interval", type=Seconds(), default="5m", show_default=True, help="Length of the parts that are counted."
 )
+@click.option(
+    "--from",
+    "witness",
+    type=click.Choice(["heartbeat", "footprint", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Which actions show what was watched; auto: footprints for episodes that have no heartbeat.",
+)
 @_useractions
 @_common
-def attendance(live: bool, chunk_interval: int, source_index_pattern: str, **common: Any) -> None:
+def attendance(live: bool, chunk_interval: int, witness: Witness, source_index_pattern: str, **common: Any) -> None:
     """How much of each episode each person watched, in percent: mpid,huid,vod_attendance (or live_attendance).
 
     An episode is cut into parts of --chunk-interval; a part counts when a heartbeat was heard in it while the player
-    played. Episodes without a duration are left out, with a warning.
+    played (DCE's player sends them), or when a footprint covers some of it (those of stock Opencast up to Paella 6).
+    Episodes without a duration are left out, with a warning.
 
     \b
     Examples:
       harvest.py export attendance --term 01 --year 2026
       harvest.py export attendance --live --chunk-interval 10m --json -o live.jsonl
+      harvest.py export attendance --from footprint
     """
     from harvesters.tables.attendance import Attendance
 
     with _indices(common) as (selection, reader, assembly):
-        _write(Attendance(selection, reader(source_index_pattern), chunk_interval, live), common, assembly)
+        counted = Attendance(selection, reader(source_index_pattern), chunk_interval, live, witness)
+        _write(counted, common, assembly)
 
 
 @export.command("viewing_options", short_help="Which options of the player each person used.")

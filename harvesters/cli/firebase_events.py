@@ -83,8 +83,8 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
 @click.option(
     "--update-checkpoint/--no-update-checkpoint",
     default=True,
-    help="Move the checkpoint, or leave it alone and send what is new all the same. Default: move it, unless it belongs "
-    "to another output; given by name, this output becomes its owner.",
+    help="Move the checkpoint, or leave it alone and send what is new all the same. Default: move it, unless it "
+    "belongs to another output; given by name, this output becomes its owner.",
 )
 @sentiment_option
 @page_size_option(1000)

@@ -51,6 +51,7 @@ def query(
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
     from harvesters.tables.output import opened, write_csv, write_json, write_table
+    from harvesters.tables.viewers import warn_where_there_are_none
 
     write = {"table": write_table, "csv": write_csv, "json": write_json}[style]
     if name is None:
@@ -62,11 +63,14 @@ def query(
         try:
             found = parse_query(sys.stdin.buffer.read(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
-            answer = IndexReader(assembly.search(), found.index).search(found.body)
+            reader = IndexReader(assembly.search(), found.index)
+            answer = reader.search(found.body)
         except QueryError as error:
             raise click.UsageError(str(error)) from error
         except Refused as error:
             raise click.UsageError(f"Elasticsearch does not understand the query: {error.reason}") from error
         rows = to_rows(answer)
+        if not rows and found.types:
+            warn_where_there_are_none(reader, found.types)
         with opened(output) as stream:
             write(rows, columns_of(rows), stream)

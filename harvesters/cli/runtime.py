@@ -15,7 +15,7 @@ import click
 from harvesters.assembly import Assembly
 from harvesters.settings import SETTINGS, Settings
 from harvesters.spans import WindowError
-from harvesters.timespan import parse_moment
+from harvesters.timespan import parse_moment, zone
 
 if TYPE_CHECKING:
     from harvesters.pipeline import Counts
@@ -43,6 +43,19 @@ class Moment(click.ParamType):  # type: ignore[type-arg]
             return value
         try:
             return parse_moment(str(value), settings_of(ctx).timezone(self.zone_setting))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Zone(click.ParamType):  # type: ignore[type-arg]
+    """The name of a time zone."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it, or fail as a usage error."""
+        try:
+            return zone(str(value)).key
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -80,7 +93,7 @@ def running(assembly: Assembly | None = None) -> Iterator[Assembly]:
 
     A window that is the wrong way round is a mistake in the command line.
     """
-    assembly = assembly or Assembly(settings_of())
+    assembly = assembly or Assembly(settings_of(), job=click.get_current_context().command_path)
 
     def stop(number: int, frame: object) -> None:
         if assembly.stop.is_set():

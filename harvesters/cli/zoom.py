@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from harvesters.cli.runtime import given_by_name, progress_bar, running, setting_option, settings_of
-from harvesters.timespan import Window, day_window, parse_moment, zone
+from harvesters.cli.runtime import Zone, given_by_name, progress_bar, running, setting_option, settings_of
+from harvesters.timespan import Window, day_window, parse_moment
 
 if TYPE_CHECKING:
     from harvesters.sinks.base import Sink
@@ -28,6 +28,7 @@ _SHOWN = "everybody on this machine can read command lines (ps)."
 @setting_option(
     "--timezone",
     setting="ZOOM_TIMEZONE",
+    type=Zone(),
     metavar="ZONE",
     text="Time zone of what a day is, and of --start and --end without an offset.",
 )
@@ -95,7 +96,7 @@ def zoom(
     """
     target = _output(output, destination)
     _check_range(day, start, end, live, plan)
-    where = _zone()
+    where = settings_of().timezone("ZOOM_TIMEZONE")
     with running() as assembly, progress_bar() as on_plan:
         wanted = None if live else _window(day, start, end, where, assembly.clock.now())
         from harvesters.zoom.run import ZoomRun, open_client
@@ -106,10 +107,14 @@ def zoom(
         if wanted is not None and plan:
             _print_plan(client, wanted)
             return
+        from harvesters.sinks.elastic import ElasticSink
+        from harvesters.zoom.moving import MovingSink
+
         command = [day or "yesterday", start or "", end or "", str(where)]
 
         def sink() -> Sink:
-            return assembly.sink(target, fresh_pattern="meetings-*")
+            made = assembly.sink(target, fresh_pattern="meetings-*")
+            return MovingSink(made) if isinstance(made, ElasticSink) else made
 
         claim = update_checkpoint and given_by_name("update_checkpoint")
         run = ZoomRun(assembly, client, account, sink, on_plan, command, update_checkpoint, claim)
@@ -133,16 +138,6 @@ def _check_range(day: str | None, start: str | None, end: str | None, live: bool
         raise click.UsageError("give either --date or --start and --end")
     if end and not start:
         raise click.UsageError("--end needs a --start")
-
-
-def _zone() -> ZoneInfo:
-    settings = settings_of()
-    if "ZOOM_TIMEZONE" not in settings.flags:
-        return settings.timezone("ZOOM_TIMEZONE")
-    try:
-        return zone(settings.get("ZOOM_TIMEZONE"))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timezone") from error
 
 
 def _window(day: str | None, start: str | None, end: str | None, where: ZoneInfo, now: datetime) -> Window:
@@ -187,12 +182,13 @@ def _day(text: str) -> date:
 
 def _print_plan(client: ZoomClient, window: Window) -> None:
     from concurrent.futures import ThreadPoolExecutor
+    from contextlib import closing
 
-    from harvesters.zoom.listing import Notebook
-    from harvesters.zoom.plan import estimate, lines
+    from harvesters.zoom.estimate import estimate, lines
+    from harvesters.zoom.notebook import Notebook
     from harvesters.zoom.routes import Routes
 
-    with ThreadPoolExecutor(1) as pool:
+    with closing(client), ThreadPoolExecutor(1) as pool:
         routes = Routes(client, Notebook(client.clock.now), pool)
         for line in lines(estimate(client, routes, window), client):
             click.echo(line)

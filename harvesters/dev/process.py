@@ -7,11 +7,8 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-_PROC = Path("/proc")
-_BOOT = _PROC / "sys" / "kernel" / "random" / "boot_id"
-_STARTTIME = 22 - 3  # its place in /proc/PID/stat (proc(5)), counted after the command's closing parenthesis
+from harvesters import process
 
 
 @dataclass(frozen=True)
@@ -53,16 +50,11 @@ def start_time(pid: int) -> str | None:
 
     From ``/proc`` (clock ticks since boot, with the boot's own id), elsewhere from ``ps`` (seconds).
     """
-    if not _BOOT.exists():
+    boot = process.boot_id()
+    if not boot:
         return _by_ps(pid)
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] in ("Z", "X"):
-        return None
-    return f"{_BOOT.read_text().strip()}/{fields[_STARTTIME]}"
+    ticks = process.started(pid)
+    return f"{boot}/{ticks}" if ticks else None
 
 
 def _by_ps(pid: int) -> str | None:

@@ -6,9 +6,7 @@ Facts: section 6.
 from __future__ import annotations
 
 import logging
-import math
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +16,7 @@ import requests
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource, read_json
 from harvesters.privacy import protect
+from harvesters.tokens import TokenCache
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,12 @@ class LegacySecret:
         return False
 
 
+@dataclass(frozen=True)
+class _Token:
+    text: str
+    life: float
+
+
 @dataclass
 class ServiceAccount:
     """A Google service account: one token, reused until five minutes before its end (a tenth of a short life).
@@ -75,9 +80,9 @@ class ServiceAccount:
 
     info: dict[str, Any]
     http: HttpSource
-    _token: str = ""
-    _until: float = -math.inf
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY)
 
     @classmethod
     def from_file(cls, path: Path, http: HttpSource) -> ServiceAccount:
@@ -108,23 +113,17 @@ class ServiceAccount:
 
     def headers(self) -> dict[str, str]:
         """``Authorization``, with a token that is still good."""
-        with self._lock:
-            if self.http.retry.clock.monotonic() >= self._until:
-                self._fetch()
-            return {"Authorization": f"Bearer {self._token}"}
+        return {"Authorization": f"Bearer {self._tokens.get().text}"}
 
     def renew(self) -> bool:
         """Fetch a new token for the next request."""
-        with self._lock:
-            self._until = -math.inf
+        self._tokens.forget()
         return True
 
-    def _fetch(self) -> None:
-        began = self.http.retry.clock.monotonic()
-        token, life = self.http.request("POST", self.info["token_uri"], self._judge, data=self._form())
-        self._token = token
-        self._until = began + life - min(_EARLY, life / 10)
-        log.info("got a token for %s, good for %.0f s", self.info["client_email"], life)
+    def _fetch(self) -> _Token:
+        token = self.http.request("POST", self.info["token_uri"], self._judge, data=self._form())
+        log.info("got a token for %s, good for %.0f s", self.info["client_email"], token.life)
+        return token
 
     def _form(self) -> dict[str, str]:
         import jwt
@@ -145,7 +144,7 @@ class ServiceAccount:
             raise ConfigError("FIREBASE_CREDENTIALS: the private key in the file cannot be used") from error
         return {"grant_type": GRANT, "assertion": assertion}
 
-    def _judge(self, response: requests.Response) -> tuple[str, float]:
+    def _judge(self, response: requests.Response) -> _Token:
         self.http.check_transient(response)
         answer = read_json(response)
         fields = answer if isinstance(answer, dict) else {}
@@ -156,8 +155,6 @@ class ServiceAccount:
                 "FIREBASE_CREDENTIALS, and that this machine's clock is right."
             )
         try:
-            token, life = str(fields["access_token"]), float(fields.get("expires_in", _HOUR))
+            return _Token(str(fields["access_token"]), float(fields.get("expires_in", _HOUR)))
         except (KeyError, ValueError, TypeError) as error:
             raise ProtocolError(f"{self.info['token_uri']} answered without a token") from error
-        protect([token])
-        return token, life

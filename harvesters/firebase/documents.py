@@ -82,7 +82,7 @@ class EventMapper:
             body.update(_parts_of_quarter(self.zone, (moment - EPOCH) // _QUARTER) or date_parts(moment, self.zone))
         if "sentiment" in row:
             body["sentiment"] = row["sentiment"]
-        return fit_values(Document(document_id(row["key"]), self.kind, moment or EPOCH, body))
+        return fit_values(Document(document_id(row["key"]), self.kind, moment or EPOCH, body, mutable=True))
 
 
 def document_id(key: str) -> str:

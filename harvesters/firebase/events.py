@@ -113,7 +113,9 @@ class Events:
     def _document(self, row: Row) -> Document | str:
         if row.get("deleted"):
             moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
-            return Removal(document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True})
+            return Removal(
+                document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True}, mutable=True
+            )
         return self.mapper.document(row)
 
     def page(self, rows: list[Row]) -> Page:

@@ -58,7 +58,7 @@ class EntityMapper:
                 body["created_at_raw"] = body.pop("created_at")
         else:
             body["created_at"] = int(created)
-        return fit_values(Document(document_id(row["key"]), self.kind, EPOCH, body))
+        return fit_values(Document(document_id(row["key"]), self.kind, EPOCH, body, mutable=True))
 
 
 def profile(body: Body) -> None:

@@ -174,8 +174,7 @@ class Indexer:
                 return
 
     def _drained(self) -> bool:
-        # Messages may be there and not come: SQS asks a sample of its servers, and its count alone lags behind.
-        return not len(self._held) and self.source.visible() == 0
+        return not len(self._held) and self.source.drained()
 
     def _keep(self) -> None:
         """Extend what has been in hand for half of the visibility timeout."""

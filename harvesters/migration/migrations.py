@@ -67,6 +67,25 @@ MIGRATIONS: tuple[Migration, ...] = (
         outdated=lambda properties: properties.get("is_live", {}).get("type", "boolean") != "boolean",
         irreversible='0, "0", "false" and false are all false now, and nothing says which it was',
     ),
+    Migration(
+        3,
+        'huid "None" and "" become no huid',
+        "useractions",
+        born=2,
+        apply=upgrade.without_nobody,
+        outdated=lambda properties: False,
+        irreversible="nothing says any more which of the two it was",
+    ),
+    Migration(
+        4,
+        "episodes can hold people, subjects, room, planned times and the text of slides",
+        "episodes",
+        born=2,
+        apply=upgrade.with_known_duration,
+        outdated=lambda properties: "slide_text" not in properties,
+        undo=upgrade.as_episode_1,
+        unmap=upgrade.as_episode_1,
+    ),
 )
 
 

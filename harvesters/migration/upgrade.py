@@ -1,9 +1,15 @@
-"""What an older user action says, in today's words. Used on messages from before an upgrade, and by migrations."""
+"""What an older document says, in today's words. Used on messages from before an upgrade, and by migrations."""
 
 from __future__ import annotations
 
 from typing import Any
 
+_NOBODY = ("", "None")
+# What the index of episodes has from the second version of its template on.
+_EPISODE_FIELDS_2 = (
+    *("creator", "contributor", "publisher", "subject", "license", "language", "spatial"),
+    *("start_planned", "end_planned", "segments", "slide_text"),
+)
 _BOOLEANS = {"0": False, "1": True, "true": True, "false": False}
 
 
@@ -36,9 +42,29 @@ def with_booleans(body: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
+def without_nobody(body: dict[str, Any]) -> dict[str, Any]:
+    """No ``huid`` where it says that there is none."""
+    return _without(("huid",), body) if body.get("huid") in _NOBODY else body
+
+
+def with_known_duration(body: dict[str, Any]) -> dict[str, Any]:
+    """An episode without the ``duration`` -1, which is Opencast's word for unknown."""
+    duration = body.get("duration")
+    return _without(("duration",), body) if isinstance(duration, int | float) and duration < 0 else body
+
+
+def as_episode_1(fields: dict[str, Any]) -> dict[str, Any]:
+    """An episode, or the mapping of its fields, with those of the first template alone."""
+    return _without(_EPISODE_FIELDS_2, fields)
+
+
 def todays(body: dict[str, Any]) -> dict[str, Any]:
-    """All of it; a document of today comes back the same."""
-    return with_booleans(with_crn(body))
+    """All of it for a user action; one of today comes back the same."""
+    return without_nobody(with_booleans(with_crn(body)))
+
+
+def _without(names: tuple[str, ...], body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in names}
 
 
 def _renamed(body: dict[str, Any], old: str, new: str) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
         "mpid": mpid,
         "session_id": session_id,
         # The one session of a server that logs none is everybody's: whoever made it first is not who it was.
-        "huid": _shown(session.get("userId")) if session_id is not None else None,
+        "huid": _person(session.get("userId")) if session_id is not None else None,
         "useragent": _shown(session.get("userAgent")),
         **_addresses(_shown(session.get("userIp"))),
         "is_live": live,
@@ -102,6 +102,12 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
 def _shown(value: Any) -> str | None:
     shown = text(value)
     return None if shown == _OMITTED else shown
+
+
+def _person(value: Any) -> str | None:
+    """Who it was; a player that knows nobody may say so as ``None``."""
+    person = _shown(value)
+    return None if person == "None" else person
 
 
 @lru_cache(maxsize=4096)  # a viewer makes an action every half minute

@@ -15,13 +15,16 @@ from harvesters.document import Document
 from harvesters.opencast.client import OpencastClient
 from harvesters.opencast.episodes import find_result, plain, to_episode
 from harvesters.opencast.jettison import as_dict, as_list
+from harvesters.opencast.metadata import metadata
+from harvesters.opencast.segments import slide_texts
 from harvesters.opencast.workflows import WorkflowLookup, stream_times, to_workflow
 from harvesters.pipeline import Page
 
 KIND = "episodes"
 BATCH = 100
 _LOOKUPS = 8
-_STILLS = {"presenter_still": "presenter/player+preview", "presentation_still": "presentation/player+preview"}
+_SIDES = ("presenter", "presentation")
+_ELSE = ("mixed", "audience")  # whose picture stands in for a missing one, the first that there is
 _SLIDE = "presentation/segment+preview"
 _SLIDE_TIME = re.compile(r"time=([^;]+)")
 _CLOCK = re.compile(r"T(\d+):(\d+):(\d+)(?::(\d+)F(\d+))?")
@@ -29,22 +32,35 @@ _CLOCK = re.compile(r"T(\d+):(\d+):(\d+)(?::(\d+)F(\d+))?")
 
 def to_body(mpid: str, result: dict[str, Any], workflows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The document of an episode: only the fields that it has, but always ``slides`` and ``live_stream``."""
-    attachments = as_dict(as_dict(result.get("mediapackage")).get("attachments")).get("attachment")
-    return {
+    package = as_dict(result.get("mediapackage"))
+    body = {
         "mpid": mpid,
         **to_episode(result),
-        **_pictures([one for one in as_list(attachments) if isinstance(one, dict)]),
+        **metadata(result),
+        **slide_texts(mpid, result),
+        **_pictures(_elements(package, "attachments", "attachment")),
         **stream_times(to_workflow(raw) for raw in workflows),
     }
+    body["live_stream"] |= any(_is_live(track) for track in _elements(package, "media", "track"))
+    return body
+
+
+def _elements(package: dict[str, Any], wrapper: str, name: str) -> list[dict[str, Any]]:
+    return [one for one in as_list(as_dict(package.get(wrapper)).get(name)) if isinstance(one, dict)]
+
+
+def _is_live(track: dict[str, Any]) -> bool:
+    """Whether it is streamed as it happens, which a search says while the workflow that captures is under way."""
+    return plain(track.get("live")) == "true"
 
 
 def _pictures(attachments: list[dict[str, Any]]) -> dict[str, Any]:
     """The stills, and the slides in the order in which they were shown."""
     pictures: dict[str, Any] = {}
-    for name, flavor in _STILLS.items():
-        urls = (plain(one.get("url")) for one in attachments if one.get("type") == flavor)
-        if url := next((url for url in urls if url), None):
-            pictures[name] = url
+    for side in _SIDES:
+        urls = (_preview(attachments, one) for one in (side, *_ELSE))
+        if url := next(filter(None, urls), None):
+            pictures[f"{side}_still"] = url
     slides = []
     for one in attachments:
         found = _SLIDE_TIME.search(plain(one.get("ref")) or "") if one.get("type") == _SLIDE else None
@@ -52,6 +68,11 @@ def _pictures(attachments: list[dict[str, Any]]) -> dict[str, Any]:
             slides.append({"img": url, "time": found[1]})
     pictures["slides"] = sorted(slides, key=lambda slide: _seconds(slide["time"]))
     return pictures
+
+
+def _preview(attachments: list[dict[str, Any]], side: str) -> str | None:
+    urls = (plain(one.get("url")) for one in attachments if one.get("type") == f"{side}/player+preview")
+    return next(filter(None, urls), None)
 
 
 def _seconds(time: str) -> float:
@@ -119,7 +140,7 @@ class EpisodeIndex:
         for row in rows:
             body = to_body(row["mpid"], row["result"], row["workflows"])
             start = datetime.fromisoformat(body["start"]) if "start" in body else self.now
-            made.append(Document(id=row["mpid"], kind=KIND, timestamp=start, body=body))
+            made.append(Document(id=row["mpid"], kind=KIND, timestamp=start, body=body, mutable=True))
         return made
 
     def report(self) -> dict[str, Any]:

@@ -99,12 +99,14 @@ def to_episode(result: dict[str, Any]) -> dict[str, Any]:
     titles and series that look like numbers; ``dc`` has them as they were.
     """
     package = as_dict(result.get("mediapackage"))
-    rounded = _rounded(result)
+    rounded = is_rounded(result)
     series = _first(result, "isPartOf") or plain(package.get("series"), rounded) or plain(result.get("dcIsPartOf"))
     episode = {
         "title": _first(result, "title") or plain(package.get("title"), rounded) or plain(result.get("dcTitle")),
         "duration": _duration(result, package),
-        "start": _start(package.get("start")) or _start(_first(result, "created")) or _start(result.get("dcCreated")),
+        "start": instant(package.get("start"))
+        or instant(_first(result, "created"))
+        or instant(result.get("dcCreated")),
         "course": plain(package.get("seriestitle"), rounded),
         "series": series,
         **series_parts(series),
@@ -120,13 +122,13 @@ def series_parts(series: str | None) -> dict[str, str]:
     return dict(zip(("year", "term", "crn"), match.groups(), strict=True)) if match is not None else {}
 
 
-def _rounded(result: dict[str, Any]) -> bool:
+def is_rounded(result: dict[str, Any]) -> bool:
     """Whether it is of Opencast 16 or newer, which may leave ``dc`` out."""
     return "dc" in result or result.get("type") == "Episode"
 
 
 def _package_id(result: dict[str, Any]) -> str | None:
-    return plain(as_dict(result.get("mediapackage")).get("id"), _rounded(result)) or plain(result.get("id"))
+    return plain(as_dict(result.get("mediapackage")).get("id"), is_rounded(result)) or plain(result.get("id"))
 
 
 def _first(result: dict[str, Any], name: str) -> str | None:
@@ -145,12 +147,13 @@ def plain(value: Any, rounded: bool = False) -> str | None:
 
 
 def _duration(result: dict[str, Any], package: dict[str, Any]) -> int | None:
+    """Milliseconds; a negative one is Opencast's word for unknown."""
     for value in (package.get("duration"), result.get("dcExtent")):
         try:
             duration = integer(value)
         except ValueError:
             continue
-        if duration is not None:
+        if duration is not None and duration >= 0:
             return duration
     extent = re.fullmatch(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", _first(result, "extent") or "")
     if extent is None or not any(extent.groups()):
@@ -159,7 +162,8 @@ def _duration(result: dict[str, Any], package: dict[str, Any]) -> int | None:
     return round((hours * 3600 + minutes * 60 + seconds) * 1000)
 
 
-def _start(value: Any) -> str | None:
+def instant(value: Any) -> str | None:
+    """An ISO 8601 time (UTC where it names no offset) as ``2026-01-05T14:00:00Z``; None for what is none."""
     try:
         moment = datetime.fromisoformat(text(value) or "")
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

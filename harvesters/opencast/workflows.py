@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,9 @@ from harvesters.opencast.episodes import plain
 from harvesters.opencast.jettison import as_dict, as_list, integer
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _PAGE = 100
+_RETRACTIONS = ("retract-element", "retract-live")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Operation:
     state: str
     started: datetime | None = None
     completed: datetime | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it took place: it began and ended, and did not fail.
+
+        The state says less: DCE's workflows end a capture that took place as SKIPPED, but with both times.
+        """
+        return self.started is not None and self.completed is not None and self.state != "FAILED"
 
 
 @dataclass(frozen=True)
@@ -45,9 +55,16 @@ class Workflow:
     operations: tuple[Operation, ...]
 
     def operation(self, name: str) -> Operation | None:
-        """The first operation of that name that was not skipped."""
-        found = (one for one in self.operations if one.name == name and one.state != "SKIPPED")
-        return next(found, None)
+        """The first operation of that name that counts."""
+        return next((one for one in self.operations if one.name == name and one.counts), None)
+
+    def first_ended(self, *names: str) -> Operation | None:
+        """Of the operations with these names, the one that ended first."""
+        return min(filter(None, map(self.operation, names)), key=lambda one: one.completed or _NEVER, default=None)
+
+    def after(self, operation: Operation) -> Workflow:
+        """The same with only what came after `operation`."""
+        return replace(self, operations=self.operations[self.operations.index(operation) + 1 :])
 
 
 def to_workflow(raw: dict[str, Any]) -> Workflow:
@@ -68,24 +85,39 @@ def to_workflow(raw: dict[str, Any]) -> Workflow:
 def stream_times(workflows: Iterable[Workflow]) -> dict[str, Any]:
     """``live_stream``, ``live_start``, ``live_end``, ``live_duration`` (ms) and ``available`` of an episode.
 
-    The live stream is what the newest workflow that succeeded captured. The recording is available once the stream's
-    elements are retracted: in that workflow or, if it has not done so, in the newest one that did.
+    The live stream is what the newest workflow that succeeded captured; see `_made_available` for the recording.
     """
     succeeded = sorted((one for one in workflows if one.state == "SUCCEEDED"), key=_age)
     captured = next((one for one in succeeded if one.operation("capture")), None)
     capture = captured.operation("capture") if captured is not None else None
     start, end = (capture.started, capture.completed) if capture is not None else (None, None)
-    candidates = [captured, *succeeded] if captured is not None else succeeded
-    retracted = (found for one in candidates if (found := one.operation("retract-element")) and found.completed)
-    retract = next(retracted, None)
+    available = _made_available(captured, succeeded)
     times: dict[str, Any] = {
         "live_stream": capture is not None,
         "live_start": _iso(start),
         "live_end": _iso(end),
         "live_duration": (end - start) // timedelta(milliseconds=1) if start and end else None,
-        "available": _iso(retract.completed) if retract is not None else None,
+        "available": _iso(available.completed) if available is not None else None,
     }
     return {name: value for name, value in times.items() if value is not None}
+
+
+def _made_available(captured: Workflow | None, newest_first: Iterable[Workflow]) -> Operation | None:
+    """The operation at whose end the recording took the place of the live stream.
+
+    That is the first retraction in the workflow that captured. Where it has none it may be in another one, but for
+    ``retract-engage``, which without a capture is part of a republication. Where nothing was ever retracted, it is the
+    first publication after the capture.
+    """
+    if captured is not None and (retraction := captured.first_ended(*_RETRACTIONS, "retract-engage")):
+        return retraction
+    for one in newest_first:
+        if retraction := one.first_ended(*_RETRACTIONS):
+            return retraction
+    capture = captured.operation("capture") if captured is not None else None
+    if captured is None or capture is None:
+        return None
+    return captured.after(capture).operation("publish-engage")
 
 
 @dataclass

@@ -1,13 +1,16 @@
-"""Queries kept as JSON files: ``{"description": …, "index": …, "body": …}``, the body as Elasticsearch has it."""
+"""Queries kept as JSON files: ``{"description": …, "index": …, "body": …}``, the body as Elasticsearch has it.
+
+One that counts some types of actions only may name them, in a list ``types``.
+"""
 
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import orjson
@@ -19,20 +22,22 @@ class QueryError(ValueError):
     """There is no such query, or what was given is none; the message says what to do."""
 
 
-def directory() -> Path:
-    """Where the files are: beside ``harvest.py``, or where the package was installed to."""
-    beside = Path(__file__).resolve().parents[2] / "queries"
-    return beside if beside.is_dir() else Path(sys.prefix) / "share" / "harvest" / "queries"
+def files_by_name() -> dict[str, Traversable]:
+    """Where each query is: in the package, which in a checkout links to the folder beside ``harvest.py``."""
+    folder = files("harvesters.search") / "queries"
+    found = {file.name.removesuffix(".json"): file for file in folder.iterdir() if file.name.endswith(".json")}
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)
 class SavedQuery:
-    """A search: where (`index`) and what (`body`)."""
+    """A search: where (`index`) and what (`body`); `types` are those of the actions that it counts, if not all."""
 
     name: str
     index: str
     body: dict[str, Any]
     description: str = ""
+    types: tuple[str, ...] = ()
 
     def between(self, start: datetime | None, end: datetime | None) -> SavedQuery:
         """The same, for documents whose ``timestamp`` lies from `start` to before `end` only."""
@@ -45,8 +50,8 @@ class SavedQuery:
 
 def saved_queries() -> Iterator[SavedQuery]:
     """All of them, by name."""
-    for path in sorted(directory().glob("*.json")):
-        yield parse_query(path.read_bytes(), path.stem)
+    for name, file in files_by_name().items():
+        yield parse_query(file.read_bytes(), name)
 
 
 def find_query(name: str) -> SavedQuery:
@@ -55,7 +60,7 @@ def find_query(name: str) -> SavedQuery:
     Raises:
         QueryError: there is none.
     """
-    paths = {path.stem: path for path in sorted(directory().glob("*.json"))}
+    paths = files_by_name()
     wanted = name.replace("-", "_")
     if wanted in paths:
         return parse_query(paths[wanted].read_bytes(), wanted)
@@ -82,4 +87,9 @@ def parse_query(text: bytes, name: str) -> SavedQuery:
     index = value.get("index", USERACTIONS) if "body" in value else USERACTIONS
     if not isinstance(body, dict) or not isinstance(index, str):
         raise QueryError(f'the query {name} should be {{"index": "name", "body": {{…}}}} or the body of a search')
-    return SavedQuery(name, index, body, str(value.get("description", "")) if "body" in value else "")
+    if "body" not in value:
+        return SavedQuery(name, index, body)
+    types = value.get("types", [])
+    if not isinstance(types, list):
+        raise QueryError(f'the query {name} should have a list of "types"')
+    return SavedQuery(name, index, body, str(value.get("description", "")), tuple(map(str, types)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import orjson
@@ -21,10 +21,9 @@ POLICY = "harvest"
 """Name of the ILM policy that dated indices get, where the cluster has ILM."""
 
 
-def directory() -> Path:
-    """Where the template files are: beside ``harvest.py``, or where the package was installed to."""
-    beside = Path(__file__).resolve().parents[2] / "index_templates"
-    return beside if beside.is_dir() else Path(sys.prefix) / "share" / "harvest" / "index_templates"
+def directory() -> Traversable:
+    """Where the template files are: in the package, which in a checkout links to the folder beside ``harvest.py``."""
+    return files("harvesters.search") / "index_templates"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Template:
         return Template(self.name, {**self.body, "template": template})
 
 
-def read(path: Path | None = None) -> list[Template]:
+def read(path: Traversable | None = None) -> list[Template]:
     """All templates of a directory (ours without one), by name.
 
     Raises:
@@ -79,14 +78,15 @@ def read(path: Path | None = None) -> list[Template]:
     """
     path = path if path is not None else directory()
     found = []
-    for file in sorted(path.glob("*.json")):
+    there = [file for file in path.iterdir() if file.name.endswith(".json")] if path.is_dir() else []
+    for file in sorted(there, key=lambda file: file.name):
         try:
             body = orjson.loads(file.read_bytes())
             if not isinstance(body, dict) or not body.get("index_patterns") or "template" not in body:
                 raise ValueError("it has no index_patterns or no template")
         except (OSError, ValueError) as error:
             raise ConfigError(f"the index template {file} cannot be read: {error}") from error
-        found.append(Template(file.stem, body))
+        found.append(Template(file.name.removesuffix(".json"), body))
     if not found:
         raise ConfigError(f"there are no index templates in {path}")
     return found

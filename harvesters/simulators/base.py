@@ -220,9 +220,12 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _write(self, response: Response, truncate: bool = False) -> None:
-        self.send_response(response.status)
-        for name, value in response.headers.items():
-            self.send_header(name, value)
+        self.log_request(response.status)
+        self.send_response_only(response.status)
+        self.send_header("Server", self.version_string())
+        for name, value in {"Date": self.date_time_string(), **response.headers}.items():
+            if value or name != "Date":  # an empty one stands for none
+                self.send_header(name, value)
         if response.stream is not None:
             self._write_stream(response.stream)
             return

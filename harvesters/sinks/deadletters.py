@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +14,9 @@ from urllib.parse import urlsplit
 from harvesters.clock import Clock
 from harvesters.document import Document
 from harvesters.errors import ConfigError, SinkUnavailable, TooManyDead
+from harvesters.files import LinesFile, refusal
 from harvesters.retry import RetryPolicy
-from harvesters.sinks.jsonl import JsonLinesFile
+from harvesters.sinks.written import Written
 from harvesters.timespan import iso
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class DirectoryDeadLetters:
 
     directory: Path
     clock: Clock
+    written: Written | None = None
 
     @property
     def name(self) -> str:
@@ -60,17 +63,32 @@ class DirectoryDeadLetters:
         return str(self.directory)
 
     def write(self, letters: Sequence[DeadLetter]) -> None:
-        """Append and sync."""
+        """Append and sync; a letter that stands in a file that is still there is not written again."""
+        letters, note = _unwritten(self.written, letters, self._still_there)
         for kind in sorted({letter.kind for letter in letters}):
-            path = self.directory / f"{kind}-{self.clock.now():%Y-%m-%d}.jsonl"
-            lines = [encode(letter, self.clock) for letter in letters if letter.kind == kind]
+            file = f"{kind}-{self.clock.now():%Y-%m-%d}.jsonl"
+            of_kind = [letter for letter in letters if letter.kind == kind]
             try:
-                JsonLinesFile(path, mode=0o600).append(lines)
+                LinesFile(self.directory / file, mode=0o600).append([encode(letter, self.clock) for letter in of_kind])
             except OSError as error:
-                raise ConfigError(
-                    f"dead letters cannot be written to {path}: {error.strerror}. Set HARVEST_DEAD_LETTERS or "
-                    "HARVEST_STATE_DIR to a place that can be written."
-                ) from error
+                remedy = "Dead letters go there: set HARVEST_DEAD_LETTERS or HARVEST_STATE_DIR to a place that can be."
+                raise refusal(error, self.directory / file, remedy) from error
+            note(of_kind, self._place(file))
+
+    def _place(self, file: str) -> str:
+        """Where in the directory: the file, and how long it is now."""
+        status = (self.directory / file).stat()
+        return f"{status.st_ino} {status.st_size} {file}"
+
+    def _still_there(self, place: str) -> bool:
+        """Whether the file is the one it was: nobody has removed, replaced or cut it since."""
+        inode, _, rest = place.partition(" ")
+        size, _, file = rest.partition(" ")
+        try:
+            status = (self.directory / file).stat()
+        except OSError:
+            return False
+        return str(status.st_ino) == inode and size.isdigit() and status.st_size >= int(size)
 
 
 @dataclass
@@ -80,6 +98,7 @@ class S3DeadLetters:
     bucket: str
     prefix: str
     retry: RetryPolicy
+    written: Written | None = None
 
     @property
     def name(self) -> str:
@@ -87,16 +106,20 @@ class S3DeadLetters:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     def write(self, letters: Sequence[DeadLetter]) -> None:
-        """Put them as one new object."""
-        from harvesters import aws
+        """Put those that are not there yet as one new object."""
+        from harvesters.aws import client as aws
         from harvesters.stores.s3 import S3Bucket
 
+        letters, note = _unwritten(self.written, letters)
+        if not letters:
+            return
         now = self.retry.clock.now()
         folder = f"{self.prefix.strip('/')}/" if self.prefix.strip("/") else ""
         key = f"{folder}{letters[0].kind}-{now:%Y-%m-%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.jsonl"
         content = b"".join(encode(letter, self.retry.clock) + b"\n" for letter in letters)
-        bucket = S3Bucket(self.bucket, self.retry)
-        aws.call(self.retry, self.name, lambda: bucket.put(key, content), SinkUnavailable)
+        with closing(S3Bucket(self.bucket, self.retry)) as bucket:
+            aws.call(self.retry, self.name, lambda: bucket.put(key, content), SinkUnavailable)
+        note(letters, key)
 
 
 @dataclass
@@ -106,6 +129,7 @@ class SqsDeadLetters:
     queue: str
     retry: RetryPolicy
     instead: DirectoryDeadLetters
+    written: Written | None = None
 
     @property
     def name(self) -> str:
@@ -113,22 +137,42 @@ class SqsDeadLetters:
         return f"sqs://{self.queue}"
 
     def write(self, letters: Sequence[DeadLetter]) -> None:
-        """Send them in batches."""
+        """Send those that were not sent yet, in batches."""
         from harvesters.sinks.sqs import SqsSink
 
+        letters, note = _unwritten(self.written, letters)
         documents = {}
         for letter in letters:
-            document = Document(letter.id, letter.kind, self.retry.clock.now(), {})
+            # A queue that is FIFO must not take one letter about a document for another.
+            document = Document(letter.id, letter.kind, self.retry.clock.now(), {}, mutable=True)
             document.encoded = encode(letter, self.retry.clock)  # it may hold what no document's body can
             documents[document] = letter
-        sink = SqsSink(self.queue, self.retry)
-        try:
-            refused = [documents[outcome.document] for outcome in sink.send(list(documents)) if not outcome.delivered]
-        finally:
-            sink.close()
+        with closing(SqsSink(self.queue, self.retry)) as sink:
+            outcomes = sink.send(list(documents))
+        refused = [documents[outcome.document] for outcome in outcomes if not outcome.delivered]
         if refused:
             log.warning("%s does not take %d dead letters; they are in %s", self.name, len(refused), self.instead.name)
             self.instead.write(refused)
+        note([letter for letter in letters if letter not in refused], self.name)
+
+
+def _unwritten(
+    written: Written | None, letters: Sequence[DeadLetter], there: Callable[[str], bool] = lambda place: True
+) -> tuple[Sequence[DeadLetter], Callable[[Sequence[DeadLetter], str], None]]:
+    """Those letters that are nowhere yet, and what notes where they were written; `there`: whether a place still is."""
+    if written is None:
+        return letters, lambda letters, place: None
+    fresh = {written.key(*_parts(letter)): letter for letter in letters}
+    fresh = {key: letter for key, letter in fresh.items() if not ((place := written.place(key)) and there(place))}
+
+    def note(kept: Sequence[DeadLetter], place: str) -> None:
+        written.add([written.key(*_parts(letter)) for letter in kept], place)
+
+    return list(fresh.values()), note
+
+
+def _parts(letter: DeadLetter) -> tuple[Any, ...]:
+    return letter.kind, letter.id, letter.reason, letter.row
 
 
 def encode(letter: DeadLetter, clock: Clock) -> bytes:
@@ -149,22 +193,31 @@ def encode(letter: DeadLetter, clock: Clock) -> bytes:
         return json.dumps({**fields, "row": repr(letter.row)}).encode()
 
 
-def open_dead_letters(target: str, state_dir: Path, retry: RetryPolicy) -> DeadLetters:
+def open_dead_letters(target: str, state_dir: Path, retry: RetryPolicy, job: str = "") -> DeadLetters:
     """The place that ``HARVEST_DEAD_LETTERS`` names: a directory, ``s3://bucket/prefix`` or ``sqs://queue``.
+
+    Args:
+        job: whose letters they are. One job writes a letter once, however often its runs come by the row.
 
     Raises:
         ConfigError: it is none of these.
     """
-    directory = DirectoryDeadLetters(state_dir / "dead-letters", retry.clock)
+
+    def written(place: str) -> Written:
+        return Written(state_dir / "dead-letters.written", (job, place))
+
+    def in_directory(path: Path) -> DirectoryDeadLetters:
+        return DirectoryDeadLetters(path, retry.clock, written(str(path.absolute())))
+
     if not target:
-        return directory
+        return in_directory(state_dir / "dead-letters")
     parts = urlsplit(target)
     if parts.scheme == "s3" and parts.netloc:
-        return S3DeadLetters(parts.netloc, parts.path.strip("/"), retry)
+        return S3DeadLetters(parts.netloc, parts.path.strip("/"), retry, written(target))
     if parts.scheme == "sqs" and parts.netloc and not parts.path.strip("/"):
-        return SqsDeadLetters(parts.netloc, retry, directory)
+        return SqsDeadLetters(parts.netloc, retry, in_directory(state_dir / "dead-letters"), written(target))
     if parts.scheme in ("", "file"):
-        return DirectoryDeadLetters(Path(parts.path or target).expanduser(), retry.clock)
+        return in_directory(Path(parts.path or target).expanduser())
     raise ConfigError(f"HARVEST_DEAD_LETTERS={target!r} is no directory, s3://bucket/prefix or sqs://queue")
 
 

@@ -1,42 +1,35 @@
-"""An SQS queue: batches of ten, several in flight, failed entries retried alone."""
+"""An SQS queue: batches of ten, several in flight, failed entries retried alone.
+
+Standard queues take batches in any order. In a FIFO queue the documents of one group go in one lane, in which a request
+is sent when the one before is settled; so they arrive in the order in which they came, except that an entry which SQS
+fails alone comes after the rest of its request.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import cached_property
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harvesters import aws
+from harvesters.aws import client as aws
+from harvesters.aws.sqs import MAX_ENTRIES, MAX_REQUEST_BYTES, Queue
+from harvesters.canonical import digest
 from harvesters.document import Document, Outcome
 from harvesters.errors import SinkUnavailable
 from harvesters.retry import RetryPolicy, Transient
 from harvesters.sinks.base import encodable
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-MAX_ENTRIES = 10
-MAX_REQUEST_BYTES = 1024 * 1024  # of all bodies of a request, and of one message at most (since 2025; 256 KiB before)
-_RETENTION = 14 * 86_400  # the longest SQS offers: a consumer may be down over the holidays
+from harvesters.stores.versions import Version, Versions
 
 _NO_GROUP = re.compile(r"[^!-~]")  # what SQS does not take in the id of a group
+_ID = re.compile(r"[!-~]{1,128}")  # what it takes as a deduplication id
+_ROOM = 40  # characters of one for the version
 
-# The request is refused for what is in it: another try is refused as well, a part of it may not be.
-_TOO_MUCH = {"BatchRequestTooLong", "InvalidMessageContents", "InvalidParameterValue", "InvalidAttributeValue"}
-_GONE = {"QueueDoesNotExist", "NonExistentQueue"}
-
-
-@dataclass(frozen=True)
-class _Queue:
-    """A queue as SQS describes it: `created` in epoch seconds, `max_bytes` of one message."""
-
-    url: str
-    created: str
-    max_bytes: int
+Batch = list[Document]
 
 
 class SqsSink:
@@ -46,65 +39,54 @@ class SqsSink:
         queue: the queue's name, created if missing; one that ends in ``.fifo`` gets group and deduplication ids.
         retry: for whole requests and for failed entries alike.
         in_flight: requests under way at once.
+        versions: what a FIFO queue was sent lately; without it, only this sink's own sending counts.
     """
 
     durable = True
 
-    def __init__(self, queue: str, retry: RetryPolicy, in_flight: int = 16) -> None:
-        self.queue = queue
+    def __init__(self, queue: str, retry: RetryPolicy, in_flight: int = 16, versions: Versions | None = None) -> None:
+        self.queue = Queue(queue, retry, in_flight, SinkUnavailable)
         self.retry = retry
         self.in_flight = in_flight
-        self._lock = Lock()
-        self._open: _Queue | None = None
+        self.versions = versions if versions is not None else Versions(queue, retry.clock)
 
     @property
     def name(self) -> str:
         """``sqs://queue``."""
-        return f"sqs://{self.queue}"
+        return self.queue.name
 
     @property
-    def url(self) -> str:
-        """The queue's URL; it is created if missing."""
-        return self._queue().url
-
-    @property
-    def fifo(self) -> bool:
-        """True for a FIFO queue."""
-        return self.queue.endswith(".fifo")
-
-    @cached_property
-    def _client(self) -> SQSClient:
-        return aws.client("sqs", self.in_flight)
+    def address(self) -> str:
+        """``sqs`` and the queue's URL."""
+        return f"sqs {self.queue.url}"
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.in_flight, "sqs")
 
-    @property
-    def address(self) -> str:
-        """``sqs`` and the queue's URL."""
-        return f"sqs {self.url}"
-
     def identity(self) -> tuple[str, bool]:
         """The queue's URL and when it was made: a queue made anew has forgotten everything."""
-        queue = self._queue()
+        queue = self.queue.described()
         return f"{queue.url}#{queue.created}", False
 
     def send(self, documents: Sequence[Document]) -> list[Outcome]:
-        """Deliver; a message that can never fit, or that SQS refuses for its content, is dead."""
+        """Deliver; a message that can never fit, or that SQS refuses for its content, is dead.
+
+        When it raises, nothing of `documents` is sent any more.
+        """
         good, outcomes = encodable(documents)
         if not good:
             return outcomes
-        limit = self._queue().max_bytes
-        fitting: list[Document] = []
+        limit = self.queue.described().max_bytes
+        fitting: Batch = []
         for document in good:
             size = len(document.encoded)
             if size <= limit:
                 fitting.append(document)
             else:
                 outcomes.append(Outcome(document, f"its {size} bytes are more than the {limit} that {self.name} takes"))
-        for batch_outcomes in self._pool.map(self._send_batch, batches(fitting)):
-            outcomes.extend(batch_outcomes)
+        for lane_outcomes in self._send_lanes(_Sending(self, fitting)):
+            outcomes.extend(lane_outcomes)
         return outcomes
 
     def finish(self) -> None:
@@ -114,97 +96,152 @@ class SqsSink:
         """Drop the connections and what waits to be sent."""
         if "_pool" in self.__dict__:
             self._pool.shutdown(wait=False, cancel_futures=True)
+        self.queue.close()
 
-    def _send_batch(self, documents: Sequence[Document]) -> list[Outcome]:
+    def _send_lanes(self, sending: _Sending) -> Iterator[list[Outcome]]:
+        futures = [self._pool.submit(sending.lane, batches) for batches in sending.lanes(self.in_flight)]
+        try:
+            _first_error(futures)
+        except Exception:
+            # A lane that went on would send behind the back of whoever starts over.
+            sending.stop.set()
+            wait(futures)
+            raise
+        except BaseException:
+            sending.stop.set()
+            raise
+        yield from (future.result() for future in futures)
+
+
+def _first_error(futures: Sequence[Future[Any]]) -> None:
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()
+
+
+class _Sending:
+    """One call of `SqsSink.send`."""
+
+    def __init__(self, sink: SqsSink, documents: Batch) -> None:
+        self.queue = sink.queue
+        self.retry = sink.retry
+        self.versions = sink.versions
+        self.documents = documents
+        self.stop = threading.Event()
+        self._ids = self._deduplication_ids(documents) if self.queue.fifo else {}
+
+    def lanes(self, count: int) -> Iterable[Iterable[Batch]]:
+        """Batches that may go at the same time as those of other lanes, but only one after the other in theirs."""
+        if not self.queue.fifo:
+            return ([batch] for batch in batches(self.documents))
+        sizes = Counter(_group(document) for document in self.documents)
+        lanes: list[Batch] = [[] for _ in range(min(count, len(sizes)))]
+        loads = [0] * len(lanes)
+        lane_of: dict[str, int] = {}
+        for group, size in sizes.most_common():
+            lane_of[group] = loads.index(min(loads))
+            loads[lane_of[group]] += size
+        for document in self.documents:
+            lanes[lane_of[_group(document)]].append(document)
+        return (batches(lane) for lane in lanes)
+
+    def lane(self, lane: Iterable[Batch]) -> list[Outcome]:
+        """Send batches one after the other."""
+        outcomes: list[Outcome] = []
+        for batch in lane:
+            if self.stop.is_set():
+                break
+            outcomes.extend(self._send_batch(batch))
+        return outcomes
+
+    def _send_batch(self, documents: Batch) -> list[Outcome]:
         waiting = {str(number): document for number, document in enumerate(documents)}
         outcomes: list[Outcome] = []
 
         def send() -> None:
             entries = [self._entry(number, document) for number, document in waiting.items()]
-            answer = self._request(entries)
+            answer = self.queue.send(entries)
             if answer is None:
                 outcomes.extend(self._apart(list(waiting.values())))
                 waiting.clear()
                 return
-            for entry in answer.get("Successful", []):
-                outcomes.append(Outcome(waiting.pop(entry["Id"])))
-            for entry in answer.get("Failed", []):
-                if entry.get("SenderFault"):
-                    reason = f"{self.name} refused it: {entry.get('Code')}: {entry.get('Message', '')}".rstrip(": ")
-                    outcomes.append(Outcome(waiting.pop(entry["Id"]), reason))
+            dropped = self._settle(answer, waiting, outcomes)
             if waiting:
-                codes = ", ".join(sorted({entry.get("Code", "?") for entry in answer.get("Failed", [])}))
-                raise Transient(f"{len(waiting)} of {len(entries)} messages were not taken ({codes or 'no reason'})")
+                codes = sorted({str(entry.get("Code", "?")) for entry in answer.get("Failed", [])})
+                codes += ["DuplicateOfAnotherVersion"] * bool(dropped)
+                raise Transient(
+                    f"{len(waiting)} of {len(entries)} messages were not taken ({', '.join(codes) or 'no reason'})"
+                )
 
-        aws.call(self.retry, self.name, send, SinkUnavailable)
+        aws.call(self.retry, self.queue.name, send, SinkUnavailable)
         return outcomes
 
-    def _request(self, entries: list[Any]) -> Any:
-        """SQS's answer; None when it refuses the request for what is in it."""
-        from botocore.exceptions import ClientError
+    def _settle(self, answer: Any, waiting: dict[str, Document], outcomes: list[Outcome]) -> int:
+        """Take out of `waiting` what SQS has decided; an id that it was not asked for, or twice, says nothing.
 
-        queue = self._queue()
-        try:
-            return self._client.send_message_batch(QueueUrl=queue.url, Entries=entries)
-        except ClientError as error:
-            code = aws.error_code(error)
-            if code in _GONE:
-                self._forget(queue)
-                raise Transient("the queue has vanished; it will be made again") from error
-            if code not in _TOO_MUCH:
-                raise
-            if len(entries) > 1:
-                return None
-            message = error.response.get("Error", {}).get("Message", "")
-            failed = {"Id": entries[0]["Id"], "SenderFault": True, "Code": code, "Message": message}
-            return {"Failed": [failed]}
+        Returns how many it took for another version of themselves, which come with another id in the next try.
+        """
+        dropped = 0
+        for entry in answer.get("Successful", []):
+            document = waiting.get(str(entry.get("Id")))
+            if document is None:
+                continue
+            if self.queue.fifo and _other_body(entry, document):
+                dropped += 1
+                document.mutable = True
+                self._ids[document] = f"{_allowed(document.id, _ROOM)}-{_version(document).digest}"
+                continue
+            outcomes.append(Outcome(waiting.pop(str(entry["Id"]))))
+        for entry in answer.get("Failed", []):
+            if entry.get("SenderFault") and str(entry.get("Id")) in waiting:
+                reason = f"{self.queue.name} refused it: {entry.get('Code')}: {entry.get('Message', '')}".rstrip(": ")
+                outcomes.append(Outcome(waiting.pop(str(entry["Id"])), reason))
+        return dropped
 
-    def _apart(self, documents: list[Document]) -> list[Outcome]:
+    def _apart(self, documents: Batch) -> list[Outcome]:
         half = len(documents) // 2
         return self._send_batch(documents[:half]) + self._send_batch(documents[half:])
 
     def _entry(self, number: str, document: Document) -> dict[str, str]:
         entry = {"Id": number, "MessageBody": document.encoded.decode()}
-        if self.fifo:
-            # SQS drops a second message of one deduplication id for five minutes: a row that has changed under its
-            # id has to come with another.
-            version = f"-{document.revision}" if document.revision else ""
-            entry["MessageDeduplicationId"] = f"{document.id}{version}"
-            entry["MessageGroupId"] = _NO_GROUP.sub("_", document.group or document.kind)[:128]
+        if self.queue.fifo:
+            entry["MessageDeduplicationId"] = self._ids[document]
+            entry["MessageGroupId"] = _group(document)
         return entry
 
-    def _queue(self) -> _Queue:
-        with self._lock:
-            if self._open is None:
-                self._open = aws.call(self.retry, self.name, self._get_or_create, SinkUnavailable)
-            return self._open
-
-    def _forget(self, queue: _Queue) -> None:
-        with self._lock:
-            if self._open == queue:
-                self._open = None
-
-    def _get_or_create(self) -> _Queue:
-        from botocore.exceptions import ClientError
-
-        try:
-            url = self._client.get_queue_url(QueueName=self.queue)["QueueUrl"]
-        except ClientError as error:
-            if aws.error_code(error) not in _GONE:
-                raise
-            attributes: dict[Any, str] = {"MessageRetentionPeriod": str(_RETENTION)}
-            if self.fifo:
-                attributes["FifoQueue"] = "true"
-            url = self._client.create_queue(QueueName=self.queue, Attributes=attributes)["QueueUrl"]
-        names: list[Any] = ["CreatedTimestamp", "MaximumMessageSize"]
-        found: dict[Any, str] = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        limit = int(found.get("MaximumMessageSize") or MAX_REQUEST_BYTES)
-        return _Queue(url, found.get("CreatedTimestamp", ""), min(limit, MAX_REQUEST_BYTES))
+    def _deduplication_ids(self, documents: Batch) -> dict[Document, str]:
+        """The document's id, and which version of it, where it has or may have several."""
+        tags = self.versions.tags([_version(document) for document in documents])
+        return {
+            document: f"{_allowed(document.id, _ROOM)}-{tag}" if tag else _allowed(document.id)
+            for document, tag in zip(documents, tags, strict=True)
+        }
 
 
-def batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def _version(document: Document) -> Version:
+    return Version(document.id, digest(document.encoded).hex(), not (document.mutable or document.revision))
+
+
+def _group(document: Document) -> str:
+    return _NO_GROUP.sub("_", document.group or document.kind)[:128]
+
+
+def _allowed(id: str, room: int = 0) -> str:
+    """`id`, or its hash where SQS would not take it with `room` more characters."""
+    if _ID.fullmatch(id) and len(id) + room <= 128:
+        return id
+    return hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _other_body(entry: Any, document: Document) -> bool:
+    """Whether SQS says that the message it has under this id is not the one that was sent."""
+    stated = entry.get("MD5OfMessageBody")
+    return bool(stated) and stated != hashlib.md5(document.encoded, usedforsecurity=False).hexdigest()
+
+
+def batches(documents: Iterable[Document]) -> Iterator[Batch]:
     """Documents in groups of at most ten and at most `MAX_REQUEST_BYTES` of bodies."""
-    group: list[Document] = []
+    group: Batch = []
     size = 0
     for document in documents:
         length = len(document.encoded)

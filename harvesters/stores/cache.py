@@ -6,26 +6,22 @@ many keys in one round trip.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from cachetools import TLRUCache
 
 from harvesters import redis_client
-from harvesters.privacy import redact
 
-if TYPE_CHECKING:
-    import redis
-
-T = TypeVar("T")
 Hashes = Mapping[str, Mapping[str, bytes]]
 
-log = logging.getLogger(__name__)
+_ALONE = (
+    "going on with a cache in this process; documents that were delivered before may be delivered again, under the "
+    "same id"
+)
 
 
 class Cache(Protocol):
@@ -46,6 +42,9 @@ class Cache(Protocol):
 
     def put_fields(self, hashes: Hashes, ttl: float) -> None:
         """Add fields to hashes; a hash lives `ttl` seconds from the last addition."""
+
+    def close(self) -> None:
+        """Drop the connections, if there are any; the next use makes them anew."""
 
 
 class MemoryCache:
@@ -96,34 +95,26 @@ class MemoryCache:
                 with suppress(ValueError):  # a hash of more than all there is room for
                     self._values[key] = (ttl, {**(entry[1] if entry is not None else {}), **fields})
 
+    def close(self) -> None:
+        """Nothing is open."""
 
-class RedisCache:
-    """In Redis. Errors are redis-py's own; see `FallbackCache`.
 
-    Raises:
-        ConfigError: the URL is none.
-    """
+class RedisCache(redis_client.Client):
+    """In Redis; see `FallbackCache`."""
 
     volatile = False
-
-    def __init__(self, url: str) -> None:
-        self.url = redis_client.checked(url)
-
-    @cached_property
-    def _redis(self) -> redis.Redis:
-        return redis_client.client(self.url)
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The values of those `keys` that are there: one MGET."""
         names = list(keys)
         if not names:
             return {}
-        values: Any = self._redis.mget(names)
+        values: Any = self.redis.mget(names)
         return {key: value for key, value in zip(names, values, strict=True) if value is not None}
 
     def put(self, values: Mapping[str, bytes], ttl: float) -> None:
         """Store values for `ttl` seconds: one pipeline."""
-        with self._redis.pipeline(transaction=False) as pipe:
+        with self.redis.pipeline(transaction=False) as pipe:
             for key, value in values.items():
                 pipe.set(key, value, px=_milliseconds(ttl))
             pipe.execute()
@@ -131,7 +122,7 @@ class RedisCache:
     def get_fields(self, wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], bytes]:
         """Of the hashes `wanted`, the values that are there: one pipeline of HMGET."""
         asked = {key: list(fields) for key, fields in wanted.items()}
-        with self._redis.pipeline(transaction=False) as pipe:
+        with self.redis.pipeline(transaction=False) as pipe:
             for key, fields in asked.items():
                 pipe.hmget(key, fields)
             answers: list[list[bytes | None]] = pipe.execute()
@@ -144,7 +135,7 @@ class RedisCache:
 
     def put_fields(self, hashes: Hashes, ttl: float) -> None:
         """Add fields to hashes: one pipeline of HSET and PEXPIRE."""
-        with self._redis.pipeline(transaction=False) as pipe:
+        with self.redis.pipeline(transaction=False) as pipe:
             for key, fields in hashes.items():
                 pipe.hset(key, items=[part for field in fields.items() for part in field])
                 pipe.pexpire(key, _milliseconds(ttl))
@@ -155,14 +146,14 @@ class FallbackCache:
     """Redis until it fails; then one warning, and memory for the rest of the run."""
 
     def __init__(self, redis_cache: RedisCache, memory: MemoryCache | None = None) -> None:
-        self._cache: Cache = redis_cache
-        self._memory = memory if memory is not None else MemoryCache()
-        self._where = redact(redis_cache.url)
+        self._redis = redis_cache
+        alone = memory if memory is not None else MemoryCache()
+        self._either: redis_client.RedisOr[Cache] = redis_client.RedisOr(redis_cache, alone, redis_cache.url, _ALONE)
 
     @property
     def volatile(self) -> bool:
         """True once Redis has failed."""
-        return self._cache.volatile
+        return self._either.used.volatile
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The values of those `keys` that are there."""
@@ -182,21 +173,9 @@ class FallbackCache:
         """Add fields to hashes."""
         self._either(lambda cache: cache.put_fields(hashes, ttl))
 
-    def _either(self, use: Callable[[Cache], T]) -> T:
-        if self._cache is self._memory:
-            return use(self._memory)
-        try:
-            return use(self._cache)
-        except redis_client.failures() as error:
-            if self._cache is not self._memory:  # several threads may fail at once
-                self._cache = self._memory
-                log.warning(
-                    "no Redis at %s (%s): going on with a cache in this process; documents that were delivered "
-                    "before may be delivered again, under the same id",
-                    self._where,
-                    redact(str(error)),
-                )
-            return use(self._memory)
+    def close(self) -> None:
+        """Drop the connections to Redis."""
+        self._redis.close()
 
 
 def open_cache(url: str) -> FallbackCache:

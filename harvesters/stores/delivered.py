@@ -7,7 +7,6 @@ keeps in a fifth of the space of as many keys.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from harvesters import canonical
 from harvesters.stores.cache import Cache
 
 DAY = 86_400.0
@@ -30,7 +30,7 @@ class Mark(NamedTuple):
     @classmethod
     def of(cls, id: str, row: bytes) -> Mark:
         """The mark of a row given as bytes."""
-        return cls(id, hashlib.blake2b(row, digest_size=8).digest())
+        return cls(id, canonical.digest(row))
 
 
 @dataclass
@@ -40,6 +40,7 @@ class DeliveredLog:
     Args:
         cache: where they are kept; without Redis they end with the process.
         source: where the rows come from, such as the engage host.
+        job: whose memory it is: the checkpoint's name and place. What one job got, another may still have to get.
         output: gives the output's identity and whether it is fresh (see `Sink`); asked when first needed.
         anew: the output is fresh, whatever it says itself.
     """
@@ -49,6 +50,7 @@ class DeliveredLog:
     output: Callable[[], tuple[str, bool]]
     ttl: float = 2 * DAY
     anew: bool = False
+    job: str = ""
     _pending: deque[Mark] = field(default_factory=lambda: deque(maxlen=_PENDING))
 
     def known(self, ids: Iterable[str]) -> dict[str, bytes]:
@@ -88,7 +90,8 @@ class DeliveredLog:
     @cached_property
     def _prefix(self) -> str:
         identity, fresh = self.output()
-        name = hashlib.blake2b(f"{self.source}\n{identity}".encode(), digest_size=8).hexdigest()
+        parts = [self.source, identity, *([self.job] if self.job else [])]
+        name = canonical.digest("\n".join(parts).encode()).hex()
         # An output that was emptied has forgotten what it got: its marks begin anew, under another generation.
         key = f"harvest:delivered:{name}"
         generation = b"" if fresh or self.anew else self.cache.get([key]).get(key, b"")

@@ -8,11 +8,11 @@ from typing import Any
 
 from harvesters.retry import RetryPolicy, Transient
 from harvesters.search.client import Answer, SearchClient
-from harvesters.stores.blob import Conflict, Version
+from harvesters.stores.blob import Blob, Conflict, Version
 
 
 @dataclass
-class ElasticBlob:
+class ElasticBlob(Blob):
     """The document `id` of `index`, which is made when first written to.
 
     Args:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from harvesters import files
 from harvesters.errors import ConfigError, Unavailable
-from harvesters.stores.blob import Conflict, Version
+from harvesters.stores.blob import Blob, Conflict, Version
+
+_REMEDY = "Set HARVEST_STATE_DIR to a directory that can be written."
 
 
-class FileBlob:
+class FileBlob(Blob):
     """A file that is replaced as a whole. Readers need no lock, writers of one host exclude one another."""
 
     def __init__(self, path: Path) -> None:
@@ -34,6 +39,25 @@ class FileBlob:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from error
         return Version(content, hashlib.sha256(content).hexdigest())
 
+    @property
+    def place(self) -> str:
+        """This host and the absolute path."""
+        return f"{socket.gethostname()}:{self.path.resolve()}"
+
+    def now(self) -> datetime:
+        """The time that a file gets which is touched beside it: on a network, that of the file server."""
+        beside = self.path.parent / f".{self.path.name}.now"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(beside, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.utime(handle)
+                return datetime.fromtimestamp(os.fstat(handle).st_mtime, UTC)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise files.refusal(error, beside, _REMEDY, unavailable=Unavailable) from error
+
     def write(self, content: bytes, etag: str | None) -> str:
         """Write beside it, sync, and rename over it, if it is still the version tagged `etag`."""
         try:
@@ -41,11 +65,9 @@ class FileBlob:
                 current = self.read()
                 if (current.etag if current is not None else None) != etag:
                     raise Conflict(self.name)
-                self._replace(content)
-        except PermissionError as error:
-            raise ConfigError(f"{self.path} cannot be written: {error.strerror}") from error
+                files.replace(self.path, content)
         except OSError as error:
-            raise Unavailable(f"{self.path} cannot be written: {error.strerror}") from error
+            raise files.refusal(error, self.path, _REMEDY, unavailable=Unavailable) from error
         return hashlib.sha256(content).hexdigest()
 
     @contextmanager
@@ -54,22 +76,3 @@ class FileBlob:
         with (self.path.parent / f".{self.path.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
             yield
-
-    def _replace(self, content: bytes) -> None:
-        # Under the lock there is one writer, so one name will do; what a killed one left there is overwritten.
-        beside = self.path.parent / f".{self.path.name}.new"
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
-        sync_directory(self.path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename or a new file in `directory` survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,60 +3,40 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Self
 
 import orjson
 
 from harvesters.clock import Clock
 from harvesters.errors import ConfigError, HarvestError, LeaseHeld, RaceLost
-from harvesters.stores.blob import Blob, Conflict, Version
+from harvesters.process import Process
+from harvesters.stores.blob import Blob, Conflict, Version, no_conditions
 from harvesters.timespan import iso
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Process:
-    """This process, so that another one of the same host can tell whether it still lives.
-
-    `system` is the boot id and the pid namespace: two containers share the one, but their pids are not comparable.
-    """
-
-    host: str
-    system: str
-    pid: int
-    started: str
-
-    @classmethod
-    def current(cls) -> Process:
-        """This very process."""
-        return cls(socket.gethostname(), _system(), os.getpid(), _started(os.getpid()))
-
-    @property
-    def dead(self) -> bool:
-        """True only when it certainly is: it ran under this kernel, in this pid namespace, and is gone."""
-        here = Process.current()
-        if not self.system or (self.host, self.system) != (here.host, here.system):
-            return False
-        return _started(self.pid) != self.started
+_PROVEN_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Holder:
-    """What the lease object says."""
+    """What the lease object says.
+
+    Attributes:
+        expires: by the store's clock, which all who want the lease share.
+        proven: when the store was last seen to honour conditions.
+    """
 
     token: str
     owner: Process
     expires: datetime
     generation: int
     released: bool = False
+    proven: datetime | None = None
 
     def __str__(self) -> str:
         return f"process {self.owner.pid} on {self.owner.host} until {iso(self.expires)}"
@@ -75,6 +55,7 @@ class Holder:
                 "generation": self.generation,
                 "released": self.released,
                 "token": self.token,
+                **({"proven": iso(self.proven)} if self.proven is not None else {}),
             }
         )
 
@@ -88,14 +69,16 @@ class Holder:
         try:
             data: dict[str, Any] = orjson.loads(content)
             expires = datetime.fromisoformat(data["expires"])
-            if expires.tzinfo is None:
-                raise ValueError("the expiry has no time zone")
+            proven = datetime.fromisoformat(data["proven"]) if data.get("proven") else None
+            if expires.tzinfo is None or (proven is not None and proven.tzinfo is None):
+                raise ValueError("a time has no time zone")
             return cls(
                 token=str(data["token"]),
                 owner=Process(**data["owner"]),
                 expires=expires,
                 generation=int(data["generation"]),
                 released=bool(data["released"]),
+                proven=proven,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{name} is no lease of ours; look at it, and delete it if nobody needs it") from error
@@ -106,12 +89,14 @@ class Lease:
     """Exclusive right to move the checkpoint beside `blob`, for as long as it is renewed. A context manager.
 
     Entering takes it, or raises `LeaseHeld` at once; while inside, a thread renews it every third of `ttl` seconds.
+    Whether somebody else's has expired is judged by the store's clock, whether ours has by how long ago we renewed it.
     """
 
     blob: Blob
     clock: Clock
     ttl: float = 60.0
     _held: tuple[Holder, str] | None = None
+    _since: tuple[float, datetime] | None = None  # when it was last ours for certain: elapsed and wall-clock time
     _lost: str = ""
     _done: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -134,24 +119,36 @@ class Lease:
 
         Raises:
             LeaseHeld: somebody else has it; the message says who, and until when.
+            ConfigError: the store writes whatever the condition, so that it can hold no lease.
         """
         version = self.blob.read()
         before = Holder.decode(version.content, self.blob.name) if version is not None else None
-        if before is not None and not self._free(before):
+        now = self._now()
+        if before is not None and not _free(before, now):
             raise LeaseHeld(self._held_by(before))
         if before is not None and not before.released:
             log.warning("taking over the lease %s of %s", self.blob.name, before)
+        proven = before.proven if before is not None else None
+        doubtful = self.blob.doubtful and (proven is None or not now - _PROVEN_FOR < proven <= now)
         mine = Holder(
             token=uuid.uuid4().hex,
             owner=Process.current(),
-            expires=self._expiry(),
+            expires=now + timedelta(seconds=self.ttl),
             generation=before.generation + 1 if before is not None else 1,
+            proven=now if doubtful else proven,
         )
+        since = self._moment()
         try:
             etag = self.blob.write(mine.encode(), version.etag if version is not None else None)
         except Conflict:
-            raise LeaseHeld(self._held_by(self._look())) from None
-        self._held = (mine, etag)
+            current = self.blob.read()
+            holder = Holder.decode(current.content, self.blob.name) if current is not None else None
+            if current is None or holder is None or holder.token != mine.token:
+                raise LeaseHeld(self._held_by(holder)) from None
+            etag = current.etag  # it was written, and we did not hear of it
+        self._held, self._since = (mine, etag), since
+        if doubtful:
+            self._prove(mine)
         return mine
 
     def renew(self) -> None:
@@ -159,23 +156,31 @@ class Lease:
 
         Raises:
             RaceLost: somebody else took the lease over.
+            Unavailable: the store did not answer; the lease is ours until it expires.
         """
         with self._lock:
             if self._held is None:
                 return
-            mine, etag = self._held
-            later = replace(mine, expires=self._expiry())
+            mine, _ = self._held
+            since = self._moment()
+            later = replace(mine, expires=self._now() + timedelta(seconds=self.ttl))
             try:
-                self._held = (later, self.blob.write(later.encode(), etag))
+                self._held, self._since = (later, self._rewrite(later)), since
             except Conflict:
+                holder = self._look()
                 self._held = None
-                self._lost = f"the lease {self.blob.name} was lost to {self._look()}"
+                self._lost = f"the lease {self.blob.name} was {f'lost to {holder}' if holder else 'deleted'}"
                 raise RaceLost(self._lost) from None
 
     def check(self) -> None:
-        """Raise `RaceLost` unless the lease is still ours; called before every commit."""
-        with self._lock:
-            if self._held is not None and self.clock.now() >= self._held[0].expires:
+        """Raise `RaceLost` unless the lease is still ours; called before every send and every commit.
+
+        A process that was frozen finds here how long that was. The elapsed time alone would not do: it stands still
+        while a machine is suspended.
+        """
+        if self._held is not None and self._since is not None and not self._lost:
+            elapsed, wall = self._since
+            if max(self.clock.monotonic() - elapsed, (self.clock.now() - wall).total_seconds()) >= self.ttl:
                 self._lost = f"the lease {self.blob.name} could not be renewed in time"
         if self._lost:
             raise RaceLost(f"{self._lost}; what was delivered since the last commit will be read again")
@@ -183,36 +188,68 @@ class Lease:
     def explain_race(self, error: RaceLost) -> RaceLost:
         """The same loss, with the name of whoever holds the lease now."""
         holder = self._look()
-        return RaceLost(f"{error}; the lease is held by {holder}" if holder is not None else str(error))
+        mine = self._held
+        if holder is None or holder.released or (mine is not None and holder.token == mine[0].token):
+            return RaceLost(str(error))  # whoever it was, it was not by this lease
+        return RaceLost(f"{error}; the lease is held by {holder}")
 
     def release(self) -> None:
         """Give it back, so that the next run need not wait. Losing it first is no error here."""
         with self._lock:
             if self._held is None:
                 return
-            mine, etag = self._held
-            self._held = None
+            mine, _ = self._held
             try:
-                self.blob.write(replace(mine, released=True).encode(), etag)
+                self._rewrite(replace(mine, released=True))
             except Conflict:
                 log.warning("the lease %s was taken over before it was released", self.blob.name)
             except HarvestError as error:
                 log.warning("the lease could not be released and will expire by itself: %s", error)
+            self._held = None
+
+    def _rewrite(self, later: Holder) -> str:
+        """Replace what we hold, also where an earlier write of ours was carried out and its answer never came."""
+        assert self._held is not None
+        mine, etag = self._held
+        try:
+            return self.blob.write(later.encode(), etag)
+        except Conflict:
+            version = self.blob.read()
+            if version is None or Holder.decode(version.content, self.blob.name).token != mine.token:
+                raise
+            return self.blob.write(later.encode(), version.etag)
+
+    def _prove(self, mine: Holder) -> None:
+        """See that the store refuses what it has to: to make the object again, and to replace a version it is not."""
+        intruder = replace(mine, token="an attempt that has to fail", released=True).encode()
+        for etag in (None, '"00000000000000000000000000000000"'):
+            try:
+                self.blob.write(intruder, etag)
+            except Conflict:
+                continue
+            except HarvestError:
+                self.release()
+                raise
+            self._held = None  # what stands there now counts as released
+            raise ConfigError(no_conditions(self.blob.name))
 
     def _keep(self) -> None:
-        while not self._done.wait(self.ttl / 3):
+        pause = self.ttl / 3
+        while not self._done.wait(pause):
             try:
                 self.renew()
+                pause = self.ttl / 3
             except RaceLost:
                 return  # `check` says so where it matters
             except HarvestError as error:
-                log.warning("the lease could not be renewed: %s", error)
+                pause = self.ttl / 12
+                log.warning("the lease could not be renewed, and will be tried again: %s", error)
 
-    def _expiry(self) -> datetime:
-        return self.clock.now() + timedelta(seconds=self.ttl)
+    def _now(self) -> datetime:
+        return self.blob.now() or self.clock.now()
 
-    def _free(self, holder: Holder) -> bool:
-        return holder.released or holder.expires <= self.clock.now() or holder.owner.dead
+    def _moment(self) -> tuple[float, datetime]:
+        return self.clock.monotonic(), self.clock.now()
 
     def _look(self) -> Holder | None:
         version: Version | None = self.blob.read()
@@ -223,18 +260,5 @@ class Lease:
         return f"the lease {self.blob.name} is held by {who}; this run has done nothing and may be started again then"
 
 
-def _system() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""  # no Linux: leases of dead processes expire by themselves
-
-
-def _started(pid: int) -> str:
-    try:
-        # proc(5) stat, from field 3 on: the command in field 2 may hold blanks and parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]  # a zombie works no more
-    except (OSError, IndexError):
-        return ""
+def _free(holder: Holder, now: datetime) -> bool:
+    return holder.released or holder.expires <= now or holder.owner.dead

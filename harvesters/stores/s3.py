@@ -3,32 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harvesters import aws
+from harvesters.aws import client as aws
+from harvesters.errors import ConfigError
 from harvesters.retry import RetryPolicy, Transient
-from harvesters.stores.blob import Conflict, Version
+from harvesters.stores.blob import Blob, Conflict, Version, no_conditions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
 
-_LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409", "NoSuchKey"}
+_LOST = {"PreconditionFailed", "412", "NotModified", "304", "NoSuchKey"}  # 304: so says one of the compatible stores
+_CONFLICT = 409  # another conditional write is under way: which of them wins is not known yet
+_NOT_IMPLEMENTED = 501
 
 
 class S3Bucket:
-    """A bucket, created when something is first written to it; its blobs share one client."""
+    """A bucket, created when something is first written to it; its blobs share one client.
 
-    def __init__(self, bucket: str, retry: RetryPolicy) -> None:
+    Args:
+        timeout: seconds to wait for one answer.
+    """
+
+    def __init__(self, bucket: str, retry: RetryPolicy, timeout: float = 30.0) -> None:
         self.bucket = bucket
         self.retry = retry
+        self.timeout = timeout
+        self._ahead: timedelta | None = None
 
     @cached_property
     def client(self) -> S3Client:
         """The boto3 client, made when first needed."""
-        return aws.client("s3")
+        client = aws.client("s3", timeout=self.timeout)
+        client.meta.events.register("after-call.s3", self._hear)
+        return client
+
+    def close(self) -> None:
+        """Drop the connections."""
+        if "client" in self.__dict__:
+            self.client.close()
+
+    def now(self) -> datetime | None:
+        """The time by the last answer's ``Date``, to the second; None before there was one."""
+        return None if self._ahead is None else self.retry.clock.now() + self._ahead
+
+    def _hear(self, http_response: Any, **_: Any) -> None:
+        try:
+            said = parsedate_to_datetime(http_response.headers.get("date", ""))
+            self._ahead = said - self.retry.clock.now()
+        except (TypeError, ValueError):
+            pass  # no date, or one without a zone
 
     def blob(self, key: str, retry: RetryPolicy | None = None) -> S3Blob:
         """The object called `key`; `retry` instead of the bucket's own policy."""
@@ -45,7 +74,7 @@ class S3Bucket:
                 raise
             self._create()
             answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=content, **condition)
-        return answer["ETag"]
+        return str(aws.field(answer, "ETag"))
 
     def _create(self) -> None:
         from botocore.exceptions import ClientError
@@ -61,7 +90,7 @@ class S3Bucket:
                 raise  # OperationAborted: somebody else is making it right now
 
 
-class S3Blob:
+class S3Blob(Blob):
     """An object in S3."""
 
     def __init__(self, bucket: S3Bucket, key: str, retry: RetryPolicy) -> None:
@@ -73,6 +102,15 @@ class S3Blob:
     def name(self) -> str:
         """``s3://bucket/key``."""
         return f"s3://{self.bucket.bucket}/{self.key}"
+
+    @property
+    def doubtful(self) -> bool:
+        """Always: some of what is compatible with S3 writes whatever the condition."""
+        return True
+
+    def now(self) -> datetime | None:
+        """The bucket's."""
+        return self.bucket.now()
 
     def read(self) -> Version | None:
         """The object, or None when it (or its bucket) does not exist."""
@@ -87,7 +125,7 @@ class S3Blob:
             if aws.error_code(error) in ("NoSuchKey", "NoSuchBucket"):
                 return None
             raise
-        return Version(answer["Body"].read(), answer["ETag"])
+        return Version(aws.field(answer, "Body").read(), aws.field(answer, "ETag"))
 
     def write(self, content: bytes, etag: str | None) -> str:
         """A conditional put. One whose answer got lost may have been carried out: then it is read back."""
@@ -101,9 +139,16 @@ class S3Blob:
             try:
                 return self.bucket.put(self.key, content, **condition)
             except ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
                 if aws.error_code(error) in _LOST:
                     return self._settle(content, answer_lost)
-                answer_lost = isinstance(aws.translate(error, self.name), Transient)
+                if status == _NOT_IMPLEMENTED:
+                    raise ConfigError(no_conditions(self.name)) from error
+                if status == _CONFLICT:
+                    raise Transient(f"answered {status} {aws.error_code(error)}") from error
+                answer_lost = answer_lost or isinstance(aws.translate(error, self.name), Transient)
+                raise
+            except (ConfigError, Transient):
                 raise
             except Exception:
                 answer_lost = True

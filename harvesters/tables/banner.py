@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import requests
@@ -32,7 +32,14 @@ class BannerClient:
             CredentialsRefused, ProtocolError, Unavailable: as their messages say.
         """
         params = {"fmt": "json", "term": term, "crn": crn}
-        return list(course_people(self._http.request("GET", self.base_url + _PATH, self._json, params=params)))
+        answer = self._http.request("GET", self.base_url + _PATH, self._json, params=params)
+        try:
+            return course_people(answer)
+        except ValueError as error:
+            raise ProtocolError(
+                f"{self.base_url}{_PATH} answered for term {term} and crn {crn} with JSON that is no roll: {error}. "
+                "Ask its operator what happened, and run again."
+            ) from None
 
     def _json(self, response: requests.Response) -> Any:
         self._http.check_transient(response)
@@ -47,9 +54,22 @@ class BannerClient:
         return read_json(response)
 
 
-def course_people(answer: Any) -> Iterator[dict[str, Any]]:
-    """Everybody in an answer: ``people`` is an object of groups, each a list, or a single person."""
-    groups = answer.get("people") if isinstance(answer, dict) else None
-    for group in groups.values() if isinstance(groups, dict) else groups if isinstance(groups, list) else ():
-        members = group if isinstance(group, list) else [group]
-        yield from (member for member in members if isinstance(member, dict) and member)
+def course_people(answer: Any) -> list[dict[str, Any]]:
+    """Everybody in an answer: ``people`` is an object of groups, each a list, or a single person.
+
+    An empty object is the roll of a course that nobody takes, or that is not known.
+
+    Raises:
+        ValueError: it is no roll, such as an error told with status 200.
+    """
+    if not isinstance(answer, dict):
+        raise ValueError(f"it is a {type(answer).__name__}")
+    groups = answer.get("people") if answer else {}
+    if not isinstance(groups, dict | list):
+        raise ValueError('it has no "people"' if "people" not in answer else '"people" is neither object nor list')
+    members = (member for group in _values(groups) for member in (group if isinstance(group, list) else [group]))
+    return [member for member in members if isinstance(member, dict) and member]
+
+
+def _values(groups: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return groups.values() if isinstance(groups, dict) else groups

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
-import os
-import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +10,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from harvesters.errors import ConfigError, SinkUnavailable
+from harvesters.files import StandardOutput, refusal, replacing
 
 Row = dict[str, Any]
 Writer = Callable[[Iterable[Row], Sequence[str], TextIO], int]
@@ -89,35 +85,19 @@ def opened(path: str | None) -> Iterator[TextIO]:
         ConfigError: it cannot be written.
         SinkUnavailable: there is no room.
     """
-    target = Path(path).expanduser() if path not in (None, "-") else None
-    name = str(target) if target is not None else "standard output"
+    if path in (None, "-"):
+        with StandardOutput().text() as stream:
+            yield stream
+        return
+    target = Path(str(path)).expanduser()
     try:
-        if target is None:
-            yield sys.stdout
-            sys.stdout.flush()
-        elif target.exists() and not target.is_file():  # a device or a pipe: nothing to take the name of
+        if target.exists() and not target.is_file():  # a device or a pipe: nothing to take the name of
             with target.open("w", encoding="utf-8", newline="") as stream:
                 yield stream
         else:
-            with _replacing(target.resolve()) as stream:
+            with replacing(target.resolve()) as stream:
                 yield stream
     except BrokenPipeError:
         raise
     except OSError as error:
-        text = f"{name} cannot be written: {error.strerror}."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise SinkUnavailable(f"{text} Make room and run again.") from error
-        raise ConfigError(f"{text} Give --output another file.") from error
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[TextIO]:
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        if target.exists():
-            shutil.copymode(target, part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+        raise refusal(error, target, "Give --output another file.", "Run again then.") from error

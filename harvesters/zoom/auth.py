@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import math
 import warnings
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import requests
@@ -15,6 +16,8 @@ from harvesters.errors import ConfigError, CredentialsRefused
 from harvesters.http import HttpSource, read_json
 from harvesters.privacy import protect, protect_basic
 from harvesters.retry import RetryPolicy
+from harvesters.sourceclock import SourceClock
+from harvesters.tokens import TokenCache
 
 _MARGIN = 60.0  # seconds before its end from which on a token is not used any more
 _JWT_LIFE = 120.0
@@ -26,10 +29,10 @@ _ENDED = (
 
 @dataclass(frozen=True)
 class Token:
-    """A bearer token; `scopes` is None where nobody says what it may do, `ends` in monotonic seconds."""
+    """A bearer token; `scopes` is None where nobody says what it may do, `life` in seconds."""
 
     text: str
-    ends: float
+    life: float
     scopes: frozenset[str] | None = None
     api_url: str = ""
 
@@ -52,6 +55,12 @@ class Auth(Protocol):
     def renew(self, refused: str) -> None:
         """Zoom did not take the token `refused`: have the next be another."""
 
+    def time(self) -> datetime | None:
+        """What time it is at Zoom; None where whoever gives the token does not say."""
+
+    def close(self) -> None:
+        """Close connections."""
+
 
 class OAuth:
     """Server-to-Server OAuth. There is no refresh token: one asks again. One token is kept per process."""
@@ -70,8 +79,8 @@ class OAuth:
         self._form = {"grant_type": "account_credentials", "account_id": account_id}
         self._basic = HTTPBasicAuth(client_id.encode(), client_secret.encode())
         self._http = HttpSource(f"Zoom's OAuth at {url}", retry, timeout)
-        self._token: Token | None = None
-        self._lock = threading.Lock()
+        self._tokens = TokenCache(self.clock, self._fetch, _MARGIN)
+        self._date = SourceClock(self.clock)
         protect_basic(client_id, client_secret)
 
     @property
@@ -84,16 +93,23 @@ class OAuth:
 
     def token(self) -> Token:
         """The token in hand, or a new one shortly before it ends."""
-        with self._lock:
-            if self._token is None or self.clock.monotonic() >= self._token.ends:
-                self._token = self._http.request("POST", self.url, self._judge, data=self._form, auth=self._basic)
-            return self._token
+        return self._tokens.get()
 
     def renew(self, refused: str) -> None:
         """Forget the token, unless another thread has done so."""
-        with self._lock:
-            if self._token is not None and self._token.text == refused:
-                self._token = None
+        self._tokens.forget(refused)
+
+    def time(self) -> datetime | None:
+        """By the ``Date`` of the answer that brought the token."""
+        self.token()
+        return self._date.now()
+
+    def close(self) -> None:
+        """Close the connection to where tokens come from."""
+        self._http.close()
+
+    def _fetch(self) -> Token:
+        return self._http.request("POST", self.url, self._judge, data=self._form, auth=self._basic)
 
     def _judge(self, response: requests.Response) -> Token:
         self._http.check_transient(response)
@@ -107,12 +123,11 @@ class OAuth:
             raise CredentialsRefused(
                 f"{self.url} gives no token ({response.status_code} {error}".rstrip() + f"): {self.advice}"
             )
-        protect([text])
-        life = _seconds(body.get("expires_in"))
+        self._date.hear(response.headers.get("Date"))
         scope = body.get("scope")
         return Token(
             text,
-            self.clock.monotonic() + life - min(_MARGIN, life / 10),
+            _seconds(body.get("expires_in")),
             frozenset(scope.split()) if isinstance(scope, str) and scope.strip() else None,
             str(body.get("api_url") or "").rstrip("/"),
         )
@@ -125,8 +140,7 @@ class Jwt:
         self.clock = clock
         self._key = key
         self._secret = secret
-        self._token: Token | None = None
-        self._lock = threading.Lock()
+        self._tokens = TokenCache(clock, self._sign, 0.0)
         protect([secret])
 
     @property
@@ -136,15 +150,18 @@ class Jwt:
 
     def token(self) -> Token:
         """A token signed by ourselves, used for half of its life."""
-        with self._lock:
-            if self._token is None or self.clock.monotonic() >= self._token.ends:
-                self._token = self._sign()
-            return self._token
+        return self._tokens.get()
 
     def renew(self, refused: str) -> None:
         """Sign another."""
-        with self._lock:
-            self._token = None
+        self._tokens.forget()
+
+    def time(self) -> datetime | None:
+        """Nobody was asked."""
+        return None
+
+    def close(self) -> None:
+        """There is no connection."""
 
     def _sign(self) -> Token:
         import jwt
@@ -153,12 +170,12 @@ class Jwt:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Zoom's secrets were shorter than PyJWT likes
             text = jwt.encode(claims, self._secret, algorithm="HS256")
-        protect([text])
-        return Token(text, self.clock.monotonic() + _JWT_LIFE / 2)
+        return Token(text, _JWT_LIFE / 2)
 
 
 def _seconds(value: Any) -> float:
     try:
-        return max(1.0, float(value))
-    except (TypeError, ValueError):
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
         return 3600.0
+    return max(1.0, seconds) if math.isfinite(seconds) else 3600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -14,8 +15,10 @@ from harvesters.addresses import is_loopback
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource
 from harvesters.retry import RetryPolicy
+from harvesters.sourceclock import SourceClock
 from harvesters.zoom.auth import Auth
 from harvesters.zoom.limits import Budgets, Ticket
+from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.refusals import (
     Misunderstood,
     PageTokenExpired,
@@ -24,12 +27,15 @@ from harvesters.zoom.refusals import (
     TooManyCalls,
     read_answer,
 )
+from harvesters.zoom.waits import Waits
 
 T = TypeVar("T")
 
 PAGE_SIZE = 300
 DEFAULT = "https://api.zoom.us/v2"
 _ENVELOPE = {"next_page_token", "page_size", "page_count", "total_records", "from", "to"}  # what is around any list
+_IDLE_PAGES = 30  # in a row; a list may have an empty page, as where rows are filtered after it was cut
+_MOST_PAGES = 20_000  # six million rows; no account holds as many in a month, no meeting ever
 _RESTARTS = 4  # a token lives fifteen minutes; a list that cannot be read in that time never will be
 
 
@@ -60,6 +66,7 @@ class ZoomClient:
         self._api_url = api_url
         self._retry = retry
         self._http = HttpSource("Zoom", retry, timeout, connections=workers)
+        self._date = SourceClock(retry.clock)
 
     @property
     def api_url(self) -> str:
@@ -73,6 +80,15 @@ class ZoomClient:
         """What the token may do; None where nobody says."""
         return self.auth.token().scopes
 
+    def time(self) -> datetime | None:
+        """What time it is at Zoom, by the latest answer; without one, a token is asked for. None where nobody says."""
+        return self._date.now() or self.auth.time()
+
+    def close(self) -> None:
+        """Close the connections; another call opens new ones."""
+        self._http.close()
+        self.auth.close()
+
     def get(self, path: str, category: str, **params: Any) -> dict[str, Any]:
         """The answer to one call of class `category`; `path` begins with a slash and is encoded.
 
@@ -84,8 +100,9 @@ class ZoomClient:
         """
         url = f"{self.api_url}{path}"
         renewed = False
-        while True:
-            call = _Call(self._http, self.budgets, category)
+        waits = Waits()
+        while True:  # a token is renewed once, and `waits` come to an end
+            call = _Call(self._http, self.budgets, category, waits, self._date)
             try:
                 return self._http.request("GET", url, call.judge, call.again, params=params, auth=_Bearer(self.auth))
             except TooManyCalls:
@@ -100,7 +117,10 @@ class ZoomClient:
                     raise CredentialsRefused(f"{error} {self.auth.advice}") from None
                 raise
             except Misunderstood as refusal:
-                raise self._protest(refusal) from None
+                problem = refusal.problem
+                if problem.code is None and (problem.status == 404 or 300 <= problem.status < 400):
+                    raise ConfigError(f"{problem}. Check ZOOM_API_URL ({self.api_url}).") from None
+                raise
             finally:
                 call.close()
 
@@ -111,9 +131,10 @@ class ZoomClient:
 
         Raises:
             PageTokenExpired: it has to be begun again.
-            ProtocolError: the answer has no such list.
+            ProtocolError: the answer has no such list, or the list has no end.
         """
-        while True:
+        progress = _Progress(f"{self.api_url}{path}", token)
+        while True:  # as long as there is progress
             extra = {"next_page_token": token} if token else {}
             answer = self.get(path, category, page_size=PAGE_SIZE, **params, **extra)
             rows = answer.get(field)
@@ -121,18 +142,17 @@ class ZoomClient:
                 rows = []
             if not isinstance(rows, list):
                 raise ProtocolError(f"{self.api_url}{path} answers without a list of {field}: is this Zoom's API v2?")
-            following = str(answer.get("next_page_token") or "")
-            if following and following == token:
-                raise ProtocolError(f"{self.api_url}{path} gives the page token it was asked with: no page follows")
-            yield Listed(rows, answer, following)
-            token = following
+            token = str(answer.get("next_page_token") or "")
+            if token:
+                progress.check(token, rows)
+            yield Listed(rows, answer, token)
             if not token:
                 return
 
-    def drain(self, path: str, category: str, field: str, **params: Any) -> list[Any]:
+    def drain(self, path: str, category: str, field: str, **params: Any) -> PackedRows:
         """All rows of a list, begun again when its token dies on the way."""
         return self.persistently(
-            path, lambda: [row for page in self.pages(path, category, field, **params) for row in page.rows]
+            path, lambda: PackedRows(page.rows for page in self.pages(path, category, field, **params))
         )
 
     def persistently(self, path: str, read: Callable[[], T]) -> T:
@@ -144,26 +164,49 @@ class ZoomClient:
                 last = refusal
         raise ProtocolError(f"{last}. {path} was begun {_RESTARTS} times, and its page tokens died each time.")
 
-    def _protest(self, refusal: Misunderstood) -> ProtocolError | ConfigError:
-        problem = refusal.problem
-        if problem.code is None and (problem.status == 404 or 300 <= problem.status < 400):
-            return ConfigError(f"{refusal}. Check ZOOM_API_URL ({self.api_url}).")
-        return ProtocolError(f"{refusal}. Zoom's support can find the call by its tracking id.")
+
+class _Progress:
+    """Sees to it that a list comes to an end: its tokens do not go round, and its pages bring something new."""
+
+    def __init__(self, what: str, token: str) -> None:
+        self.what = what
+        self._tokens = {token}
+        self._rows: set[int] = set()
+        self._idle = 0
+
+    def check(self, token: str, rows: list[Any]) -> None:
+        """Note a page that another is to follow.
+
+        Raises:
+            ProtocolError: there will be no end.
+        """
+        if token in self._tokens:
+            raise ProtocolError(f"{self.what} gives a page token that it gave before: the list has no end")
+        self._tokens.add(token)
+        known = len(self._rows)
+        self._rows.update(hash(repr(row)) for row in rows)
+        self._idle = self._idle + 1 if len(self._rows) == known else 0
+        if self._idle >= _IDLE_PAGES:
+            raise ProtocolError(f"{self.what} gave {_IDLE_PAGES} pages in a row with nothing new: the list has no end")
+        if len(self._tokens) > _MOST_PAGES:
+            raise ProtocolError(f"{self.what} gave over {_MOST_PAGES} pages: the list has no end")
 
 
 class _Call:
     """One call and its repetitions: each takes a slot of the budget."""
 
-    def __init__(self, http: HttpSource, budgets: Budgets, category: str) -> None:
+    def __init__(self, http: HttpSource, budgets: Budgets, category: str, waits: Waits, date: SourceClock) -> None:
         self.http = http
+        self.date = date
         self.budgets = budgets
         self.category = category
+        self.waits = waits
         self.bearer = ""
-        self._ticket: Ticket | None = budgets.acquire(category)
+        self._ticket: Ticket | None = budgets.acquire(category, waits)
 
     def again(self) -> None:
         self.close()
-        self._ticket = self.budgets.acquire(self.category)
+        self._ticket = self.budgets.acquire(self.category, self.waits)
 
     def close(self) -> None:
         if self._ticket is not None:
@@ -171,6 +214,7 @@ class _Call:
             self._ticket = None
 
     def judge(self, response: requests.Response) -> dict[str, Any]:
+        self.date.hear(response.headers.get("Date"))
         self.bearer = str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
         if response.status_code >= 500:
             self.http.check_transient(response)
@@ -181,7 +225,7 @@ class _Call:
             return answer
         except TooManyCalls:
             if self._ticket is not None:
-                self.budgets.refused(self._ticket, response.headers, response.text)
+                self.budgets.refused(self._ticket, response.headers, response.text, self.waits)
                 self._ticket = None
             raise
         finally:

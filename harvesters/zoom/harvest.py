@@ -1,4 +1,4 @@
-"""The harvest of meetings and their participant sessions: a window, day by day, meeting by meeting."""
+"""The harvest of meetings and their participant sessions: a window, some days at a time, meeting by meeting."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ from harvesters.timespan import Window, iso
 from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.gather import gather
-from harvesters.zoom.listing import Meeting, Route
-from harvesters.zoom.ranges import horizon
-from harvesters.zoom.refusals import NoSuchMeeting, NoSuchUser, NotAMeeting, PlanMissing
+from harvesters.zoom.listed import ListedMeeting
+from harvesters.zoom.listing import Route, TooMany
+from harvesters.zoom.packed import PackedRows
+from harvesters.zoom.ranges import Days, horizon
+from harvesters.zoom.refusals import (
+    Misunderstood,
+    NoSuchMeeting,
+    NoSuchUser,
+    NotAMeeting,
+    PlanMissing,
+    check_share,
+)
 from harvesters.zoom.routes import Routes
 from harvesters.zoom.state import RunState
 
@@ -30,25 +39,40 @@ _ROWS = 500  # from which on a page is handed over, whatever else is finished
 
 
 @dataclass
-class _Found:
-    """A meeting and its participant rows; None where Zoom does not give them, or where it is a webinar."""
+class _Attended:
+    """A meeting and its participant rows; None where Zoom does not give them.
 
-    meeting: Meeting
-    participants: list[Any] | None
+    Attributes:
+        webinar: it is none of ours.
+        refused: Zoom does not give them for a reason of its own, and not because there are none.
+    """
+
+    meeting: ListedMeeting
+    participants: PackedRows | None
     webinar: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True)
 class MeetingsPage(Page):
-    """Rows of some meetings, each whole; `chunk` is the part of the window that is done with it, on its last page."""
+    """Rows of some meetings; a large one has pages of its own before the one that completes it.
 
-    meetings: Sequence[Meeting] = ()
+    Attributes:
+        meetings: those that are complete with this page.
+        chunk: the part of the window that is done with it, on its last page.
+        refused: the meetings of that part that Zoom refused, which count as done only then.
+        ends: it is the last page of the window.
+    """
+
+    meetings: Sequence[ListedMeeting] = ()
     chunk: Window | None = None
+    refused: Sequence[ListedMeeting] = ()
+    ends: bool = False
 
 
 @dataclass
 class ZoomHarvest:
-    """Meetings that ended in a window, each on one page with all of its sessions.
+    """Meetings that ended in a window with their sessions, of which a large meeting has more than one page.
 
     Args:
         state: which meetings are done already; `acknowledged` brings it up to date.
@@ -68,18 +92,17 @@ class ZoomHarvest:
     resumes: bool = True
     keep: Callable[[], None] = lambda: None
     kind: str = "zoom"
-    _found: dict[str, int] = field(default_factory=lambda: {"meetings": 0, "sessions": 0, "without_sessions": 0})
+    _counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("meetings", "sessions", "without_sessions", "meetings_refused"), 0)
+    )
     _webinars: int = 0
     _skipped: int = 0
+    _asked: int = 0
 
     @property
     def source(self) -> str:
         """The account."""
         return self.account
-
-    def time(self) -> datetime | None:
-        """Zoom does not say."""
-        return None
 
     def pages(self, window: Window) -> Iterator[Page]:
         """The meetings of `window`; what is done is left out.
@@ -90,36 +113,51 @@ class ZoomHarvest:
         self._check(window)
         since = self.state.since if self.resumes else None
         start = max(since or window.start, window.start)
+        notebook = self.routes.notebook
+        before = self.state.good, self.state.refused
         while start < window.end:
             route = self.routes.current
-            chunk = route.chunk(start, window.end)
+            chunk = notebook.chunk(start, window.end)
             try:
                 listed = route.meetings(chunk, window.end)
             except PlanMissing as error:
-                self.routes.next(error)
+                self.routes.next(error)  # once at most
+                continue
+            except TooMany as error:
+                notebook.shorten(Days.of(chunk), error.rows)  # to a single day at the least, which is never too long
                 continue
             self.routes.settle()
-            fraction = (chunk.end - window.start) / (window.end - window.start)
+            refused: list[ListedMeeting] = []
             pages: Iterator[MeetingsPage] = ending_at(
-                self._chunk(route, listed),
+                self._judged(self._chunk(route, listed, refused), before),
                 MeetingsPage(()),
                 cursor=TimeCursor(chunk.end),
-                fraction=fraction,
+                fraction=(chunk.end - window.start) / (window.end - window.start),
                 chunk=chunk,
+                refused=refused,  # it is full by then
+                ends=chunk.end == window.end,
             )
             yield from pages
-            self.routes.notebook.clear()
+            notebook.done(len(listed))
             start = chunk.end
 
     def acknowledged(self, page: Page) -> None:
         """The meetings of a page are done; with the last page of a chunk everything that ended in it is."""
         assert isinstance(page, MeetingsPage)
-        for meeting in page.meetings:
+        for meeting in (*page.meetings, *page.refused):
             self.state.add(meeting)
+        self.state.good += len(page.meetings)
+        self.state.refused += len(page.refused)
+        if page.ends:
+            self.state.good = self.state.refused = 0
         if page.chunk is not None and self.resumes:
             self.state.since = page.chunk.end
             self.state.forget(page.chunk.end)
         self.keep()
+
+    def time(self) -> datetime | None:
+        """What time it is at Zoom; None where it does not say."""
+        return self.client.time()
 
     def row_id(self, row: Row) -> str:
         """The id of the row's document."""
@@ -133,19 +171,20 @@ class ZoomHarvest:
         """What was found, and what the calls cost."""
         budgets = self.client.budgets
         return {
-            **self._found,
+            **self._counts,
             "meetings_done_before": self._skipped,
             "webinars": self._webinars + self.routes.report.webinars,
             "hosts_without_id": self.routes.hosts.missing,
-            "hosts_refused": self.routes.report.strangers,
+            "hosts_refused": len(self.routes.report.strangers | self.routes.report.refused),
             "route": self.routes.name,
             "calls": sum(budgets.calls.values()),
             "answers_429": budgets.refusals,
         }
 
     def close(self) -> None:
-        """Drop calls that have not begun."""
+        """Drop calls that have not begun, and the connections."""
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.client.close()
 
     def _check(self, window: Window) -> None:
         first = horizon(self.client.clock.now())
@@ -156,7 +195,13 @@ class ZoomHarvest:
                 "older can be deleted)."
             )
 
-    def _chunk(self, route: Route, listed: list[Meeting]) -> Iterator[MeetingsPage]:
+    def _judged(self, pages: Iterator[MeetingsPage], before: tuple[int, int]) -> Iterator[MeetingsPage]:
+        """`pages`, at whose end too many refusals are an error; `before` counts what earlier runs met."""
+        yield from pages
+        check_share("meetings", before[1] + self._counts["meetings_refused"], sum(before) + self._asked)
+
+    def _chunk(self, route: Route, listed: list[ListedMeeting], refused: list[ListedMeeting]) -> Iterator[MeetingsPage]:
+        """The pages of `listed`; those that Zoom refuses are added to `refused`, for they are not done until judged."""
         todo = [meeting for meeting in listed if not self.state.has(meeting)]
         self._skipped += len(listed) - len(todo)
         log.info("%d meetings listed (%s), %d to do", len(listed), route.name, len(todo))
@@ -164,40 +209,56 @@ class ZoomHarvest:
         todo.sort(key=lambda meeting: (meeting.end is not None, meeting.filed, meeting.uuid))
         route.find_hosts(todo)
         order, whole = iter(todo), True
-        for found in gather(self.pool, lambda meeting: self._fetch(route, meeting), todo, 128, full=_full):
-            rows = [row for one in found for row in self._rows(route.name, one)]
+        for results in gather(self.pool, lambda meeting: self._fetch(route, meeting), todo, 128, full=_full):
             # After a failure come those that had begun; the checkpoint must not pass the one that failed.
-            whole = whole and all(one.meeting is meeting for one, meeting in zip(found, order, strict=False))
-            last = found[-1].meeting.end if whole else None
+            whole = whole and all(one.meeting is meeting for one, meeting in zip(results, order, strict=False))
+            refused += [one.meeting for one in results if one.refused]
+            rows: list[Row] = []
+            for one in results:
+                for row in self._rows(route.name, one):
+                    if len(rows) >= _ROWS:  # a meeting is done when its last row is
+                        yield MeetingsPage(rows)
+                        rows = []
+                    rows.append(row)
+            last = results[-1].meeting.end if whole and not refused else None
             cursor = TimeCursor(last) if last is not None else None
-            yield MeetingsPage(rows, cursor, requests=len(found), meetings=[one.meeting for one in found])
+            complete = [one.meeting for one in results if not one.refused]
+            yield MeetingsPage(rows, cursor, requests=len(results), meetings=complete)
 
-    def _fetch(self, route: Route, meeting: Meeting) -> _Found:
+    def _fetch(self, route: Route, meeting: ListedMeeting) -> _Attended:
         if not meeting.uuid:
-            return _Found(meeting, None)
+            return _Attended(meeting, None)
         try:
-            return _Found(meeting, route.participants(meeting.uuid))
+            return _Attended(meeting, route.participants(meeting.uuid))
         except (NoSuchMeeting, NoSuchUser) as refusal:
             log.info("a meeting without sessions: %s", refusal)
-            return _Found(meeting, None)
+            return _Attended(meeting, None)
         except NotAMeeting:
-            return _Found(meeting, None, webinar=True)
+            return _Attended(meeting, None, webinar=True)
+        except Misunderstood as refusal:
+            if not refusal.of_one:
+                raise
+            log.warning("a meeting without sessions: %s", refusal)
+            return _Attended(meeting, None, refused=True)
 
-    def _rows(self, route: str, found: _Found) -> Iterator[Row]:
-        meeting, participants = found.meeting, found.participants
-        if found.webinar:
+    def _rows(self, route: str, attended: _Attended) -> Iterator[Row]:
+        meeting, participants = attended.meeting, attended.participants
+        if attended.webinar:
             self._webinars += 1
             return
-        self._found["meetings"] += 1
-        self._found["without_sessions"] += participants is None
+        self._asked += 1
+        self._counts["meetings"] += 1
+        self._counts["without_sessions"] += participants is None
+        self._counts["meetings_refused"] += attended.refused
         common = {"route": route, "filed": iso(meeting.filed)}
-        made = list(sessions.with_ids(meeting.uuid, participants or []))
-        count = len(made) if participants is not None else None
+        ids = sessions.ids(meeting.uuid, participants) if participants is not None else []
+        count = sum(id is not None for id in ids) if participants is not None else None
         listed = {"row": meeting.row, "host": meeting.host, "sessions": count}
         yield {"of": meetings.KIND, "id": meeting.uuid, **listed, **common}
-        for id, row in made:
-            self._found["sessions"] += 1
-            yield {"of": sessions.KIND, "id": id, "row": row, "meeting": meeting.uuid, **common}
+        for id, row in zip(ids, participants or (), strict=True):
+            if id is not None:
+                self._counts["sessions"] += 1
+                yield {"of": sessions.KIND, "id": id, "row": row, "meeting": meeting.uuid, **common}
 
     def _document(self, row: Row) -> Document | str:
         if not row["id"]:
@@ -209,9 +270,9 @@ class ZoomHarvest:
             address = row["row"].get("ip_address")
             geoip = self.geoip(address) if isinstance(address, str) and address else None
             return sessions.to_document(row["id"], row["row"], row["meeting"], row["route"], filed, geoip)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             return f"a {row['of'].rstrip('s')} that cannot be read: {error}"
 
 
-def _full(found: list[_Found]) -> bool:
-    return sum(len(one.participants or ()) + 1 for one in found) >= _ROWS
+def _full(results: list[_Attended]) -> bool:
+    return sum(len(one.participants or ()) + 1 for one in results) >= _ROWS

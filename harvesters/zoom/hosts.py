@@ -11,9 +11,10 @@ from typing import Any
 from harvesters.errors import CredentialsRefused
 from harvesters.zoom.client import encode_uuid
 from harvesters.zoom.limits import HEAVY, LIGHT
-from harvesters.zoom.listing import Lists, Meeting
+from harvesters.zoom.listed import ListedMeeting
+from harvesters.zoom.listing import Lists
 from harvesters.zoom.ranges import Days
-from harvesters.zoom.refusals import Refusal
+from harvesters.zoom.refusals import Misunderstood, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Hosts:
     _asked: list[Days] = field(default_factory=list)
     _may_ask: bool | None = None
 
-    def find(self, meetings: list[Meeting]) -> None:
+    def find(self, meetings: list[ListedMeeting]) -> None:
         """Set the host of each meeting; {} where it cannot be found."""
         unknown = [meeting for meeting in meetings if _key(meeting) not in self._known]
         if unknown:
@@ -55,7 +56,7 @@ class Hosts:
             if isinstance(user, dict) and user.get("email"):
                 self._known[str(user["email"]).casefold()] = {"id": user.get("id"), "type": user.get("type")}
 
-    def _ask(self, meeting: Meeting) -> None:
+    def _ask(self, meeting: ListedMeeting) -> None:
         key = _key(meeting)
         if key in self._known:
             return
@@ -67,6 +68,10 @@ class Hosts:
             try:
                 answer = self.lists.client.get(f"/past_meetings/{encode_uuid(meeting.uuid)}", LIGHT)
                 self._known[key] = {"id": answer.get("host_id")}
+            except Misunderstood as refusal:
+                if not refusal.of_one:
+                    raise
+                log.warning("no host id: %s", refusal)
             except Refusal as refusal:
                 log.info("no host id: %s", refusal)
             except CredentialsRefused as error:
@@ -76,13 +81,13 @@ class Hosts:
             self.missing += 1
 
 
-def _key(meeting: Meeting) -> str:
+def _key(meeting: ListedMeeting) -> str:
     """The host's e-mail address, or the meeting itself where Zoom does not give one."""
     email = str(meeting.row.get("email") or "").casefold()
     return email or f"uuid {meeting.uuid}"
 
 
-def _days(meetings: Iterable[Meeting], horizon: date) -> Days:
+def _days(meetings: Iterable[ListedMeeting], horizon: date) -> Days:
     """From the first day that one of them began to the last, for reports go by the start."""
     found = [day for meeting in meetings for day in (meeting.day, (meeting.start or meeting.filed).date())]
     return Days(max(min(found), horizon), max(found))

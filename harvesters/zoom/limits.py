@@ -19,6 +19,7 @@ from harvesters.errors import TryLater
 from harvesters.rate import Allowance, DaySpent, Slots
 from harvesters.retry import parse_retry_after
 from harvesters.timespan import iso
+from harvesters.zoom.waits import Waits
 
 LIGHT, MEDIUM, HEAVY, INTENSIVE = "Light", "Medium", "Heavy", "Resource-intensive"
 CLASSES = (LIGHT, MEDIUM, HEAVY, INTENSIVE)
@@ -28,11 +29,12 @@ PRO = {LIGHT: 30, MEDIUM: 20, HEAVY: 10, INTENSIVE: 10, DAILY: 30_000}
 BUSINESS = {LIGHT: 80, MEDIUM: 60, HEAVY: 40, INTENSIVE: 20, DAILY: 60_000}
 _MARGIN = 0.001  # seconds by which two clocks may measure a period differently
 _SURELY_DAILY = 10_000  # no plan has as many calls a second or a minute
+_STAND_BY = 600.0  # seconds; an answer that takes longer was given up by whoever waited for it
 _PER_DAY = (HEAVY, INTENSIVE)  # these share the day's budget, which starts anew at 00:00 GMT
 
 
 class RateLimited(TryLater):
-    """The next call may go out only after more than ``--max-wait`` seconds."""
+    """A call may go out only after more than ``--max-wait`` seconds, counted from when it was refused first."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Budgets:
 
     Args:
         account: what tells accounts apart in a shared Redis.
-        max_wait: seconds; a single wait over it ends the run.
+        max_wait: seconds; a wait over it, or several for one call that pass it together, end the run.
     """
 
     slots: Slots
@@ -73,32 +75,35 @@ class Budgets:
     _turns: dict[str, threading.Lock] = field(default_factory=lambda: {name: threading.Lock() for name in CLASSES})
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def acquire(self, category: str) -> Ticket:
+    def acquire(self, category: str, waits: Waits | None = None) -> Ticket:
         """Wait for the right to send a call of `category`; one thread a class waits at a time, the others in line.
 
+        `waits` are those of a call that may be sent several times.
+
         Raises:
-            RateLimited: the wait would be longer than `max_wait`.
+            RateLimited: the wait, or all waits for this call together, would be longer than `max_wait`.
             Interrupted: told to stop meanwhile.
         """
+        waits = waits or Waits()
         with self._turns[category]:
-            while True:
+            while True:  # each turn waits, and `_wait` ends it
                 asked = self._allowance(category)
                 if asked is None or self._under_way >= self._at_once:
-                    self.clock.sleep(0.02)  # until a call that is under way is answered, and says what is allowed
+                    self._stand_by(waits)
                     continue
                 call = uuid.uuid4().hex
                 asked_at = self.clock.monotonic()
                 try:
                     wait = self.slots.claim(asked, call)
                 except DaySpent:
-                    self._wait(self._until_midnight(), "the day's calls of this account are used up")
+                    self._wait(waits, self._until_midnight(), "the day's calls of this account are used up")
                     continue
                 if wait <= 0:
                     self._let_in(category)
                     return Ticket(category, asked, call, asked_at)
                 # Calls that are under way are booked as late as they may arrive: look again when that is known.
                 early = wait - asked.slack
-                self._wait(wait, f"{category} calls are limited", sleep=early if early > 0.001 else wait)
+                self._wait(waits, wait, f"{category} calls are limited", sleep=early if early > 0.001 else wait)
 
     def answered(self, ticket: Ticket, headers: Mapping[str, str], good: bool = True) -> None:
         """An answer, `good` or an error: note how late the call can have been, and what the headers say of limits."""
@@ -118,9 +123,11 @@ class Budgets:
             self._under_way -= 1
             self._probes.discard(ticket.category)
 
-    def refused(self, ticket: Ticket, headers: Mapping[str, str], text: str) -> None:
+    def refused(self, ticket: Ticket, headers: Mapping[str, str], text: str, waits: Waits | None = None) -> None:
         """Zoom answered 429: let nothing of that class in until it says, or until the day is over."""
         self.refusals += 1
+        if waits is not None and waits.refused is None:
+            waits.refused = self.clock.monotonic()
         self._arrived(ticket, good=False)
         asked, now = headers.get("Retry-After"), self.clock.now()
         after = parse_retry_after(asked, now)
@@ -256,16 +263,27 @@ class Budgets:
             self._limits[name] = value
             self.slots.learn(self._shared, name, value)
 
-    def _wait(self, seconds: float, why: str, sleep: float | None = None) -> None:
-        if seconds > self.max_wait:
+    def _stand_by(self, waits: Waits) -> None:
+        """Wait until a call that is under way is answered, and says what is allowed."""
+        pause = 0.02
+        waits.stood += pause
+        if waits.stood > max(self.max_wait, _STAND_BY):
+            raise RateLimited(f"Zoom has not answered the calls under way for {waits.stood:.0f} s; run again later.")
+        self.clock.sleep(pause)
+
+    def _wait(self, waits: Waits, seconds: float, why: str, sleep: float | None = None) -> None:
+        now = self.clock.monotonic()
+        if seconds > self.max_wait or waits.after(now, seconds) > self.max_wait:
             until = self.clock.now() + timedelta(seconds=seconds)
+            together = "" if seconds > self.max_wait else f" ({waits.after(now, seconds):.0f} s for this call in all)"
             raise RateLimited(
                 f"Zoom's rate limit: {why}, and the next may go out at {iso(until.replace(microsecond=0))}, in "
-                f"{seconds:.0f} s; --max-wait is {self.max_wait:g} s. What is finished was delivered; the same "
-                "command, given again then, goes on with the rest."
+                f"{seconds:.0f} s{together}; --max-wait is {self.max_wait:g} s. What is finished was delivered; the "
+                "same command, given again then, goes on with the rest."
             )
         pause = seconds if sleep is None else sleep
         self.waited += pause
+        waits.slept += pause
         self.clock.sleep(pause)
 
     def _until_midnight(self) -> float:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from harvesters.document import Document
-from harvesters.zoom.values import clock_seconds, integer, iso_or_none, lasted, moment, truth, without_blanks
+from harvesters.zoom.values import (
+    check_finite,
+    clock_seconds,
+    integer,
+    iso_or_none,
+    lasted,
+    moment,
+    number,
+    truth,
+    whole,
+    without_blanks,
+)
 
 KIND = "meetings"
 _FLAGS = ("has_pstn", "has_voip", "has_3rd_party_audio", "has_video", "has_screen_share", "has_sip")
@@ -15,6 +26,13 @@ _TOLD = {
     *("uuid", "id", "topic", "host", "email", "user_name", "user_email", "user_type", "start_time", "end_time"),
     *("duration", "has_recording", "host_id", *_FLAGS),
 }
+_SUMMED: dict[str, Callable[[Any], Any]] = {
+    "total_minutes": whole,
+    "participants": whole,
+    "participants_count": whole,
+    "avg_jointime_cost": number,
+}
+"""Numbers to sum, in fields of their own beside those under ``zoom``."""
 _USER_TYPES = {1: "Basic", 2: "Licensed", 3: "On-Prem"}
 
 
@@ -31,9 +49,11 @@ def to_document(
         sessions: how many there are; None where Zoom does not give them.
 
     Raises:
-        ValueError: a time in it is none.
+        ValueError: a time in it is none, or a number cannot be stored.
     """
+    check_finite(row, but=_SUMMED)
     start, end = moment(row.get("start_time")), moment(row.get("end_time"))
+    summed = {name: read(row.get(name)) for name, read in _SUMMED.items()}
     body = {
         "uuid": row["uuid"],
         "meeting_series_id": integer(row.get("id")),
@@ -50,9 +70,10 @@ def to_document(
         "participant_sessions": sessions,
         **{name: truth(row.get(name)) for name in _FLAGS},
         "recording": truth(row.get("has_recording")),
+        **summed,
         "zoom": {**{name: value for name, value in row.items() if name not in _TOLD}, "route": route},
     }
-    return Document(str(row["uuid"]), KIND, filed, without_blanks(body))
+    return Document(str(row["uuid"]), KIND, filed, without_blanks(body), mutable=True)
 
 
 def duration(value: Any, start: datetime | None, end: datetime | None) -> int | None:

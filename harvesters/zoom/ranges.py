@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,9 @@ from harvesters.timespan import Window, day_window
 
 LONGEST = timedelta(hours=30)
 """How long a meeting can last."""
+_ECHO = re.compile(r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", re.ASCII)
+MOST_DAYS = 30
+"""How many days are asked for at once, at most; Zoom says "a month", and cuts what is longer without a word."""
 _DAY = timedelta(days=1)
 
 
@@ -26,6 +30,9 @@ class Days:
     def of(cls, window: Window) -> Days:
         """Those that a window, which must not be empty, touches."""
         return cls(window.start.date(), (window.end - timedelta(microseconds=1)).date())
+
+    def __len__(self) -> int:
+        return (self.last - self.first).days + 1
 
     def __iter__(self) -> Iterator[date]:
         day = self.first
@@ -46,18 +53,34 @@ class Days:
         start = day_window(self.first, UTC).start
         return Days((start - LONGEST).date(), self.first - _DAY)
 
+    def halves(self) -> tuple[Days, Days]:
+        """The earlier and the later half of two days or more."""
+        middle = self.first + _DAY * (len(self) // 2)
+        return Days(self.first, middle - _DAY), Days(middle, self.last)
+
     def __str__(self) -> str:
         return f"{self.first}" if self.first == self.last else f"{self.first}/{self.last}"
 
 
 def echoed(answer: dict[str, Any], asked: Days) -> Days:
-    """What an answer says was searched; what was asked where it does not say.
+    """What an answer says was searched; what was asked where it says nothing, or nothing that is a date."""
+    return Days(_echo(answer.get("from")) or asked.first, _echo(answer.get("to")) or asked.last)
 
-    Raises:
-        ValueError: it says something that is no range.
-    """
-    first, last = (str(answer.get(name) or "")[:10] for name in ("from", "to"))
-    return Days(date.fromisoformat(first) if first else asked.first, date.fromisoformat(last) if last else asked.last)
+
+def _echo(value: Any) -> date | None:
+    """A date as Zoom writes it, also as ``2013-5-19``; what follows it, such as a time of day, does not count."""
+    match = _ECHO.match(value) if isinstance(value, str) else None
+    try:
+        return date(*map(int, match.groups())) if match is not None else None
+    except ValueError:
+        return None
+
+
+def longest(first: date) -> date:
+    """The last day of the longest range from `first` that Zoom takes: thirty days, and never over a calendar month."""
+    year, month = divmod(first.year * 12 + first.month, 12)
+    next_month = date(year, month + 1, min(first.day, calendar.monthrange(year, month + 1)[1]))
+    return min(first + timedelta(days=MOST_DAYS - 1), next_month - _DAY)
 
 
 def left_over(asked: Days, searched: Days) -> list[Days]:

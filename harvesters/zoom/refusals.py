@@ -15,6 +15,7 @@ from harvesters.retry import Transient
 _SCOPES = {4711, 4700, 104, 201}
 _TOKEN = {124}
 _NO_USER = {1001, 1010}
+_ENOUGH = 50
 
 
 class Refusal(ProtocolError):
@@ -55,6 +56,16 @@ class NotAMeeting(Refusal):
 class Misunderstood(Refusal):
     """Any other error: Zoom does not understand us, or we do not understand Zoom."""
 
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.args = (f"{problem}. Zoom's support can find the call by its tracking id.",)
+
+    @property
+    def of_one(self) -> bool:
+        """Asked for one meeting or host, Zoom refuses that one: with a code of its own, such as 300 or 1120."""
+        status = self.problem.status
+        return self.problem.code is not None and (status in (400, 404) or status < 300)
+
 
 class PlanMissing(CredentialsRefused):
     """200: the account's plan has no such feature, or REST calls are not for us (`foreign`)."""
@@ -67,7 +78,10 @@ class PlanMissing(CredentialsRefused):
 
 @dataclass(frozen=True)
 class Problem:
-    """An error as Zoom words it; `tracking` is what Zoom's support asks for."""
+    """An error as Zoom words it, to decide by; secrets in it are masked where it is shown.
+
+    `tracking` is what Zoom's support asks for.
+    """
 
     path: str
     status: int
@@ -79,7 +93,7 @@ class Problem:
         code = f" code {self.code}" if self.code is not None else ""
         tracking = f" (x-zm-trackingid {self.tracking})" if self.tracking else ""
         message = self.message.rstrip(". ") or "no message"
-        return f"{self.path} was answered {self.status}{code}: {message}{tracking}"
+        return redact(f"{self.path} was answered {self.status}{code}: {message}{tracking}")
 
 
 def read_answer(response: requests.Response) -> dict[str, Any]:
@@ -101,10 +115,23 @@ def read_answer(response: requests.Response) -> dict[str, Any]:
             (response.request.path_url or "").split("?")[0],
             status,
             code,
-            redact(_text(body) or response.reason or ""),
+            _text(body) or response.reason or "",
             response.headers.get("x-zm-trackingid", ""),
         )
     )
+
+
+def check_share(what: str, refused: int, asked: int) -> None:
+    """Single refusals are Zoom's, many are ours.
+
+    Raises:
+        ProtocolError: more than one in ten of `asked` meetings or hosts was refused, and they are enough to tell.
+    """
+    if asked >= _ENOUGH and refused * 10 > asked:
+        raise ProtocolError(
+            f"Zoom refused {refused} of {asked} {what}, more than one in ten: that is no matter of single {what}. The "
+            "warnings say what it answered; nothing later is committed, and what was refused is asked for again."
+        )
 
 
 def judge(problem: Problem) -> Refusal | CredentialsRefused:
@@ -157,7 +184,7 @@ def _code(body: Any) -> int | None:
     for name in ("code", "errorCode"):
         try:
             code = int(body.get(name) or 0)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         if code:
             return code

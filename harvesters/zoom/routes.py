@@ -9,7 +9,8 @@ from harvesters.errors import CredentialsRefused
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.dashboard import Dashboard
 from harvesters.zoom.hosts import Hosts
-from harvesters.zoom.listing import Lists, Notebook, Route
+from harvesters.zoom.listing import Lists, Route
+from harvesters.zoom.notebook import Notebook
 from harvesters.zoom.ranges import horizon
 from harvesters.zoom.refusals import PlanMissing
 from harvesters.zoom.report import Report
@@ -91,9 +92,7 @@ class Routes:
         self._take(self.report)
 
     def _take(self, route: Route) -> None:
-        if self.notebook.route != route.name:
-            self.notebook.clear()
-        self.notebook.route = route.name
+        self.notebook.take(route.name)
         self._chosen = route
 
 

@@ -22,7 +22,7 @@ from harvesters.zoom.auth import Auth, Jwt, OAuth
 from harvesters.zoom.client import DEFAULT, ZoomClient
 from harvesters.zoom.harvest import ZoomHarvest
 from harvesters.zoom.limits import Budgets
-from harvesters.zoom.listing import Notebook
+from harvesters.zoom.notebook import Notebook
 from harvesters.zoom.routes import Routes
 from harvesters.zoom.state import RunState, RunStates
 

@@ -5,40 +5,59 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from harvesters.document import Document
-from harvesters.zoom.values import integer, iso_or_none, lasted, moment, place, truth, without_blanks
+from harvesters.zoom.packed import PackedRows
+from harvesters.zoom.values import check_finite, integer, iso_or_none, lasted, moment, place, truth, without_blanks
 
 KIND = "sessions"
+_FILLED_IN = {"leave_time", "leave_reason", "duration", "recording", "in_room_participants", "failover",
+              "share_application", "share_desktop", "share_whiteboard"}  # fmt: skip
 _TOLD = {
     *("user_id", "user_name", "name", "device", "ip_address", "location", "network_type", "join_time", "leave_time"),
     *("duration", "share_application", "share_desktop", "share_whiteboard", "recording", "email", "user_email"),
 }
 
 
-def with_ids(uuid: str, rows: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Each row with its session's id, in the order of the rows; rows that are the same through and through come once.
+def with_ids(uuid: str, rows: Collection[Any]) -> Iterator[tuple[str, Any]]:
+    """Each row with its session's id, in their order; rows that are the same through and through come once."""
+    return ((id, row) for id, row in zip(ids(uuid, rows), rows, strict=True) if id is not None)
 
-    The id is made of the meeting's UUID, the participant's key and the time of joining, so that it is the same in
-    every run and on both routes. Where two rows share all three, as a waiting room and the meeting may, the ones that
-    come later in their own order are told apart by what else they say.
+
+def ids(uuid: str, rows: Collection[Any] | PackedRows) -> list[str | None]:
+    """The ids of the sessions of `rows`; None for a row that came before, "" for what is no row.
+
+    An id is made of the meeting's UUID, the participant's key and the time of joining, so that it is the same in
+    every run and on both routes. Where rows share all three, as a waiting room and the meeting may, the later ones are
+    told apart by what they say besides, but not by what Zoom fills in afterwards, such as the time of leaving.
     """
-    ids = [session_id(uuid, row) if isinstance(row, dict) else "" for row in rows]
-    often = {id for id, count in Counter(ids).items() if count > 1}
-    firsts: dict[str, str] = {}
-    for id, row in zip(ids, rows, strict=True):
+    made = [session_id(uuid, row) if isinstance(row, dict) else "" for row in rows]
+    often = {id for id, count in Counter(made).items() if id and count > 1}
+    places: dict[str, set[_Place]] = {}
+    for id, row in zip(made, rows, strict=True):
         if id in often:
-            firsts[id] = min(_content(row), firsts.get(id, _content(row)))
+            places.setdefault(id, set()).add(_place(row))
+    told = {id: _apart(id, shared) for id, shared in places.items()}
     given: set[str] = set()
-    for id, row in zip(ids, rows, strict=True):
-        if id in often and id and (content := _content(row)) != firsts[id]:
-            id = _digest(id, content)
-        if not id or id not in given:
-            given.add(id)
-            yield id, row
+    found: list[str | None] = []
+    for id, row in zip(made, rows, strict=True):
+        own = told[id][_place(row)] if id in often else id
+        found.append(own if not own or own not in given else None)
+        given.add(own)
+    return found
+
+
+def _apart(id: str, places: set[_Place]) -> dict[_Place, str]:
+    """Ids for rows that would share `id`: the first keeps it."""
+    same: Counter[str] = Counter()
+    made: dict[_Place, str] = {}
+    for own in sorted(places):
+        made[own] = _digest(id, own.kept, str(same[own.kept])) if made else id
+        same[own.kept] += 1
+    return made
 
 
 def session_id(uuid: str, row: Mapping[str, Any]) -> str:
@@ -65,8 +84,9 @@ def to_document(
         geoip: what is known of the address.
 
     Raises:
-        ValueError: a time in it is none.
+        ValueError: a time in it is none, or a number cannot be stored.
     """
+    check_finite(row)
     join, leave = moment(row.get("join_time")), moment(row.get("leave_time"))
     told = integer(row.get("duration"))
     city, country = place(row.get("location"))
@@ -99,15 +119,34 @@ def to_document(
     body = without_blanks(body)
     if geoip:
         body["geoip"] = dict(geoip)
-    return Document(id, KIND, filed, body)
+    return Document(id, KIND, filed, body, mutable=True)
 
 
-def _content(row: Any) -> str:
-    """All that a row says, in one spelling; those that were in the meeting itself come first."""
-    if not isinstance(row, dict):
-        return ""
+class _Place(NamedTuple):
+    """Where a row stands among others of its id.
+
+    Attributes:
+        aside: who was in the meeting itself comes first.
+        kept: a digest of what does not change any more.
+        leave: when he left; who has not comes last.
+        whole: a digest of all that the row says.
+    """
+
+    aside: str
+    kept: str
+    leave: str
+    whole: str
+
+
+def _place(row: Mapping[str, Any]) -> _Place:
     aside = f"{row.get('status') == 'in_waiting_room':d}{bool(row.get('bo_mtg_id')):d}"
-    return aside + json.dumps(row, sort_keys=True, default=str)
+    kept = {name: value for name, value in row.items() if name not in _FILLED_IN}
+    leave = str(row.get("leave_time") or "~")
+    return _Place(aside, _digest(_spelled(kept)), leave, _digest(_spelled(row)))
+
+
+def _spelled(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True, default=str)
 
 
 def _digest(*parts: str) -> str:

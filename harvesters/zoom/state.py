@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from harvesters.clock import Clock
 from harvesters.errors import ConfigError, RaceLost
 from harvesters.stores.blob import Blob, Conflict
 from harvesters.timespan import Window, iso
-from harvesters.zoom.listing import Meeting
+from harvesters.zoom.listed import ListedMeeting
 
 _KEPT = timedelta(days=30)
 _TRIES = 20
@@ -31,19 +32,22 @@ class RunState:
         done: meetings after that which are done: key to a digest of the row they were listed with and their end
             (epoch seconds; 0 without one). A meeting whose row has changed since is not done.
         listing: the lists of the days in hand, where the run had to stop (see `Notebook`).
+        good, refused: how many meetings Zoom gave, and refused for a reason of their own, since the run began.
     """
 
     window: Window | None = None
     since: datetime | None = None
     done: dict[str, tuple[str, float]] = field(default_factory=dict)
     listing: dict[str, Any] = field(default_factory=dict)
+    good: int = 0
+    refused: int = 0
 
-    def has(self, meeting: Meeting) -> bool:
+    def has(self, meeting: ListedMeeting) -> bool:
         """The meeting is done, as it is listed now."""
         found = self.done.get(key(meeting))
         return found is not None and found[0] == digest(meeting)
 
-    def add(self, meeting: Meeting) -> None:
+    def add(self, meeting: ListedMeeting) -> None:
         """The meeting is delivered, with all of its sessions."""
         self.done[key(meeting)] = (digest(meeting), meeting.filed.timestamp())
 
@@ -56,7 +60,8 @@ class RunState:
         """For JSON."""
         window = [iso(self.window.start), iso(self.window.end)] if self.window is not None else None
         since = iso(self.since) if self.since is not None else None
-        return {"window": window, "since": since, "done": dict(self.done), "listing": self.listing}
+        counts = {"good": self.good, "refused": self.refused}
+        return {"window": window, "since": since, "done": dict(self.done), "listing": self.listing, **counts}
 
     @classmethod
     def decode(cls, data: dict[str, Any]) -> RunState:
@@ -64,7 +69,7 @@ class RunState:
         window = Window(*map(datetime.fromisoformat, data["window"])) if data["window"] else None
         since = datetime.fromisoformat(data["since"]) if data["since"] else None
         done = {name: (str(entry[0]), float(entry[1])) for name, entry in data["done"].items()}
-        return cls(window, since, done, data["listing"])
+        return cls(window, since, done, data["listing"], int(data.get("good", 0)), int(data.get("refused", 0)))
 
 
 @dataclass
@@ -102,7 +107,7 @@ class RunStates:
             oldest = iso(self.clock.now() - _KEPT)
             runs = {name: data for name, data in runs.items() if str(data.get("saved", "")) >= oldest}
             try:
-                self.blob.write(orjson.dumps({"runs": runs}), etag)
+                self.blob.write(_dumps({"runs": runs}), etag)
             except Conflict:
                 continue  # another run has written its own in between
             return
@@ -113,7 +118,7 @@ class RunStates:
         if version is None:
             return {}, None
         try:
-            runs = orjson.loads(version.content)["runs"]
+            runs = json.loads(version.content)["runs"]
             if not all(isinstance(data, dict) for data in runs.values()):
                 raise TypeError("a run is no object")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -127,12 +132,19 @@ class RunStates:
         )
 
 
-def key(meeting: Meeting) -> str:
+def _dumps(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a listed row may hold what orjson does not write: half a surrogate pair, a very long number
+        return json.dumps(value, default=str).encode()
+
+
+def key(meeting: ListedMeeting) -> str:
     """A short name of a meeting."""
     return _short(meeting.uuid.encode("utf-8", "replace") or repr(meeting.row).encode(), 9)
 
 
-def digest(meeting: Meeting) -> str:
+def digest(meeting: ListedMeeting) -> str:
     """A short digest of all that the list says of it."""
     try:
         return _short(orjson.dumps(meeting.row, option=orjson.OPT_SORT_KEYS), 6)

@@ -64,6 +64,15 @@ def test_the_demo_delivers_every_action_once_and_leaves_nothing_running(
     assert left == []
 
 
+def test_the_demo_without_its_extra_names_the_line_that_installs_it(
+    harvest: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "moto", None)  # an import of it fails, as where it is not installed
+    result = harvest("dev", "demo")
+    assert result.code == 78
+    assert "pip install 'harvest[embedded]'" in result.err
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()

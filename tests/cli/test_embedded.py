@@ -42,7 +42,7 @@ class Shell:
         return subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False)
 
     def up(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.run("dev", "up", "--embedded", *arguments, **env)
+        return self.run("dev", "up", "--embedded", *arguments, options=(), **env)
 
     def status(self) -> dict[str, dict[str, Any]]:
         found = json.loads(self.run("dev", "status", "--json").stdout)
@@ -111,7 +111,7 @@ def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto, jars
 def test_init_loads_the_index_templates_and_explains_kopf(shell: Shell, jars: None) -> None:
     real = {"ES_HOST": "https://production.example.org", "ES_API_KEY": "b2YtdGhlLXJlYWwtb25l"}
     for _ in range(2):  # it can be run again
-        result = shell.run("dev", "init", "--embedded", "--services", "elasticsearch", **real)
+        result = shell.run("dev", "init", "--embedded", "--services", "elasticsearch", options=(), **real)
         assert result.returncode == 0, result.stderr
         assert "kopf is gone" in result.stdout
     url = shell.status()["elasticsearch"]["url"]

@@ -238,7 +238,7 @@ def test_nothing_is_up_and_nothing_is_to_be_ended(
     for command in ("status", "down"):
         result = harvest("dev", command)
         assert (result.code, result.out) == (0, "Nothing is up.\n")
-    expected = {"kind": None, "env_file": "", "services": []}
+    expected: dict[str, Any] = {"kind": None, "env_file": "", "services": []}
     assert json.loads(harvest("dev", "status", "--json").out) == expected
     assert not state.exists() or list(state.iterdir()) == []
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,11 @@ import pytest
 
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.cli.conftest import Command, Result
-from tests.indices import EPISODES, Cluster, cluster_for_a_test
+from tests.indices import EPISODES, USERACTIONS, Cluster, cluster_for_a_test
 
 CAPTIONS = "paella:caption:enabled"
 SPEED = "paella:button:action;es.upv.paella.playbackRatePlugin"
+BUTTON_7 = "paella:buttonPress-"
 MODE = "paella:button:action;edu.harvard.dce.paella.viewModeTogglePlugin"
 
 
@@ -155,7 +157,179 @@ class TestSize:
         assert {(row["mpid"], row["huid"]) for row in rows(export("viewing_options", *indices))} == set(expected)
 
 
+def footprint(mpid: str, huid: str | None, at: int, until: int, **fields: Any) -> dict[str, Any]:
+    """As a stock player leaves it: without a word of whether it plays, so Opencast says that it does not."""
+    about = {"type": "FOOTPRINT", "inpoint": at, "outpoint": until, "length": until - at, "is_playing": False}
+    return {"mpid": mpid, "huid": huid, "is_live": False, "action": about, **fields}
+
+
+@pytest.fixture
+def among(export: Export, watched: Cluster, request: pytest.FixtureRequest) -> Callable[..., Export]:
+    """Given actions (and episodes), an export over them alone."""
+
+    def given(
+        actions: list[dict[str, Any]], *episodes: dict[str, Any], mapping: Any = USERACTIONS, listed: Any = EPISODES
+    ) -> Export:
+        name = f"{abs(hash(request.node.name))}"
+        watched.fill(f"{name}-actions", actions, mapping)
+        watched.fill(f"{name}-episodes", episodes or LISTED, listed)
+        indices = ("--episodes-index", watched.name(f"{name}-episodes"), "-s", watched.name(f"{name}-actions"))
+
+        def run(name: str, *arguments: str, **named: Any) -> Result:
+            return export(name, *indices, *arguments, **named)
+
+        return run
+
+    return given
+
+
+class TestWhatTheRecordingHas:
+    def test_only_heartbeats_from_within_it_count(self, among: Callable[..., Export]) -> None:
+        actions = [action("odd", "alice", at=at) for at in (0, 700, 899, 10_000, -1)]
+        actions += [action("odd", "bob", at=at) for at in (601, -1, -300, 2**31)]
+        actions += [action("odd", "carol", at=at) for at in (600, 299, 300)]
+        # 601 seconds: the third of three chunks has one second.
+        assert shares(among(actions)("attendance")) == {("odd", "alice"): 33, ("odd", "bob"): 0, ("odd", "carol"): 100}
+
+    def test_a_part_of_a_second_is_one(self, among: Callable[..., Export]) -> None:
+        actions = [action("short", "alice", at=300), action("short", "bob", at=301)]
+        run = among(actions, episode("short", duration=300_500))
+        assert shares(run("attendance")) == {("short", "alice"): 50, ("short", "bob"): 0}
+
+
+class TestFootprints:
+    def test_they_cover_seconds(self, among: Callable[..., Export]) -> None:
+        actions = [
+            footprint("hour", "alice", 0, 300),  # the first chunk, and not the second
+            footprint("hour", "alice", 250, 301),
+            footprint("hour", "bob", 299, 601),
+            footprint("hour", "carol", -50, 1),
+            footprint("hour", "dan", 3599, 2**31),
+            footprint("hour", "eve", 100, 100),
+            footprint("hour", "eve", 200, 100),
+            footprint("hour", "eve", 3600, 4000),
+            footprint("hour", "eve", -5, 0),
+            footprint("hour", "fay", -(2**31), 2**31),
+            footprint("hour", "anonymous", 0, 3600),
+            footprint("hour", None, 0, 3600),
+            footprint("hour", "None", 0, 3600),
+            footprint("hour", "", 0, 3600),
+            footprint("hour", "alice", 1000, 1300, is_live=True),
+            action("hour", "alice", at=1000, type="PLAY"),
+        ]
+        result = among(actions)("attendance")
+        assert result.out.splitlines()[0] == "mpid,huid,vod_attendance"
+        expected = {"alice": 16, "bob": 25, "carol": 8, "dan": 8, "eve": 0, "fay": 100}
+        assert shares(result) == {("hour", name): share for name, share in expected.items()}
+        assert "no action" not in result.err
+
+    def test_auto_takes_them_where_an_episode_has_no_heartbeat_of_anybody(self, among: Callable[..., Export]) -> None:
+        actions = [
+            footprint("hour", "alice", 0, 3600),
+            footprint("hour", "zoe", 0, 3600),
+            action("hour", "bob", at=0),
+            footprint("odd", "alice", 0, 601),
+            action("odd", "anonymous", playing=False, is_live=True),
+            footprint("alone", "alice", 0, 3600),
+            footprint("live", "alice", 0, 3600),
+        ]
+        run = among(actions)
+        assert shares(run("attendance")) == {("alone", "alice"): 100, ("hour", "bob"): 8, ("live", "alice"): 100}
+        assert shares(run("attendance", "--from", "auto")) == shares(run("attendance"))
+        assert shares(run("attendance", "--from", "heartbeat")) == {("hour", "bob"): 8}
+        assert list(shares(run("attendance", "--from", "footprint"))) == [
+            ("alone", "alice"),
+            ("hour", "alice"),
+            ("hour", "zoe"),
+            ("live", "alice"),
+            ("odd", "alice"),
+        ]
+
+    def test_live_ones_against_the_live_duration(self, among: Callable[..., Export]) -> None:
+        actions = [footprint("live", "alice", 0, 900, is_live=True), footprint("live", "alice", 0, 1800)]
+        assert shares(among(actions)("attendance", "--live"), "live_attendance") == {("live", "alice"): 50}
+
+    def test_another_source_is_usage(self, export: Export) -> None:
+        result = export("attendance", "--from", "play")
+        assert result.code == 2
+        assert "footprint" in result.err
+
+    def test_indices_without_our_templates(self, among: Callable[..., Export]) -> None:
+        actions = [footprint("hour", "alice", 0, 601), footprint("hour", "None", 0, 601), footprint("hour", "", 0, 9)]
+        run = among(actions, mapping={}, listed={})
+        assert shares(run("attendance")) == {("hour", "alice"): 25}
+
+    def test_fifty_thousand_are_counted_as_one_by_one(
+        self, among: Callable[..., Export], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("harvesters.tables.attendance._AT_ONCE", 9_000)
+        draw = random.Random(11)
+        lengths = {f"mp-{number:02}": draw.choice([601_000, 3_600_000, 5_399_999, 7_200_001]) for number in range(12)}
+        rows = []
+        for _ in range(50_000):
+            begin = draw.choice([draw.randrange(-600, 8000), draw.randrange(0, 3600), 0, 2**31 - 5])
+            end = draw.choice([begin + draw.randrange(-50, 120), begin + draw.randrange(900), begin, 2**31, -1])
+            rows.append(footprint(draw.choice(list(lengths)), f"v{draw.randrange(300):03}", begin, end))
+        seen: dict[tuple[str, str], set[int]] = {}
+        for row in rows:
+            chunks = seen.setdefault((row["mpid"], row["huid"]), set())
+            end = min(row["action"]["outpoint"], -(-lengths[row["mpid"]] // 1000))
+            chunks.update(second // 300 for second in range(max(0, row["action"]["inpoint"]), end))
+        expected = {
+            (mpid, huid): 100 * len(chunks) // -(-lengths[mpid] // 300_000) for (mpid, huid), chunks in seen.items()
+        }
+        run = among(rows, *(episode(mpid, duration=duration) for mpid, duration in lengths.items()))
+        result = run("attendance")
+        assert shares(result) == expected
+        assert list(shares(result)) == sorted(expected)
+
+
+class TestNobody:
+    def test_names_of_nobody_are_left_out(self, among: Callable[..., Export]) -> None:
+        actions = [action("hour", huid) for huid in ("None", "", "anonymous", "none", "alice")]
+        run = among(actions)
+        assert set(shares(run("attendance"))) == {("hour", "alice"), ("hour", "none")}
+        assert [row["huid"] for row in rows(run("viewing_options"))] == ["alice", "none"]
+
+
+class TestNothingToCount:
+    @pytest.mark.parametrize(
+        ("arguments", "types"),
+        [
+            (("attendance",), "HEARTBEAT, FOOTPRINT"),
+            (("attendance", "--from", "heartbeat"), "HEARTBEAT"),
+            (("attendance", "--from", "footprint"), "FOOTPRINT"),
+            (("viewing_options",), "paella:buttonPress-es.upv.paella.layoutSelector"),
+        ],
+    )
+    def test_it_is_said_in_one_line(self, among: Callable[..., Export], arguments: tuple[str, ...], types: str) -> None:
+        result = among([action("hour", "alice", type="PLAY")], episode("hour", duration=HOUR))(*arguments)
+        assert result.code == 0
+        (line,) = (line for line in result.err.splitlines() if "no action in" in line)
+        assert types in line
+        assert "action_types" in line
+
+    def test_not_where_there_is_something(self, export: Export) -> None:
+        for name in ("attendance", "viewing_options"):
+            assert "no action in" not in export(name, "--term", "99").err
+
+
 class TestViewingOptions:
+    def test_every_player_has_its_names(self, among: Callable[..., Export]) -> None:
+        names = {
+            "captions": [CAPTIONS, f"{CAPTIONS}:en", f"{BUTTON_7}es.upv.paella.captionsSelectorPlugin"],
+            "playback_speed": [SPEED, f"{BUTTON_7}es.upv.paella.playbackRateButton"],
+            "view_mode": [
+                MODE,
+                "paella:button:action;es.upv.paella.viewModePlugin",
+                f"{BUTTON_7}es.upv.paella.layoutSelector",
+            ],
+        }
+        others = ("paella:fullscreenchanged", f"{BUTTON_7}es.upv.paella.captionsSelectorPlugin2", f"{SPEED}2", "PLAY")
+        actions = [action("hour", "alice", type=name) for some in names.values() for name in some]
+        actions += [action("hour", "bob", type=name) for name in others]
+        assert among(actions)("viewing_options").out.splitlines()[1:] == ["hour,alice,3,2,3", "hour,bob,0,0,0"]
+
     def test_counts_for_everybody_who_did_anything(self, export: Export) -> None:
         result = export("viewing_options", "--year", "2026")
         assert result.out.splitlines() == [
@@ -219,10 +393,38 @@ class TestRollcall:
         assert len(rows(export("rollcall", "--term", "01", "--year", "2026"))) == 3
         assert [request.param("term") for request in banner.requests] == ["202601"]
 
-    @pytest.mark.parametrize("people", [[], "", None, {}, {"students": []}, {"students": ""}])
+    @pytest.mark.parametrize("people", [[], {}, {"students": []}, {"students": ""}])
     def test_a_course_without_people(self, export: Export, banner: Banner, people: Any) -> None:
         banner.people = people
         assert rows(export("rollcall", "--year", "2026")) == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"error": "the database is gone", "trace": "s3cret"},
+            None,
+            False,
+            "s3cret",
+            [],
+            [{"huid": "1"}],
+            {"people": None},
+            {"people": ""},
+            {"people": False},
+            {"people": 0},
+            {"People": {}},
+        ],
+    )
+    def test_json_that_is_no_roll_is_76_and_leaves_the_old_file(
+        self, export: Export, banner: Banner, tmp_path: Path, answer: Any
+    ) -> None:
+        path = tmp_path / "rollcall.csv"
+        path.write_text("before")
+        banner.fail("status", after=1, times=9, response=Response.json(answer))
+        result = export("rollcall", "-o", str(path))
+        assert result.code == 76
+        assert "no roll" in result.err
+        assert "s3cret" not in result.err
+        assert path.read_text() == "before"
 
     def test_without_the_setting_78(self, export: Export) -> None:
         result = export("rollcall")

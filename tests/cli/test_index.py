@@ -161,7 +161,7 @@ class TestProcesses:
             process = self.start("--visibility-timeout", "2", "--receivers", "2", "--workers", "1")
             if kills < 5:
                 before = queue.counts()[0]
-                _wait(lambda before=before: queue.counts()[0] < before)  # type: ignore[misc]
+                _wait(lambda before=before: queue.counts()[0] < before)
                 time.sleep(dice.random() * 0.2)  # anywhere in its work, not only just after a receive
                 process.kill()
                 kills += 1

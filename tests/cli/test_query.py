@@ -94,6 +94,22 @@ class TestShipped:
         assert asked("devices") == [["desktop", "1", "Edge", "1"], ["phone", "3", "Safari", "2"]]
 
 
+class TestNothingToCount:
+    def test_heartbeats_say_so_where_no_player_sends_them(self, query: Command, filled: Cluster) -> None:
+        filled.fill("stock", [action(9, "alice", action={"type": "FOOTPRINT", "inpoint": 0})], USERACTIONS)
+        result = query("heartbeats", "--index", filled.name("stock"), "--format", "json")
+        assert (result.code, json.loads(result.out)) == (0, [])
+        (line,) = result.err.splitlines()
+        assert filled.name("stock") in line
+        assert "HEARTBEAT" in line
+
+    def test_not_where_there_are_some_at_another_time(self, query: Command, filled: Cluster) -> None:
+        arguments = ("--index", filled.name("useractions-*"), "--format", "csv")
+        assert query("heartbeats", *arguments, "-s", "20300101000000").err == ""
+        assert query("heartbeats", *arguments).err == ""
+        assert query("devices", "--index", "no-such-index-*").err == ""
+
+
 class TestFormats:
     def test_table_is_the_default(self, query: Command, filled: Cluster) -> None:
         assert query("live-vs-vod", "--index", filled.name("useractions-*")).out.splitlines() == [
@@ -161,7 +177,9 @@ class TestStandardInput:
         saved = {"description": "d", "index": filled.name("useractions-*"), "body": body}
         assert json.loads(query("-", "--format", "json", stdin=json.dumps(saved)).out) == [{"viewers": 2}]
 
-    @pytest.mark.parametrize("stdin", ["", "SELECT 1", "[]", "1", '{"index": 1, "body": {}}', '{"body": []}'])
+    @pytest.mark.parametrize(
+        "stdin", ["", "SELECT 1", "[]", "1", '{"index": 1, "body": {}}', '{"body": []}', '{"body": {}, "types": 1}']
+    )
     def test_what_is_no_query_is_2(self, query: Command, stdin: str) -> None:
         result = query("-", stdin=stdin)
         assert result.code == 2

@@ -21,7 +21,7 @@ from tests.cli.conftest import Command
 ROOT = Path(__file__).parent.parent.parent
 
 # What the user's documents show, in their spelling.
-SEED = {
+SEED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("useractions",): (
         *("-s", "--start", "-e", "--end", "-w", "--wait", "-H", "--engage_host", "-u", "--user", "-p", "--password"),
         *("-o", "--output", "-q", "--queue-name", "-b", "--batch-size", "-i", "--interval"),

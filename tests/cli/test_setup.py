@@ -14,7 +14,7 @@ from harvesters.search.client import SearchClient
 from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test
 from tests.clocks import FakeClock
-from tests.search.test_migrate import old
+from tests.migration.test_run import old
 
 NAMES = sorted(template.name for template in templates.read())
 

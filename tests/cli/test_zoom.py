@@ -129,6 +129,7 @@ class TestOutput:
     def test_geoip(self, harvest: Command, zoom: ZoomSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("harvesters.geoip.GeoIP.__init__", lambda self, path: None)
         monkeypatch.setattr("harvesters.geoip.GeoIP.look_up", lambda self, address: {"ip": address, "city_name": "X"})
+        monkeypatch.setattr("harvesters.geoip.GeoIP.close", lambda self: None)
         result = harvest("zoom", "-o", "-", env={"GEOLITE_PATH": "city.mmdb"})
         sessions = [document for document in result.documents if "meeting" in document]
         assert {document["geoip"]["city_name"] for document in sessions} == {"X"}
@@ -307,6 +308,20 @@ class TestLive:
         assert uuids(lines) == ALL | {"old=="}
         assert len(lines) == 17
         assert (state / "zoom-here").read_text().endswith("Z")
+
+    def test_a_look_leaves_the_checkpoint_to_the_output_that_moved_it(
+        self, harvest: Command, zoom: ZoomSimulator, state: Path, tmp_path: Path
+    ) -> None:
+        path, name = tmp_path / "live.jsonl", "zoom-last-end-timestamp"
+        env = {"ZOOM_LOOKBACK": str(3 * 86_400)}
+        assert harvest("zoom", "--live", "-o", str(path), env=env).code == 0
+        stored = (state / name).read_text()
+        look = harvest("zoom", "--live", "-o", "-", env=env)
+        assert look.code == 0
+        assert f"belongs to file {path}" in look.err
+        assert ((state / name).read_text(), (state / f"{name}.owner").read_text()) == (stored, f"file {path}")
+        assert harvest("zoom", "--live", "--update-checkpoint", "-o", "-", env=env).code == 0
+        assert (state / f"{name}.owner").read_text() == "-"
 
     def test_two_at_once_do_not_trample_each_other(self, harvest: Command, zoom: ZoomSimulator, tmp_path: Path) -> None:
         zoom.latency = 0.3

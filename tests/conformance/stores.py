@@ -6,9 +6,11 @@ import http.client
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import combinations
 from urllib.parse import urlencode, urlsplit
 
+from harvesters.clock import Clock
 from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.stores.blob import Blob, Version
 
@@ -51,7 +53,28 @@ class Turns:
 
 
 @dataclass
-class Stepping:
+class Timed(Blob):
+    """A blob whose store's clock is that of the test."""
+
+    blob: Blob
+    clock: Clock
+
+    @property
+    def name(self) -> str:
+        return self.blob.name
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def read(self) -> Version | None:
+        return self.blob.read()
+
+    def write(self, content: bytes, etag: str | None) -> str:
+        return self.blob.write(content, etag)
+
+
+@dataclass
+class Stepping(Blob):
     """A blob of which each read and each write waits for its turn."""
 
     blob: Blob
@@ -61,6 +84,9 @@ class Stepping:
     @property
     def name(self) -> str:
         return self.blob.name
+
+    def now(self) -> datetime | None:
+        return self.blob.now()
 
     def read(self) -> Version | None:
         self.turns.wait(self.who)
@@ -109,7 +135,7 @@ class LossyProxy(Simulator):
         super().__init__()
         self.target = urlsplit(target).netloc
         self.lose: list[str] = []
-        self.before: Callable[[], None] = lambda: None  # called after an answer was lost
+        self.before: Callable[[], object] = lambda: None  # called after an answer was lost
         self.serial = threading.Lock()
 
     def handle(self, request: Request) -> Response:

@@ -14,14 +14,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from harvesters.clock import SystemClock
+from harvesters.cursor import TimeCursor, Times
 from harvesters.errors import ConfigError, LeaseHeld, RaceLost
+from harvesters.process import Process
 from harvesters.stores.blob import Blob
 from harvesters.stores.checkpoint import Checkpoint
 from harvesters.stores.file import FileBlob
-from harvesters.stores.lease import Holder, Lease, Process
+from harvesters.stores.lease import Holder, Lease
 from harvesters.timespan import iso
 from tests.clocks import NOW, FakeClock
-from tests.conformance.stores import OpenBlob, Stepping, Turns, in_turns, merges
+from tests.conformance.stores import OpenBlob, Stepping, Timed, Turns, in_turns, merges
 from tests.samples import logged
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -36,20 +38,20 @@ def content(blob: Blob) -> bytes:
 
 class TestCheckpoint:
     def test_there_is_none_at_first(self, open_blob: OpenBlob) -> None:
-        assert Checkpoint(open_blob("last"), UTC).load() == (None, None)
+        assert Checkpoint(open_blob("last"), Times(UTC)).load() == (None, None)
 
     def test_it_is_written_as_a_person_would(self, open_blob: OpenBlob) -> None:
         moment = datetime(2026, 2, 13, 4, 30, 15, 999_999, tzinfo=NEW_YORK)
-        Checkpoint(open_blob("last"), NEW_YORK).commit(moment, None)
+        Checkpoint(open_blob("last"), Times(NEW_YORK)).commit(TimeCursor(moment), None)
         assert content(open_blob("last")) == b"20260213093015Z"
 
     def test_committed_it_is_loaded_with_the_tag_for_the_next_commit(self, open_blob: OpenBlob) -> None:
-        tag = Checkpoint(open_blob("last"), UTC).commit(NOW, None)
-        value, loaded = Checkpoint(open_blob("last"), NEW_YORK).load()
-        assert (value, loaded) == (NOW, tag)
+        tag = Checkpoint(open_blob("last"), Times(UTC)).commit(TimeCursor(NOW), None)
+        value, loaded = Checkpoint(open_blob("last"), Times(NEW_YORK)).load()
+        assert (value, loaded) == (TimeCursor(NOW), tag)
         later = NOW + timedelta(minutes=2)
-        Checkpoint(open_blob("last"), UTC).commit(later, loaded)
-        assert Checkpoint(open_blob("last"), UTC).load()[0] == later
+        Checkpoint(open_blob("last"), Times(UTC)).commit(TimeCursor(later), loaded)
+        assert Checkpoint(open_blob("last"), Times(UTC)).load()[0] == TimeCursor(later)
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -65,14 +67,14 @@ class TestCheckpoint:
         self, open_blob: OpenBlob, text: str, value: str
     ) -> None:
         tag = open_blob("last").write(text.encode(), None)
-        loaded, loaded_tag = Checkpoint(open_blob("last"), NEW_YORK).load()
-        assert loaded is not None
-        assert (iso(loaded), loaded_tag) == (value, tag)
+        loaded, loaded_tag = Checkpoint(open_blob("last"), Times(NEW_YORK)).load()
+        assert isinstance(loaded, TimeCursor)
+        assert (iso(loaded.moment), loaded_tag) == (value, tag)
 
     @pytest.mark.parametrize("junk", [b"", b"yesterday", b"2026-02-13T09:30:00Z", b"20261399000000Z", b"\xff\xfe"])
     def test_anything_else_is_refused_and_left_as_it_is(self, open_blob: OpenBlob, junk: bytes) -> None:
         open_blob("last").write(junk, None)
-        checkpoint = Checkpoint(open_blob("last"), UTC)
+        checkpoint = Checkpoint(open_blob("last"), Times(UTC))
         with pytest.raises(ConfigError) as refused:
             checkpoint.load()
         assert refused.value.code == 78
@@ -81,13 +83,13 @@ class TestCheckpoint:
         assert content(open_blob("last")) == junk
 
     def test_who_commits_against_an_old_version_has_lost_the_race(self, open_blob: OpenBlob) -> None:
-        one, other = Checkpoint(open_blob("last"), UTC), Checkpoint(open_blob("last"), UTC)
-        tag = one.commit(NOW, None)
+        one, other = Checkpoint(open_blob("last"), Times(UTC)), Checkpoint(open_blob("last"), Times(UTC))
+        tag = one.commit(TimeCursor(NOW), None)
         with pytest.raises(RaceLost, match="another run moved the checkpoint"):
-            other.commit(NOW + timedelta(hours=1), None)
-        one.commit(NOW + timedelta(minutes=1), tag)
+            other.commit(TimeCursor(NOW + timedelta(hours=1)), None)
+        one.commit(TimeCursor(NOW + timedelta(minutes=1)), tag)
         with pytest.raises(RaceLost) as lost:
-            other.commit(NOW + timedelta(hours=1), tag)
+            other.commit(TimeCursor(NOW + timedelta(hours=1)), tag)
         assert lost.value.code == 75
         assert content(open_blob("last")) == b"20260213093100Z"
 
@@ -97,45 +99,51 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture
+def timed(open_blob: OpenBlob, clock: FakeClock) -> OpenBlob:
+    """Blobs whose stores' clock is the test's."""
+    return lambda name: Timed(open_blob(name), clock)
+
+
 class TestLease:
-    def test_while_one_holds_it_another_hears_who_and_until_when(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        Lease(open_blob("lease"), clock, 60).acquire()
+    def test_while_one_holds_it_another_hears_who_and_until_when(self, timed: OpenBlob, clock: FakeClock) -> None:
+        Lease(timed("lease"), clock, 60).acquire()
         with pytest.raises(LeaseHeld) as held:
-            Lease(open_blob("lease"), clock, 60).acquire()
+            Lease(timed("lease"), clock, 60).acquire()
         text = str(held.value)
         assert f"process {os.getpid()} on {Process.current().host} until 2026-02-13T09:31:00Z" in text
-        assert open_blob("lease").name in text
+        assert timed("lease").name in text
         assert held.value.code == 75
 
-    def test_released_it_is_free_at_once(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        with Lease(open_blob("lease"), clock, 60):
+    def test_released_it_is_free_at_once(self, timed: OpenBlob, clock: FakeClock) -> None:
+        with Lease(timed("lease"), clock, 60):
             pass
-        assert Lease(open_blob("lease"), clock, 60).acquire().generation == 2
+        assert Lease(timed("lease"), clock, 60).acquire().generation == 2
 
-    def test_it_is_released_when_the_run_fails(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        with pytest.raises(ZeroDivisionError), Lease(open_blob("lease"), clock, 60):
+    def test_it_is_released_when_the_run_fails(self, timed: OpenBlob, clock: FakeClock) -> None:
+        with pytest.raises(ZeroDivisionError), Lease(timed("lease"), clock, 60):
             raise ZeroDivisionError
-        Lease(open_blob("lease"), clock, 60).acquire()
+        Lease(timed("lease"), clock, 60).acquire()
 
-    def test_expired_it_is_taken_over_and_not_a_moment_before(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        Lease(open_blob("lease"), clock, 60).acquire()
+    def test_expired_it_is_taken_over_and_not_a_moment_before(self, timed: OpenBlob, clock: FakeClock) -> None:
+        Lease(timed("lease"), clock, 60).acquire()
         clock.advance(59.999)
         with pytest.raises(LeaseHeld):
-            Lease(open_blob("lease"), clock, 60).acquire()
+            Lease(timed("lease"), clock, 60).acquire()
         clock.advance(0.001)
         with logged() as records:
-            assert Lease(open_blob("lease"), clock, 60).acquire().generation == 2
+            assert Lease(timed("lease"), clock, 60).acquire().generation == 2
         assert "taking over the lease" in records[0].getMessage()
 
-    def test_renewed_it_lasts_longer(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        lease = Lease(open_blob("lease"), clock, 60)
+    def test_renewed_it_lasts_longer(self, timed: OpenBlob, clock: FakeClock) -> None:
+        lease = Lease(timed("lease"), clock, 60)
         lease.acquire()
         for _ in range(3):
             clock.advance(50)
             lease.renew()
             lease.check()
         with pytest.raises(LeaseHeld, match="until 2026-02-13T09:33:30Z"):
-            Lease(open_blob("lease"), clock, 60).acquire()
+            Lease(timed("lease"), clock, 60).acquire()
 
     def test_entered_it_is_renewed_by_itself(self, open_blob: OpenBlob) -> None:
         # The one test of the thread: real time, but nothing depends on how much of it passes.
@@ -144,11 +152,11 @@ class TestLease:
             while content(open_blob("lease")) == first:
                 lease.check()
 
-    def test_lost_it_says_so_before_every_commit(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        slow = Lease(open_blob("lease"), clock, 60)
+    def test_lost_it_says_so_before_every_commit(self, timed: OpenBlob, clock: FakeClock) -> None:
+        slow = Lease(timed("lease"), clock, 60)
         slow.acquire()
         clock.advance(60)
-        quick = Lease(open_blob("lease"), clock, 60)
+        quick = Lease(timed("lease"), clock, 60)
         quick.acquire()
         with pytest.raises(RaceLost, match=f"lost to process {os.getpid()} on .* until 2026-02-13T09:32:00Z"):
             slow.renew()
@@ -158,8 +166,8 @@ class TestLease:
         slow.release()
         quick.check()
 
-    def test_not_renewed_in_time_it_is_lost_even_if_nobody_took_it(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        lease = Lease(open_blob("lease"), clock, 60)
+    def test_not_renewed_in_time_it_is_lost_even_if_nobody_took_it(self, timed: OpenBlob, clock: FakeClock) -> None:
+        lease = Lease(timed("lease"), clock, 60)
         lease.acquire()
         clock.advance(59)
         lease.check()
@@ -167,8 +175,8 @@ class TestLease:
         with pytest.raises(RaceLost, match="could not be renewed in time"):
             lease.check()
 
-    def test_releasing_what_was_taken_over_leaves_it_to_the_other(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        slow, quick = Lease(open_blob("lease"), clock, 60), Lease(open_blob("lease"), clock, 60)
+    def test_releasing_what_was_taken_over_leaves_it_to_the_other(self, timed: OpenBlob, clock: FakeClock) -> None:
+        slow, quick = Lease(timed("lease"), clock, 60), Lease(timed("lease"), clock, 60)
         slow.acquire()
         clock.advance(60)
         quick.acquire()
@@ -176,11 +184,11 @@ class TestLease:
             slow.release()
         assert "taken over before it was released" in records[-1].getMessage()
         with pytest.raises(LeaseHeld):
-            Lease(open_blob("lease"), clock, 60).acquire()
+            Lease(timed("lease"), clock, 60).acquire()
 
-    def test_a_lost_race_names_who_holds_the_lease(self, open_blob: OpenBlob, clock: FakeClock) -> None:
-        Lease(open_blob("lease"), clock, 60).acquire()
-        told = Lease(open_blob("lease"), clock, 60).explain_race(RaceLost("another run moved it"))
+    def test_a_lost_race_names_who_holds_the_lease(self, timed: OpenBlob, clock: FakeClock) -> None:
+        Lease(timed("lease"), clock, 60).acquire()
+        told = Lease(timed("lease"), clock, 60).explain_race(RaceLost("another run moved it"))
         assert str(told).startswith("another run moved it; the lease is held by process ")
 
     @pytest.mark.parametrize(
@@ -198,12 +206,12 @@ class TestLease:
         ],
     )
     def test_what_is_no_lease_is_refused_and_left_as_it_is(
-        self, open_blob: OpenBlob, clock: FakeClock, junk: bytes
+        self, timed: OpenBlob, clock: FakeClock, junk: bytes
     ) -> None:
-        open_blob("lease").write(junk, None)
+        timed("lease").write(junk, None)
         with pytest.raises(ConfigError, match="is no lease of ours"):
-            Lease(open_blob("lease"), clock, 60).acquire()
-        assert content(open_blob("lease")) == junk
+            Lease(timed("lease"), clock, 60).acquire()
+        assert content(timed("lease")) == junk
 
 
 HERE = Process.current()
@@ -225,21 +233,21 @@ class TestOwners:
         ],
         ids=["alive", "another host", "another boot or container", "unknown system"],
     )
-    def test_these_are_waited_for(self, open_blob: OpenBlob, clock: FakeClock, owner: Process) -> None:
-        self.put(open_blob("lease"), owner)
+    def test_these_are_waited_for(self, timed: OpenBlob, clock: FakeClock, owner: Process) -> None:
+        self.put(timed("lease"), owner)
         clock.advance(59.999)
         with pytest.raises(LeaseHeld, match=f"process {owner.pid} on {owner.host}"):
-            Lease(open_blob("lease"), clock, 60).acquire()
+            Lease(timed("lease"), clock, 60).acquire()
         clock.advance(0.001)
-        assert Lease(open_blob("lease"), clock, 60).acquire().generation == 8
+        assert Lease(timed("lease"), clock, 60).acquire().generation == 8
 
     @pytest.mark.parametrize(
         "owner", [replace(HERE, pid=2**22 + 1), replace(HERE, started="1")], ids=["gone", "another with its pid"]
     )
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process began")
-    def test_these_are_dead(self, open_blob: OpenBlob, clock: FakeClock, owner: Process) -> None:
-        self.put(open_blob("lease"), owner)
-        assert Lease(open_blob("lease"), clock, 60).acquire().generation == 8
+    def test_these_are_dead(self, timed: OpenBlob, clock: FakeClock, owner: Process) -> None:
+        self.put(timed("lease"), owner)
+        assert Lease(timed("lease"), clock, 60).acquire().generation == 8
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process began")
     def test_a_killed_run_does_not_cost_the_next(self, open_blob: OpenBlob) -> None:
@@ -290,45 +298,46 @@ sys.stdin.read()
 class TestInterleavings:
     @pytest.mark.parametrize("order", [*merges(2, 2)])
     @pytest.mark.parametrize("before", ["none", "released", "expired"])
-    def test_one_of_two_takes_the_lease(self, open_blob: OpenBlob, clock: FakeClock, order: str, before: str) -> None:
+    def test_one_of_two_takes_the_lease(self, timed: OpenBlob, clock: FakeClock, order: str, before: str) -> None:
         if before != "none":
-            earlier = Lease(open_blob("lease"), clock, 60)
+            earlier = Lease(timed("lease"), clock, 60)
             earlier.acquire()
             earlier.release() if before == "released" else clock.advance(60)
         turns = Turns(order)
 
         def take(name: str) -> Holder:
-            return Lease(Stepping(open_blob("lease"), turns, name), clock, 60).acquire()
+            return Lease(Stepping(timed("lease"), turns, name), clock, 60).acquire()
 
         results = in_turns(turns, take)
         assert sorted(type(result).__name__ for result in results.values()) == ["Holder", "LeaseHeld"]
         (winner,) = [result for result in results.values() if isinstance(result, Holder)]
         (loser,) = [result for result in results.values() if isinstance(result, LeaseHeld)]
         assert str(winner) in str(loser)
-        assert Holder.decode(content(open_blob("lease")), "").token == winner.token
+        assert Holder.decode(content(timed("lease")), "").token == winner.token
 
     @pytest.mark.parametrize("order", [*merges(2, 2)])
     def test_a_commit_never_undoes_one_that_it_has_not_seen(self, open_blob: OpenBlob, order: str) -> None:
-        Checkpoint(open_blob("last"), UTC).commit(NOW, None)
+        Checkpoint(open_blob("last"), Times(UTC)).commit(TimeCursor(NOW), None)
         turns = Turns(order)
         ahead = {"A": timedelta(minutes=2), "B": timedelta(minutes=4)}
 
         def run(name: str) -> datetime:
-            checkpoint = Checkpoint(Stepping(open_blob("last"), turns, name), UTC)
+            checkpoint = Checkpoint(Stepping(open_blob("last"), turns, name), Times(UTC))
             value, tag = checkpoint.load()
-            assert value is not None
-            checkpoint.commit(value + ahead[name], tag)
-            return value + ahead[name]
+            assert isinstance(value, TimeCursor)
+            checkpoint.commit(TimeCursor(value.moment + ahead[name]), tag)
+            return value.moment + ahead[name]
 
         results = in_turns(turns, run)
         committed = [result for result in results.values() if isinstance(result, datetime)]
-        assert Checkpoint(open_blob("last"), UTC).load()[0] == max(committed)
+        assert Checkpoint(open_blob("last"), Times(UTC)).load()[0] == TimeCursor(max(committed))
         if order in ("AABB", "BBAA"):
             assert max(committed) == NOW + timedelta(minutes=6)
         else:
             assert [type(error) for error in results.values() if isinstance(error, Exception)] == [RaceLost]
 
 
+@pytest.mark.slow
 class TestWholeRuns:
     """Two runs over one checkpoint, in every order of all their reads and writes: files only, for there are 252."""
 
@@ -338,16 +347,18 @@ class TestWholeRuns:
 
     def test_nobody_works_while_another_holds_the_lease(self, blobs: OpenBlob, clock: FakeClock) -> None:
         for number, order in enumerate(merges(5, 5)):
-            turns, working, value = Turns(order), [], f"{number}"
+            turns, value = Turns(order), f"{number}"
+            working: list[str] = []
 
             def run(name: str, turns: Turns = turns, value: str = value, working: list[str] = working) -> str:
                 lease = Lease(Stepping(blobs(f"{value}.lease"), turns, name), clock, 60)
                 lease.acquire()
                 working.append(name)
-                checkpoint = Checkpoint(Stepping(blobs(value), turns, name), UTC)
-                moment, tag = checkpoint.load()
+                checkpoint = Checkpoint(Stepping(blobs(value), turns, name), Times(UTC))
+                before, tag = checkpoint.load()
                 lease.check()
-                checkpoint.commit((moment or NOW) + timedelta(minutes=2), tag)
+                moment = before.moment if isinstance(before, TimeCursor) else NOW
+                checkpoint.commit(TimeCursor(moment + timedelta(minutes=2)), tag)
                 assert working == [name]
                 working.remove(name)
                 lease.release()
@@ -357,4 +368,4 @@ class TestWholeRuns:
             done = [result for result in results.values() if isinstance(result, str)]
             assert {type(result) for result in results.values()} <= {str, LeaseHeld}, (order, results)
             assert len(done) >= 1
-            assert Checkpoint(blobs(value), UTC).load()[0] == NOW + timedelta(minutes=2 * len(done))
+            assert Checkpoint(blobs(value), Times(UTC)).load()[0] == TimeCursor(NOW + timedelta(minutes=2 * len(done)))

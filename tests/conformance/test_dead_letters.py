@@ -49,7 +49,7 @@ def in_directory(directory: Path) -> list[dict[str, Any]]:
 
 def in_bucket() -> list[dict[str, Any]]:
     client = boto3.client("s3")
-    found = []
+    found: list[dict[str, Any]] = []
     for item in client.list_objects_v2(Bucket="dead-bucket", Prefix="some/prefix/").get("Contents", []):
         body = client.get_object(Bucket="dead-bucket", Key=item["Key"])["Body"].read()
         found.extend(json.loads(line) for line in body.splitlines())

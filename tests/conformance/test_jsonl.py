@@ -17,7 +17,6 @@ import orjson
 import pytest
 
 from harvesters.errors import ConfigError, ReaderGone, SinkUnavailable
-from harvesters.sinks import jsonl
 from harvesters.sinks.jsonl import FileSink, StdoutSink
 from tests.conformance.test_sink import ids, lines_of
 from tests.samples import document, documents
@@ -211,12 +210,12 @@ def test_what_is_no_pipe_has_no_reader_to_lose(tmp_path: Path) -> None:
 
 
 def test_standard_output_is_the_default_and_flushed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    StdoutSink(sys.__stdout__.buffer).send(documents(1))  # type: ignore[union-attr]
+    StdoutSink(sys.__stdout__.buffer).send(documents(1))  # type: ignore[union-attr, arg-type]
     assert capfdbinary.readouterr().out.splitlines()[-1] == b'{"action_id":"0"}'
 
 
 def test_the_writer_of_lines_writes_on_after_a_short_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
-    monkeypatch.setattr(jsonl.os, "write", lambda handle, data: real(handle, data[:5]))
+    monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:5]))
     FileSink(tmp_path / "a.jsonl").send(documents(4))
     assert ids(lines_of(tmp_path / "a.jsonl")) == ["0", "1", "2", "3"]

@@ -200,5 +200,5 @@ def test_a_sync_killed_at_any_step_deletes_only_what_is_gone(
 
 def indexed(url: str, name: str) -> set[str]:
     requests.post(f"{url}/{name}/_refresh", timeout=30)
-    found = requests.get(f"{url}/{name}/_search", params={"size": 1000, "_source": "false"}, timeout=30).json()
+    found = requests.get(f"{url}/{name}/_search?size=1000&_source=false", timeout=30).json()
     return {hit["_id"] for hit in found["hits"]["hits"]}

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def every_order(play: Callable[[Baton], None]) -> int:
 
 
 @dataclass
-class SteppedBlob:
+class SteppedBlob(Blob):
     """A blob whose every read and write waits for its turn; `holders` sees what is written."""
 
     blob: Blob
@@ -133,7 +133,13 @@ class Rows:
     kind = "useractions"
     source = "http://127.0.0.1:1"
 
-    def pages(self, window: Window) -> Iterator[Page]:
+    def time(self) -> datetime | None:
+        return None
+
+    def acknowledged(self, page: Page) -> None:
+        return
+
+    def pages(self, scope: Window) -> Iterator[Page]:
         yield Page([{"id": 1}])
 
     def row_id(self, row: Any) -> str:
@@ -153,6 +159,7 @@ class Out:
     """A sink that keeps what it gets."""
 
     name = "a list"
+    address = "list a"
     durable = True
 
     def __init__(self, got: list[str]) -> None:

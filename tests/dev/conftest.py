@@ -42,7 +42,7 @@ def compose_parser() -> Path:
 def parsed(compose_parser: Path) -> dict[str, Any]:
     """``docker/docker-compose.yml``, validated, with every variable at its default."""
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    command = [compose_parser, "-format", "json", FILE]
+    command = [str(compose_parser), "-format", "json", str(FILE)]
     done = subprocess.run(command, cwd=FILE.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ class FakeKibana(Simulator):
         if "kbn-xsrf" not in request.headers:
             return Response.json({"statusCode": 400, "message": "Request must contain a kbn-xsrf header."}, 400)
         head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-        (part,) = message_from_bytes(head + request.body).get_payload()
+        (part,) = message_from_bytes(head + request.body, policy=default).iter_parts()
         assert part.get_param("name", header="content-disposition") == "file"
-        objects = [json.loads(line) for line in part.get_payload(decode=True).splitlines()]
+        objects = [json.loads(line) for line in part.get_content().splitlines()]
         if self.refuse:
             error = {"id": objects[0]["id"], "type": objects[0]["type"], "error": {"type": self.refuse}}
             return Response.json({"success": False, "successCount": len(objects) - 1, "errors": [error]})
         assert request.param("overwrite") == "true"
-        self.files[part.get_filename()] = objects
+        self.files[str(part.get_filename())] = objects
         return Response.json({"success": True, "successCount": len(objects)})
 
 

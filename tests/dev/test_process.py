@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harvesters.dev import process as module
+from harvesters import process as identity
 from harvesters.dev.process import Process, start_time
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
@@ -61,7 +61,7 @@ def test_one_that_ignores_sigterm_is_killed() -> None:
 def test_where_there_is_no_proc_ps_is_asked(
     sleeper: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BOOT", tmp_path / "none")
+    monkeypatch.setattr(identity, "_BOOT_ID", tmp_path / "none")
     assert Process.of(sleeper.pid).alive
     assert str(Process.of(os.getpid()).started).count(":") == 2
     process = Process.of(sleeper.pid)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import BadInput, ConfigError
@@ -82,7 +82,7 @@ def test_what_holds_no_children_is_refused(tmp_path: Path, text: str, packed: bo
 
 @pytest.mark.parametrize("shape", ["object", "lines"])
 @pytest.mark.parametrize("packed", [False, True])
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(cut=st.floats(0.001, 0.999))
 def test_a_file_cut_off_is_never_taken_for_a_whole_one(tmp_path: Path, shape: str, packed: bool, cut: float) -> None:
     path = tmp_path / "dump"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import BadInput, ConfigError, Interrupted, ProtocolError, ReaderGone, TryLater, Unavailable
@@ -139,7 +139,7 @@ def test_a_second_run_adds_what_is_new_and_asks_for_nothing_else(exporter: Expor
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json"])
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40)
 @given(cut=st.floats(0, 1), limit=st.sampled_from([4_000, 50_000]))
 def test_a_file_cut_off_anywhere_is_gone_on_with(
     exporter: Exporter, buddyup_database: dict[str, Any], form: str, cut: float, limit: int
@@ -252,7 +252,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(
     content=st.dictionaries(st.sampled_from(["a", "b", "0", "1", "2", "é", "\U0001f600", "{:"]), JSON, min_size=1),
     page=st.integers(1, 3),

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import BadInput, Unavailable
@@ -194,7 +194,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(st.lists(EVENTS, min_size=1, max_size=20))
 def test_nothing_that_the_database_can_hold_is_refused(cluster: Cluster, events: list[Any]) -> None:
     keys = [push_floor(1_450_000_000_000 + number) for number in range(len(events))]

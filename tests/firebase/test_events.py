@@ -12,10 +12,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvesters.errors import ConfigError, RaceLost, Unavailable
+from harvesters.errors import ConfigError, RaceLost, SinkUnavailable, Unavailable
 from harvesters.firebase.cursor import EventKeys, SinceKey, milliseconds
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.events import Events
@@ -198,6 +198,39 @@ def test_the_checkpoint_moves_only_behind_what_is_acknowledged(cron: Cron) -> No
     assert len(cron.run()) == 70
 
 
+def test_pages_of_one_millisecond_are_committed_one_by_one(cron: Cron) -> None:
+    """The page that is read ahead shares its time with the one in hand, whose key alone may be committed."""
+    keys = [key_at(100, number) for number in range(30)]
+    cron.put(*keys)
+    cron.server.fail("status", after=2, times=10_000, response=Response(503))
+    with pytest.raises(Unavailable):
+        cron.run(lookback=0)
+    assert [line["id"] for line in read_lines(cron.output)] == keys[:20]
+    assert cron.checkpoint == keys[19]
+    cron.server.faults.clear()
+    assert cron.run(lookback=0) == keys[20:]
+    assert cron.run(lookback=0) == []
+
+
+def test_a_sink_that_gives_up_leaves_the_key_of_the_page_before(cron: Cron, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [key_at(100, number) for number in range(30)]
+    cron.put(*keys)
+    send, batches = FileSink.send, [0]
+
+    def gives_up(sink: FileSink, documents: Any) -> Any:
+        batches[0] += 1
+        if batches[0] == 2:
+            raise SinkUnavailable("gave up, while the third page is read already")
+        return send(sink, documents)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSink, "send", gives_up)
+        with pytest.raises(SinkUnavailable):
+            cron.run(lookback=0)
+    assert cron.checkpoint == keys[9]
+    assert cron.run(lookback=0) == keys[10:]
+
+
 def test_a_checkpoint_that_somebody_else_moved_is_left_alone(cron: Cron) -> None:
     cron.put(key_at(100))
     cron.run()
@@ -255,7 +288,7 @@ def test_an_event_that_is_never_sent_goes_to_the_dead_letters(cron: Cron) -> Non
     assert cron.run(page=5) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(data=st.data())
 def test_run_after_run_everything_within_the_promise_comes_exactly_once(
     firebase: FirebaseSimulator, connect: Connect, redis_server: Any, tmp_path: Path, data: st.DataObject

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,8 @@ def test_a_list_has_its_indices_as_keys_and_gaps_are_no_children() -> None:
 
 
 def test_what_has_no_children_has_none() -> None:
-    assert [children_of(value) for value in (None, 5, "text", True, {}, [])] == [[]] * 6
+    values: tuple[Any, ...] = (None, 5, "text", True, {}, [])
+    assert [children_of(value) for value in values] == [[]] * 6
 
 
 def test_keys_of_the_export_format_are_no_children() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+from harvesters.aws.sqs import Description
 from harvesters.clock import SystemClock
 from harvesters.document import Document, Outcome
 from harvesters.errors import SinkUnavailable, TooManyDead, Unavailable
@@ -116,7 +119,7 @@ def _unavailable(documents: Sequence[Document]) -> list[Outcome]:
 class Scripted:
     """A sink that does what it is told."""
 
-    name, durable = "a sink", True
+    name, durable, address = "a sink", True, "a sink"
 
     def __init__(self, send: Callable[[Sequence[Document]], list[Outcome]]) -> None:
         self._send = send
@@ -167,6 +170,9 @@ class Scarce:
         with self._lock:
             self.counted += 1
             return sum(len(batch) for batch in self.script)
+
+    def drained(self) -> bool:
+        return self.visible() == 0
 
     def extend(self, messages: Sequence[Message]) -> None:
         self.extended.set()
@@ -285,13 +291,15 @@ class Deleting:
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
         self.asked.append([entry["ReceiptHandle"] for entry in Entries])
-        return {"Failed": self.script.pop(0)} if self.script else {}
+        failed = self.script.pop(0) if self.script else []
+        names = {entry.get("Id") for entry in failed}
+        return {"Failed": failed, "Successful": [{"Id": each["Id"]} for each in Entries if each["Id"] not in names]}
 
 
 class TestDeleting:
     def source(self, script: list[list[dict[str, Any]]]) -> tuple[SqsSource, Deleting]:
         source, client = SqsSource("q", patient()), Deleting(script)
-        source.__dict__.update(url="http://q", _client=client)
+        source.queue.__dict__.update(_open=Description("http://q", "1", 1024), client=client)
         return source, client
 
     def test_entries_that_failed_are_deleted_again(self) -> None:
@@ -309,3 +317,34 @@ class TestDeleting:
         source, client = self.source([])
         source.delete([message(number) for number in range(25)])
         assert [len(handles) for handles in client.asked] == [10, 10, 5]
+
+    def test_an_answer_that_is_torn_or_names_others_is_no_traceback(self) -> None:
+        source, client = self.source([[{"Id": "99", "Code": "x", "SenderFault": True}, {}]])
+        assert source.delete([message(number) for number in range(2)]) == 0
+        assert client.asked == [["handle-0", "handle-1"]]
+
+    def test_what_an_answer_says_nothing_of_is_deleted_again(self) -> None:
+        source, client = self.source([])
+        whole = client.delete_message_batch
+        answers = iter([{}, {"Successful": [{"Id": "0"}]}])
+        client.delete_message_batch = lambda **asked: next(answers, None) or whole(**asked)  # type: ignore[method-assign]
+        assert source.delete([message(number) for number in range(3)]) == 0
+        assert client.asked == [["handle-1", "handle-2"]]
+
+
+def test_the_groups_of_a_fifo_queue_that_others_hold_are_not_waited_for(elasticmq_url: str, tmp_path: Path) -> None:
+    name, client = f"held-{uuid.uuid4().hex[:8]}.fifo", boto3.client("sqs")
+    source, sink = SqsSource(name, patient()), Scripted(taken)
+    for number in range(4):
+        client.send_message(
+            QueueUrl=source.url,
+            MessageBody=json.dumps(action(number)),
+            MessageGroupId=f"mp-{number % 2}",
+            MessageDeduplicationId=str(number),
+        )
+    held = client.receive_message(QueueUrl=source.url, MaxNumberOfMessages=1, VisibilityTimeout=600)["Messages"]
+    theirs = json.loads(held[0]["Body"])["action_id"]
+    with indexer(source, sink, tmp_path, receivers=2) as it:
+        it.run()
+    assert sorted(sink.ids) == [str(number) for number in range(4) if number % 2 != theirs % 2]
+    assert source.queue.counts() == (1, 1)

@@ -39,6 +39,11 @@ def test_a_message_of_the_ancestor_is_brought_into_todays_form() -> None:
     assert made.timestamp == datetime(2017, 10, 2, 0, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("huid", ["None", ""])
+def test_nobody_is_no_huid(huid: str) -> None:
+    assert "huid" not in to_document(json.dumps(action(7, huid=huid)), UTC).body
+
+
 def test_a_time_without_an_offset_is_in_the_given_zone() -> None:
     text = json.dumps(action(7, timestamp="2026-02-13T23:30:00"))
     assert to_document(text, ZoneInfo("America/New_York")).timestamp == datetime(2026, 2, 14, 4, 30, tzinfo=UTC)

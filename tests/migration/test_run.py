@@ -25,6 +25,7 @@ from tests.clocks import patient
 from tests.nodes import Node
 
 DAY = "useractions-2017.10.01"
+NEWEST = f"{max(migration.number for migration in MIGRATIONS if migration.kind == 'useractions'):04d}"
 
 
 def old(id: int, live: Any = 1, **more: Any) -> dict[str, Any]:
@@ -192,7 +193,7 @@ class TestRuns:
         with migrator(node) as it:
             it.ledger.clock = SystemClock(stop)
             before = it.ledger.save
-            it.ledger.save = lambda copy: (before(copy), stop.set() if copy.cursor else None)  # type: ignore[method-assign, func-returns-value]
+            it.ledger.save = lambda copy: (before(copy), stop.set() if copy.cursor else None)  # type: ignore[method-assign, assignment, func-returns-value]
             with pytest.raises(Interrupted):
                 it.run()
         assert node.count("useractions-*") == 100
@@ -207,7 +208,7 @@ class Unsure(SearchClient):
 
     lost = 0
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         answer = super().attempt(method, path, body, **named)
         if path == "/_aliases" and "remove_index" in str(body):
             self.lost += 1
@@ -220,7 +221,7 @@ class Forgetful(SearchClient):
 
     searches = 0
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         if path == "/_search":
             self.searches += 1
             if self.searches % 3 == 0:
@@ -255,7 +256,7 @@ class TestSwap:
             unsure.close()
         assert unsure.lost == 1
         assert len(sources(node)) == 30
-        name = "migrated-0002" if which == "migrated" else "reverted-0001"
+        name = f"migrated-{NEWEST}" if which == "migrated" else "reverted-0001"
         assert indices(node) == {f"{name}-{node.prefix}{DAY}"}
 
     def test_one_that_cannot_be_finished_goes_on_next_time_and_keeps_the_copy(self, node: Node) -> None:
@@ -267,7 +268,7 @@ class TestSwap:
         assert node.count("useractions-*") == node.count(DAY) == 30
         with migrator(node) as it:
             assert it.run() == 0
-        assert indices(node) == {f"migrated-0002-{node.prefix}{DAY}"}
+        assert indices(node) == {f"migrated-{NEWEST}-{node.prefix}{DAY}"}
         assert node.ask("GET", f"/_alias/{node.prefix}{DAY}.swap", accept=(404,)).get("status") == 404
         assert all(source["is_live"] is True for source in sources(node).values())
 
@@ -294,7 +295,7 @@ class TestSwap:
         node.fill(DAY, [old(1)])
         with migrator(node) as it:
             uuid = node.ask("GET", f"/{node.prefix}{DAY}")[f"{node.prefix}{DAY}"]["settings"]["index"]["uuid"]
-            name = f"migrated-0002-{node.prefix}{DAY}"
+            name = f"migrated-{NEWEST}-{node.prefix}{DAY}"
             node.ask("PUT", f"/{name}", {})
             it.ledger.save(Copy(f"{node.prefix}{DAY}", f"{node.prefix}{DAY}", uuid, name, (1, 2), False))
         node.ask("DELETE", f"/{node.prefix}{DAY}")
@@ -313,7 +314,7 @@ class TestSwap:
 class Denying(SearchClient):
     """That does not remove an index."""
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         if path == "/_aliases" and "remove_index" in str(body):
             raise ConfigError("not for now")
         return super().attempt(method, path, body, **named)
@@ -322,7 +323,7 @@ class Denying(SearchClient):
 class Forbidden(SearchClient):
     """That has no rights on `migrated-*`."""
 
-    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:  # type: ignore[override]
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         if "/migrated-" in path and method in ("PUT", "DELETE"):
             if 403 in named.get("accept", ()):
                 return Answer(403, {})
@@ -435,7 +436,7 @@ def test_killed_at_every_few_requests_it_ends_with_every_document_once(
         found = sources(node, day)
         assert len(found) == 60
         assert all(source["is_live"] is True and source["episode"]["crn"] == "13001" for source in found.values())
-    assert indices(node) == {f"migrated-0002-{node.prefix}{day}" for day in days}
+    assert indices(node) == {f"migrated-{NEWEST}-{node.prefix}{day}" for day in days}
 
 
 def test_killed_at_every_few_requests_an_undo_ends_with_every_document_once(node: Node) -> None:

@@ -104,6 +104,10 @@ class TestQuirks:
         found = body(changed(sessionId=session))
         assert (found["session_id"], found["huid"], found["ip"], found["useragent"]) == ("s", None, None, None)
 
+    @pytest.mark.parametrize("user", ["None", "", None])
+    def test_nobody_is_no_huid(self, user: Any) -> None:
+        assert body(changed(sessionId={"sessionId": "s", "userId": user}))["huid"] is None
+
     @pytest.mark.parametrize("user", [10564389, "10564389"])
     def test_the_huid_is_a_string(self, user: Any) -> None:
         assert body(changed(sessionId={"sessionId": "s", "userId": user}))["huid"] == "10564389"

@@ -15,8 +15,14 @@ from harvesters.opencast.episode_index import EpisodeIndex, to_body
 from harvesters.opencast.episodes import find_result, search_results
 from harvesters.opencast.workflows import WorkflowLookup
 from harvesters.simulators.base import Request, Response
-from harvesters.simulators.opencast.server import Episode, MediaElement, OpencastSimulator, Operation, Workflow
-from harvesters.timespan import Window
+from harvesters.simulators.opencast.server import (
+    Episode,
+    MediaElement,
+    OpencastSimulator,
+    Operation,
+    Segment,
+    Workflow,
+)
 from tests.clocks import NOW, FakeClock, patient
 from tests.opencast.test_workflows import FROM_12, STREAM, UP_TO_7, listed
 
@@ -60,6 +66,8 @@ class TestBody:
             "series": "f5a224ff-a029",
             "type": "L10",
             "description": "Trailer",
+            "creator": ["Durian Open Movie Team"],
+            "license": "CC0",
             "presentation_still": "https://cdn/player.jpg",
             "presenter_still": "https://cdn/presenter.jpg",
             "slides": [
@@ -112,6 +120,47 @@ class TestBody:
         assert to_body("a", {"mediapackage": {"attachments": {"attachment": slides}}}, [])["slides"] == []
 
 
+def pictures(*attachments: tuple[str, str]) -> dict[str, Any]:
+    given = [{"type": flavor, "url": url} for flavor, url in attachments]
+    body = to_body("a", {"mediapackage": {"attachments": {"attachment": given}}}, [])
+    return {name: body[name] for name in ("presenter_still", "presentation_still") if name in body}
+
+
+class TestStills:
+    def test_each_side_has_its_own(self) -> None:
+        assert pictures(
+            ("mixed/player+preview", "m"), ("presentation/player+preview", "slides"), ("presenter/player+preview", "p")
+        ) == {"presenter_still": "p", "presentation_still": "slides"}
+
+    def test_a_missing_one_is_that_of_both_else_of_the_audience(self) -> None:
+        audience = ("audience/player+preview", "audience")
+        assert pictures(audience, ("mixed/player+preview", "m"), ("presenter/player+preview", "p")) == {
+            "presenter_still": "p",
+            "presentation_still": "m",
+        }
+        assert pictures(audience, ("mixed/player+preview", "")) == dict.fromkeys(
+            ("presenter_still", "presentation_still"), "audience"
+        )
+
+    def test_other_pictures_are_none(self) -> None:
+        assert (
+            pictures(("mixed/search+preview", "a"), ("mixed/timeline+preview", "b"), ("presenter/preview", "c")) == {}
+        )
+
+
+class TestLiveTracks:
+    LIVE = {"id": "1", "type": "presenter/delivery", "live": True}  # noqa: RUF012 - never changed
+
+    @pytest.mark.parametrize("tracks", [LIVE, [{"id": "0", "live": False}, LIVE], {"live": "true"}])
+    def test_one_makes_it_a_live_stream(self, tracks: Any) -> None:
+        result = {"mediapackage": {"id": "a", "media": {"track": tracks}, "attachments": ""}, "dcExtent": -1}
+        assert to_body("a", result, []) == {"mpid": "a", "slides": [], "live_stream": True}
+
+    @pytest.mark.parametrize("media", ["", None, {}, {"track": ""}, {"track": {"live": False}}, {"track": ["x"]}])
+    def test_without_one_it_is_none(self, media: Any) -> None:
+        assert to_body("a", {"mediapackage": {"media": media}}, []) == {"mpid": "a", **STATIC}
+
+
 def episode(number: int, **fields: Any) -> Episode:
     slides = tuple(
         MediaElement(
@@ -149,7 +198,7 @@ def index(simulator: OpencastSimulator, mpids: list[str], wait: float = 0.0) -> 
 
 
 def bodies(harvest: EpisodeIndex) -> dict[str, dict[str, Any]]:
-    made = [harvest.documents(page.rows) for page in harvest.pages(Window(NOW, NOW))]
+    made = [harvest.documents(page.rows) for page in harvest.pages(None)]
     harvest.close()
     return {document.id: document.body for some in made for document in some if not isinstance(document, str)}
 
@@ -182,6 +231,51 @@ class TestEveryVersion:
             }
         }
 
+    def test_what_only_the_index_keeps(self, opencast: OpencastSimulator) -> None:
+        start = datetime(2026, 1, 5, 14, tzinfo=UTC)
+        opencast.add(
+            episode(
+                1,
+                creators=("A. Author", "1984"),
+                contributors=("42",),
+                publishers=("DCE",),
+                subjects=("Mathematics", "Logic", "true"),
+                license="CC0",
+                language="eng",
+                spatial="101",
+                planned=(start, start + timedelta(minutes=90)),
+                segments=(Segment(0, 5000, "Welcome"), Segment(5000, 2000), Segment(7000, 3000, "2016")),
+            )
+        )
+        kept = bodies(index(opencast, ["mp-1"]))["mp-1"]
+        segments = [
+            {"index": 0, "time": 0, "duration": 5000, "text": "Welcome"},
+            {"index": 1, "time": 5000, "duration": 2000, "text": ""},
+            {"index": 2, "time": 7000, "duration": 3000, "text": "2016"},
+        ]
+        wanted = {
+            "creator": ["A. Author", "1984"],
+            "contributor": ["42"],
+            "publisher": ["DCE"],
+            "subject": ["Mathematics", "Logic", "true"],
+            "license": "CC0",
+            "language": "eng",
+            "spatial": "101",
+            "start_planned": "2026-01-05T14:00:00Z",
+            "end_planned": "2026-01-05T15:30:00Z",
+        }
+        # From 16 on a search answers without segments.
+        slides = {"segments": segments, "slide_text": "Welcome\n2016"} if opencast.version < 16 else {}
+        assert {name: kept.get(name) for name in wanted} == wanted
+        assert {name: kept[name] for name in ("segments", "slide_text") if name in kept} == slides
+
+    def test_a_live_stream_has_no_extent_and_no_pictures_yet(self, opencast: OpencastSimulator) -> None:
+        track = MediaElement("1", "presenter/delivery", "https://cdn/live", live=True, duration=-1)
+        opencast.add(episode(1, duration=None, extent=-1, attachments=(), tracks=(track,)))
+        kept = bodies(index(opencast, ["mp-1"]))["mp-1"]
+        assert "duration" not in kept
+        assert kept["live_stream"] is True
+
     def test_ids_that_look_like_something_else(self, opencast: OpencastSimulator) -> None:
         strange = ["20260213", "0007", "true", "1.50", "a/b c?d", "9007199254740993"]
         opencast.add(*(episode(0, mpid=mpid) for mpid in strange))
@@ -199,7 +293,7 @@ class TestEveryVersion:
     def test_an_episode_without_a_start_has_the_time_of_the_run(self, opencast: OpencastSimulator) -> None:
         opencast.add(Episode("mp-1", "Lecture"))
         harvest = index(opencast, ["mp-1"])
-        (page,) = harvest.pages(Window(NOW, NOW))
+        (page,) = harvest.pages(None)
         (document,) = harvest.documents(page.rows)
         assert not isinstance(document, str)
         assert document.timestamp == NOW
@@ -210,7 +304,7 @@ class TestBatches:
     def test_wait_is_the_pause_between_batches(self) -> None:
         with OpencastSimulator(user="admin", password="opencast") as simulator:
             harvest = index(simulator, [str(number) for number in range(250)], wait=7.0)
-            assert len(list(harvest.pages(Window(NOW, NOW)))) == 3
+            assert len(list(harvest.pages(None))) == 3
             clock = harvest.engage.clock
             assert isinstance(clock, FakeClock)
             assert clock.slept == [7.0, 7.0]
@@ -234,7 +328,7 @@ class TestBatches:
 
         with Meeting(user="admin", password="opencast") as simulator:
             harvest = index(simulator, ["1", "2"])
-            list(harvest.pages(Window(NOW, NOW)))
+            list(harvest.pages(None))
             harvest.close()
             assert not simulator.barrier.broken
 

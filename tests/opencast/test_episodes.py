@@ -139,6 +139,10 @@ class TestQuirks:
             ({}, {"dc": {"extent": "PT1H"}}, 3_600_000),
             ({}, {"dc": {"extent": ["PT"]}}, None),
             ({}, {}, None),
+            ({}, {"dcExtent": -1}, None),
+            ({"duration": "-1"}, {"dcExtent": 74900}, 74900),
+            ({"duration": 75334}, {"dcExtent": -1}, 75334),
+            ({}, {"dcExtent": "-1", "dc": {"extent": ["PT4.160S"]}}, 4160),
         ],
     )
     def test_the_duration_is_in_milliseconds(self, package: Any, extra: Any, duration: int | None) -> None:

@@ -110,13 +110,10 @@ class TestStreamTimes:
     def test_a_newer_workflow_without_capture_does_not_hide_it(self) -> None:
         assert times(made(1, capture=(0, 50)), made(2, publish=(60, 70)))["live_duration"] == 50_000
 
-    def test_a_skipped_capture_is_none(self) -> None:
-        assert times(made(1, capture="SKIPPED")) == {"live_stream": False}
-
-    def test_a_capture_that_has_not_ended(self) -> None:
+    def test_a_capture_that_never_ended_is_none(self) -> None:
         raw = made(1, capture=(0, 50))
         del raw["operations"]["operation"][0]["completed"]
-        assert times(raw) == {"live_stream": True, "live_start": "1970-01-01T00:00:00Z"}
+        assert times(made(1, capture="SKIPPED")) == times(raw) == {"live_stream": False}
 
     def test_available_is_of_the_workflow_that_captured(self) -> None:
         first = made(1, capture=(0, 50), retract_element=(60, 70))
@@ -130,9 +127,98 @@ class TestStreamTimes:
         assert times(made(2, retract_element=(80, 90))) == {"live_stream": False, "available": "1970-01-01T00:01:30Z"}
 
     @pytest.mark.parametrize("moment", [-(10**30), 10**30, "soon", True, [1], {"a": 1}])
-    def test_a_time_that_is_none_is_left_out(self, moment: Any) -> None:
-        raw = {"id": 1, "state": "SUCCEEDED", "operations": {"operation": {"id": "capture", "started": moment}}}
-        assert times(raw) == {"live_stream": True}
+    def test_a_time_that_is_none_is_no_time(self, moment: Any) -> None:
+        capture = {"id": "capture", "started": moment, "completed": 1000}
+        raw = {"id": 1, "state": "SUCCEEDED", "operations": {"operation": capture}}
+        assert times(raw) == {"live_stream": False}
+
+
+def step(name: str, state: str, started: int | None = None, completed: int | None = None) -> dict[str, Any]:
+    """An operation as up to version 11, its times in minutes since 2026-01-05T14:00Z."""
+    begin = 1_767_621_600_000
+    moments = {"started": started, "completed": completed}
+    known = {name: begin + minutes * 60_000 for name, minutes in moments.items() if minutes is not None}
+    return {"id": name, "job": "17", "state": state, "fail-on-error": "true", **known, "time-in-queue": 0}
+
+
+# What Harvard DCE's workflows say of a lecture that was streamed and captured, and of one that was not captured.
+STREAMED = [
+    step("publish-live", "SUCCEEDED", -15, -14),
+    step("capture", "SKIPPED", 0, 120),
+    step("retract-live", "SUCCEEDED", 122, 123),
+    step("retract-engage", "SKIPPED", 124),
+    step("publish-engage", "SUCCEEDED", 300, 310),
+    step("retract-engage", "SUCCEEDED", 600, 601),
+    step("publish-engage", "SUCCEEDED", 602, 610),
+]
+NOT_CAPTURED = [step("capture", "SKIPPED", 0), *STREAMED[4:]]
+REPUBLISHED = STREAMED[3:]
+LECTURE = {
+    "live_stream": True,
+    "live_start": "2026-01-05T14:00:00Z",
+    "live_end": "2026-01-05T16:00:00Z",
+    "live_duration": 7_200_000,
+}
+
+
+def run(id: int, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"id": str(id), "state": "SUCCEEDED", "template": "DCE", "operations": {"operation": steps}}
+
+
+def without(steps: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+    return [one for one in steps if one["id"] not in names]
+
+
+class TestAsHarvardsSay:
+    def test_a_lecture_that_was_streamed_and_captured(self) -> None:
+        assert times(run(1, STREAMED)) == LECTURE | {"available": "2026-01-05T16:03:00Z"}
+
+    def test_from_version_12_and_by_the_external_api_too(self) -> None:
+        newer = [{**one, "id": place, "template": one["id"]} for place, one in enumerate(STREAMED)]
+        api = [
+            {
+                "identifier": place,
+                "operation": one["id"],
+                "state": one["state"].lower(),
+                "start": datetime.fromtimestamp(one["started"] / 1000, UTC).isoformat() if "started" in one else "",
+                "completion": datetime.fromtimestamp(one["completed"] / 1000, UTC).isoformat()
+                if "completed" in one
+                else "",
+            }
+            for place, one in enumerate(STREAMED)
+        ]
+        told = {"identifier": 1, "state": "succeeded", "operations": api}
+        assert times(run(1, newer)) == times(told) == times(run(1, STREAMED))
+
+    def test_one_that_was_not_captured(self) -> None:
+        assert times(run(1, NOT_CAPTURED)) == {"live_stream": False}
+
+    def test_a_republication_says_nothing(self) -> None:
+        assert times(run(1, REPUBLISHED)) == {"live_stream": False}
+        assert times(run(2, REPUBLISHED), run(1, STREAMED)) == times(run(1, STREAMED))
+
+    def test_what_failed_did_not_happen(self) -> None:
+        assert times(run(1, [step("capture", "FAILED", 0, 120)])) == {"live_stream": False}
+        again = [step("capture", "FAILED", -90, -80), *STREAMED]
+        assert times(run(1, again)) == times(run(1, STREAMED))
+
+    def test_of_several_retractions_the_one_that_ended_first(self) -> None:
+        steps = [*STREAMED, step("retract-element", "SUCCEEDED", 100, 122)]
+        assert times(run(1, steps))["available"] == "2026-01-05T16:02:00Z"
+
+    def test_retract_engage_where_the_stream_was_published_by_it(self) -> None:
+        assert times(run(1, without(STREAMED, "retract-live")))["available"] == "2026-01-06T00:01:00Z"
+
+    def test_a_stream_retracted_by_another_workflow(self) -> None:
+        mine = without(STREAMED, "retract-live", "retract-engage")
+        other = [step("retract-live", "SUCCEEDED", 200, 201), step("retract-engage", "SUCCEEDED", 190, 191)]
+        assert times(run(1, mine), run(2, other))["available"] == "2026-01-05T17:21:00Z"
+
+    def test_without_a_retraction_the_first_publication_after_the_capture(self) -> None:
+        early = step("publish-engage", "SUCCEEDED", -60, -59)
+        steps = [early, *without(STREAMED, "retract-live", "retract-engage")]
+        assert times(run(1, steps))["available"] == "2026-01-05T19:10:00Z"
+        assert "available" not in times(run(1, [early, STREAMED[1]]))
 
 
 @pytest.fixture(params=[7, 10, 12, 16])

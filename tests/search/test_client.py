@@ -8,6 +8,7 @@ import pytest
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
 from harvesters.search.client import Refused, SearchClient, reason
+from harvesters.settings import Settings
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.clocks import FakeClock, patient
 from tests.nodes import Node
@@ -41,9 +42,8 @@ class Answering(Simulator):
         ("http://[::1]:9200", "http://[::1]:9200", False),
     ],
 )
-def test_es_host(host: str, url: str, remote: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ES_HOST", host)
-    client = SearchClient.from_settings(patient())
+def test_es_host(host: str, url: str, remote: bool) -> None:
+    client = SearchClient.from_settings(Settings({"ES_HOST": host}), patient())
     assert (client.url, client.remote) == (url, remote)
     assert client.raw is client.raw
     client.close()
@@ -129,19 +129,17 @@ def test_an_answer_that_is_cut_off_is_asked_for_again() -> None:
         ({}, ""),
     ],
 )
-def test_credentials(settings: dict[str, str], header: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+def test_credentials(settings: dict[str, str], header: str) -> None:
     with Answering(answer({})) as simulator:
-        client = SearchClient.from_settings(patient(), simulator.url)
+        client = SearchClient.from_settings(Settings({**settings, "ES_HOST": simulator.url}), patient())
         client.request("GET", "/")
         client.close()
         assert simulator.seen[0].headers.get("authorization", "") == header
 
 
-def test_a_file_of_certificates_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ES_CA_CERTS", "/nowhere/ca.pem")
-    client = SearchClient.from_settings(patient(), "https://es.example.edu")
+def test_a_file_of_certificates_that_is_not_there() -> None:
+    settings = Settings({"ES_CA_CERTS": "/nowhere/ca.pem", "ES_HOST": "https://es.example.edu"})
+    client = SearchClient.from_settings(settings, patient())
     with pytest.raises(ConfigError, match="ES_CA_CERTS"):
         client.request("GET", "/")
 

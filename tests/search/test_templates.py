@@ -39,7 +39,7 @@ def test_every_template_is_explicit(name: str) -> None:
     assert template.mappings["_meta"] == {"harvest": name, "version": template.version}
     assert template.body["_meta"]["description"]
     assert set(_types(template.mappings)) <= {
-        *("keyword", "date", "ip", "geo_point", "boolean", "long", "integer", "float", "flattened", "object")
+        *("keyword", "text", "date", "ip", "geo_point", "boolean", "long", "integer", "float", "flattened", "object")
     }
     assert all(str(dynamic).lower() in ("false", "strict") for dynamic in _dynamics(template.mappings))
     if template.dated:

@@ -449,7 +449,7 @@ def test_another_grant_is_refused(firebase: FirebaseSimulator) -> None:
 KEY = st.text(st.sampled_from("019-aZ_"), min_size=1, max_size=3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(KEY, st.integers(0, 9), min_size=1, max_size=30), st.integers(1, 7))
 def test_pages_by_key_of_any_size_hold_every_child_once_and_in_order(children: dict[str, int], size: int) -> None:
     server = FirebaseSimulator(public=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.tables.attendance import percent
+from harvesters.tables.attendance import percent, touched
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,30 @@ def test_examples(seen: int, duration: int, share: int) -> None:
 def test_it_is_the_whole_part_of_the_share(seen: int, duration: int, chunk: int) -> None:
     chunks = math.ceil(Fraction(duration, chunk * 1000))
     assert percent(seen, duration, chunk) == min(100, math.floor(Fraction(100 * seen, chunks)))
+
+
+@pytest.mark.parametrize(
+    ("intervals", "chunks"),
+    [
+        ([], 0),
+        ([(0, 1)], 1),
+        ([(0, 300)], 1),
+        ([(0, 301)], 2),
+        ([(299, 301), (300, 300)], 2),
+        ([(0, 10), (20, 30), (600, 601)], 2),
+        ([(0, 601), (10, 20), (300, 302)], 3),
+        ([(5, 5), (7, 3)], 0),
+        ([(-10, 0), (-10, -20)], 0),
+        ([(-10, 1)], 1),
+        ([(899, 900), (1000, 2000)], 1),
+        ([(-(2**31), 2**31)], 4),
+    ],
+)
+def test_chunks_that_intervals_touch(intervals: list[tuple[int, int]], chunks: int) -> None:
+    assert touched(sorted(intervals), 1_000_000, 300) == chunks
+
+
+@given(st.lists(st.tuples(st.integers(-50, 400), st.integers(-50, 400))), st.integers(1, 300_000), st.integers(1, 90))
+def test_they_are_those_of_each_second(intervals: list[tuple[int, int]], duration: int, chunk: int) -> None:
+    seconds = {second for begin, end in intervals for second in range(max(0, begin), end) if second * 1000 < duration}
+    assert touched(sorted(intervals), duration, chunk) == len({second // chunk for second in seconds})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from harvesters.assembly import Assembly
 from harvesters.document import Document, Outcome
 from harvesters.rate import MemorySlots, Slots
 from harvesters.retry import RetryPolicy
+from harvesters.runs import Parts
 from harvesters.settings import Settings
 from harvesters.simulators.zoom.data import Account, Meeting, Participant, User
 from harvesters.simulators.zoom.server import ZoomSimulator
+from harvesters.telemetry import Report
 from harvesters.timespan import Window, day_window
 from harvesters.zoom.auth import OAuth
 from harvesters.zoom.client import ZoomClient
@@ -80,6 +83,16 @@ class ListSink:
         """Stays open for the next run."""
 
 
+class Reporting(Assembly):
+    """Keeps the reports of its runs."""
+
+    reports: list[Report]
+
+    @property
+    def parts(self) -> Parts:
+        return replace(super().parts, listeners=[self.reports.append])
+
+
 class Bench:
     """One account behind a simulator, one sink, one state directory; each run is a process of its own."""
 
@@ -90,6 +103,7 @@ class Bench:
         self.workers = workers
         self.slots: Slots | None = None
         self.budgets: Budgets
+        self.reports: list[Report] = []
 
     def client(self, max_wait: float = 1e9) -> ZoomClient:
         retry = RetryPolicy(self.clock, 30, jitter=lambda: 0.0)
@@ -98,10 +112,16 @@ class Bench:
         return ZoomClient(self.simulator.api_url, auth, self.budgets, retry, workers=self.workers)
 
     def run(self, max_wait: float = 1e9, command: Sequence[str] = ("yesterday",)) -> ZoomRun:
-        assembly = Assembly(Settings.read())
+        assembly = Reporting(Settings.read())
+        assembly.reports = self.reports
         assembly.__dict__["clock"] = self.clock
         client = self.client(max_wait)
         return ZoomRun(assembly, client, "account", lambda: self.sink, lambda plan: lambda counts: None, [*command])
+
+    @property
+    def reported(self) -> dict[str, Any]:
+        """What the last run reported."""
+        return self.reports[-1].fields
 
     def harvest(self, window: Window = TODAY, **options: Any) -> None:
         """Harvest a window into the sink."""

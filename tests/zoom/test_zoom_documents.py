@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import encode_uuid
-from harvesters.zoom.values import clock_seconds, lasted, place, without_blanks
+from harvesters.zoom.packed import PackedRows
+from harvesters.zoom.values import clock_seconds, lasted, moment, place, without_blanks
 
 FILED = datetime(2026, 11, 2, 12, tzinfo=UTC)
 MEETING: dict[str, Any] = {
@@ -75,6 +77,10 @@ def test_a_meeting_has_the_fields_of_old_and_the_new_ones_under_zoom() -> None:
         "has_screen_share": None,
         "has_sip": None,
         "recording": True,
+        "total_minutes": None,
+        "participants": 3,
+        "participants_count": None,
+        "avg_jointime_cost": None,
         "zoom": {
             "route": "dashboard",
             "participants": 3,
@@ -213,6 +219,10 @@ def test_durations_fall_back_from_the_clock_to_the_times_to_the_minutes() -> Non
         ("United States", (None, "United States")),
         ("Linköping (SE)", ("Linköping", "SE")),
         ("(AT )", (None, "AT")),
+        ("New York", ("New York", None)),
+        ("united  states", (None, "united  states")),
+        ("Viet Nam", (None, "Viet Nam")),
+        ("Saint Martin (French part)", (None, "Saint Martin (French part)")),
         ("", (None, None)),
         (None, (None, None)),
     ],
@@ -237,3 +247,86 @@ def test_a_uuid_arrives_as_it_left(uuid: str) -> None:
 def test_a_time_that_is_none_is_an_error(row: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Invalid isoformat"):
         meetings.to_document(row, {}, "dashboard", FILED, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00", "9999-12-31T23:59:59Z"]
+)
+def test_a_time_at_the_edge_of_the_calendar_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="no time of a meeting"):
+        moment(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "as_long", "as_float"),
+    [
+        (12, 12, 12.0),
+        ("12", 12, 12.0),
+        (" 7 ", 7, 7.0),
+        ("2.25", 2, 2.25),
+        (2.25, 2, 2.25),
+        ("12.0", 12, 12.0),
+        ("-1", -1, -1.0),
+        (0, 0, 0.0),
+        ("", None, None),
+        (None, None, None),
+        (True, None, None),
+        ("many", None, None),
+        ("1_000", None, None),
+        ("٣", None, None),
+        ("nan", None, None),
+        (float("inf"), None, None),
+        ("1e400", None, None),
+        (2**63, None, 2.0**63),
+        (10**400, None, None),
+        ("9" * 5000, None, None),
+        (3.5e38, None, None),
+        ([1], None, None),
+        ({"a": 1}, None, None),
+    ],
+)
+def test_numbers_to_sum_are_fields_of_their_own(value: Any, as_long: int | None, as_float: float | None) -> None:
+    names = ("total_minutes", "participants", "participants_count")
+    row = {**MEETING, **dict.fromkeys(names, value), "avg_jointime_cost": value}
+    body = meetings.to_document(row, {}, "report", FILED, 5).body
+    assert [body[name] for name in names] == [as_long] * 3
+    assert body["avg_jointime_cost"] == as_float
+
+
+@pytest.mark.parametrize(
+    ("told", "flag"), [("0", False), ("1", True), ("true", True), ("False", False), (0.0, False), ("", None)]
+)
+def test_flags_may_be_texts(told: Any, flag: bool | None) -> None:
+    body = meetings.to_document({**MEETING, "has_pstn": told, "has_recording": told}, {}, "report", FILED, 5).body
+    assert (body["has_pstn"], body["recording"]) == (flag, flag)
+    assert session(recording=told)["recording"] is flag
+
+
+@pytest.mark.parametrize("field", ["duration", "new", "custom_keys"])
+def test_a_number_that_cannot_be_stored_is_an_error(field: str) -> None:
+    value = [{"value": -math.inf}] if field == "custom_keys" else math.inf
+    for read in (lambda: meetings.to_document({**MEETING, field: value}, {}, "report", FILED, 5),
+                 lambda: session(**{field: value})):  # fmt: skip
+        with pytest.raises(ValueError, match=f"{field} is no number that can be stored"):
+            read()
+
+
+def test_sessions_keep_their_ids_when_their_leave_time_is_filled_in() -> None:
+    waiting = {**ROW, "status": "in_waiting_room", "leave_time": "", "leave_reason": "", "duration": 0}
+    room = {**ROW, "leave_time": "", "bo_mtg_id": "YnJl", "recording": False}
+    first, second = {**ROW, "leave_time": "2026-11-02T10:30:00Z"}, {**ROW, "leave_time": ""}
+    rows = [waiting, room, first, second]
+    before = dict(zip(("waiting", "room", "first", "second"), sessions.ids("u", rows), strict=True))
+    filled = {"leave_time": "2026-11-02T11:59:00Z", "leave_reason": "left", "duration": 7140, "share_desktop": True}
+    rows = [first, {**waiting, **filled}, {**second, **filled}, {**room, **filled, "recording": True}]
+    after = dict(zip(("first", "waiting", "second", "room"), sessions.ids("u", rows), strict=True))
+    assert before == after
+    assert len(set(after.values())) == 4
+
+
+@given(st.lists(st.lists(st.dictionaries(st.text(), st.one_of(st.integers(), st.floats(), st.text())))))
+def test_packed_rows_are_the_rows(pages: list[list[dict[str, Any]]]) -> None:
+    packed = PackedRows(pages)
+    rows = [row for page in pages for row in page]
+    assert len(packed) == len(rows)
+    assert repr(list(packed)) == repr(list(packed)) == repr(rows)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt as pyjwt
 import pytest
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
+from harvesters.privacy import protect
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.auth import CLASSIC, GRANULAR
+from harvesters.simulators.zoom.data import User
+from harvesters.simulators.zoom.errors import ZoomError
+from harvesters.simulators.zoom.generate import generate
 from harvesters.zoom.auth import Jwt
 from harvesters.zoom.client import ZoomClient
 from harvesters.zoom.limits import HEAVY
 from harvesters.zoom.refusals import NoSuchMeeting
 from tests.zoom.conftest import Start
-from tests.zoom.harness import Bench, meeting
+from tests.zoom.harness import DAY, NOON, Bench, meeting
 
+REPORTS = tuple(scope for scope in GRANULAR if not scope.startswith("dashboard"))
 LIST = "/v2/metrics/meetings"
 
 
@@ -200,6 +208,167 @@ def test_401_in_the_body_is_a_token_that_ended(start: Start, status: int) -> Non
     refuse(bench, refused, times=2)
     with pytest.raises(CredentialsRefused):
         bench.harvest()
+
+
+ROUTES = pytest.mark.parametrize("options", [{}, {"scopes": REPORTS}], ids=["dashboard", "report"])
+ODD = pytest.mark.parametrize(
+    "error",
+    [
+        ZoomError(400, 300, "Invalid meeting id."),
+        ZoomError(404, 300, "Invalid meeting id."),
+        ZoomError(404, 1120, "Invite is invalid or has expired."),
+        ZoomError(400, 99_123, "Nobody has seen this one."),
+        ZoomError(200, 99_123, "Nor this one."),
+    ],
+    ids=lambda error: f"{error.status}-{error.code}",
+)
+
+
+@ROUTES
+@ODD
+def test_one_meeting_that_zoom_refuses_is_kept_without_sessions_and_named(
+    start: Start, options: dict[str, Any], error: ZoomError, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = start(meeting("m=="), meeting("n=="), **options)
+    bench.simulator.account.refused["m=="] = error
+    bench.harvest()
+    assert bench.body("m==")["participant_sessions"] is None
+    assert bench.body("n==")["participant_sessions"] == 2
+    assert bench.reported["meetings_refused"] == bench.reported["without_sessions"] == 1
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert any(f"code {error.code}: {error.message.rstrip('.')}" in text for text in warned)
+
+
+@ODD
+def test_one_host_that_zoom_refuses_is_skipped_and_counted_once(start: Start, error: ZoomError) -> None:
+    other = User("other", "other@example.edu", "Other")
+    bench = start(meeting("a=="), meeting("b==", host=other), scopes=REPORTS)
+    bench.simulator.account.refused["other"] = error
+    bench.harvest()
+    assert set(bench.meetings) == {"a=="}
+    assert bench.reported["hosts_refused"] == 1
+
+
+@pytest.mark.parametrize("code", [124, 200, 4700, 4711, 104, 201])
+@ROUTES
+def test_what_concerns_the_account_ends_the_run_also_where_one_meeting_is_asked_for(
+    start: Start, options: dict[str, Any], code: int
+) -> None:
+    bench = start(meeting("m=="), **options)
+    bench.simulator.account.refused["m=="] = ZoomError(400, code, "No.")
+    with pytest.raises(CredentialsRefused):
+        bench.harvest()
+
+
+@ODD
+@pytest.mark.parametrize("path", [LIST, "/v2/report/users"])
+def test_the_same_error_of_a_list_of_all_ends_the_run(start: Start, error: ZoomError, path: str) -> None:
+    bench = start(meeting("m=="))
+    refuse(bench, error.response(), path=path)
+    with pytest.raises(ProtocolError, match="tracking id"):
+        bench.harvest()
+
+
+@ROUTES
+@pytest.mark.parametrize(("count", "refused", "fatal"), [(50, 5, False), (50, 6, True), (49, 49, False)])
+def test_many_refused_meetings_are_an_error_of_ours(
+    start: Start, options: dict[str, Any], count: int, refused: int, fatal: bool
+) -> None:
+    meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(count)]
+    bench = start(*meetings, limits={"Heavy": 5_000}, **options)
+    for one in meetings[:refused]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(400, 300, "Invalid meeting id.")
+    if not fatal:
+        bench.harvest()
+        assert set(bench.meetings) == {one.uuid for one in meetings}
+        return
+    for _ in range(2):  # given again, the same command is no wiser
+        with pytest.raises(ProtocolError, match=f"refused {refused} of {count} meetings") as caught:
+            bench.harvest()
+        assert caught.value.code == 76
+    bench.simulator.account.refused.clear()
+    bench.harvest()
+    assert all(bench.body(one.uuid)["participant_sessions"] == 2 for one in meetings)
+
+
+def test_the_checkpoint_does_not_pass_meetings_that_were_refused_by_a_broken_client(
+    start: Start, tmp_path: Path
+) -> None:
+    meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(60)]
+    bench = start(*meetings, limits={"Heavy": 5_000})
+    for one in meetings[5:25]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(404, 1120, "No.")
+    path = tmp_path / "state" / "zoom-last-end-timestamp"
+    path.parent.mkdir()
+    path.write_text("20261102000000Z")
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match="20 of 60 meetings"):
+            bench.live()
+    assert path.read_text() <= f"{meetings[5].end:%Y%m%d%H%M%SZ}"
+    bench.simulator.account.refused.clear()
+    bench.live()
+    assert bench.body("m20==")["participant_sessions"] == 2
+
+
+@pytest.mark.parametrize("code", [3001, 1001, 1010])
+def test_meetings_without_details_are_no_error_however_many(start: Start, code: int) -> None:
+    meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(60)]
+    bench = start(*meetings, limits={"Heavy": 5_000})
+    for one in meetings:
+        bench.simulator.account.refused[one.uuid] = ZoomError(404, code, "No.")
+    bench.harvest()
+    assert bench.reported["without_sessions"] == 60
+    assert bench.reported["meetings_refused"] == 0
+
+
+@pytest.mark.parametrize(("code", "fatal"), [(1120, True), (1001, False), (1010, False)])
+def test_many_refused_hosts_are_an_error_of_ours(start: Start, code: int, fatal: bool) -> None:
+    hosts = [User(f"id{number}", f"h{number}@example.edu", f"Host {number}") for number in range(50)]
+    bench = start(*(meeting(f"m{number}==", host=host) for number, host in enumerate(hosts)),
+                  scopes=REPORTS, limits={"Heavy": 5_000})  # fmt: skip
+    for host in hosts[:6]:
+        bench.simulator.account.refused[host.id] = ZoomError(404, code, "No.")
+    if fatal:
+        with pytest.raises(ProtocolError, match="6 of 50 hosts"):
+            bench.harvest()
+        assert not bench.meetings
+    else:
+        bench.harvest()
+        assert bench.reported["hosts_refused"] == 6
+
+
+def test_what_zoom_said_decides_and_not_what_is_masked_of_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harvesters.privacy._known", set())
+    monkeypatch.setattr("harvesters.privacy._pattern", None)
+    protect(["page"])
+    bench = start(account=generate(meetings=70, sessions=150, day=DAY), page_cap=30)
+    refuse(bench, answer(300, "The next page token is invalid or expired."), after=1)
+    bench.harvest()
+    bench.expect()
+
+
+@pytest.mark.parametrize("endless", ["round", "again", "empty"])
+@pytest.mark.parametrize("path", ["/metrics/meetings", "participants"])
+def test_a_list_without_an_end_is_an_error(start: Start, endless: str, path: str) -> None:
+    bench = start(meeting("m==", people=8), page_cap=3, limits={"Heavy": 5_000, "Resource-intensive": 5_000})
+    bench.simulator.account.add(*(meeting(f"n{number}==") for number in range(7)))
+    pages = bench.simulator.answers.pages
+    pages.endless, pages.endless_path = endless, path
+    with pytest.raises(ProtocolError, match="the list has no end") as caught:
+        bench.harvest()
+    assert caught.value.code == 76
+    assert len(bench.simulator.requests) < 330  # of eight meetings
+
+
+def test_the_time_at_zoom_is_that_of_its_answers(start: Start) -> None:
+    for ahead in (-90, 0, 40):
+        bench = start(meeting("m=="), date_ahead=ahead)
+        client = bench.client()
+        assert client.time() == bench.clock.now() + timedelta(seconds=ahead)
+        bench.clock.advance(7)
+        assert client.time() == bench.clock.now() + timedelta(seconds=ahead)
+        assert not bench.calls("/")  # the token's answer told it
+    assert start(meeting("m=="), date_ahead=math.inf).client().time() is None
 
 
 @pytest.mark.parametrize("code", [1001, 1010, 3001])

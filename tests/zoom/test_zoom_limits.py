@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.rate import MemorySlots, RedisSlots
+from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.generate import generate
 from harvesters.simulators.zoom.limits import DAILY, RateLimits
 from harvesters.zoom.limits import HEAVY, INTENSIVE, LIGHT, Budgets, RateLimited, Ticket
+from harvesters.zoom.waits import Waits
 from tests.clocks import FakeClock
 from tests.zoom.conftest import Start
 from tests.zoom.harness import DAY, MORNING, meeting
@@ -265,13 +267,43 @@ def test_an_error_that_is_there_at_once_does_not_make_good_answers_late(clock: F
     assert sent[3] - sent[1] == pytest.approx(2.002, abs=0.01)
 
 
+def test_waits_for_one_call_that_together_are_too_long_end_it(clock: FakeClock) -> None:
+    made, waited = budgets(clock, max_wait=10), Waits()
+    for _ in range(9):
+        made.refused(made.acquire(HEAVY, waited), {"Retry-After": "1"}, "", waited)
+    with pytest.raises(RateLimited, match="s for this call in all"):
+        made.acquire(HEAVY, Waits(refused=0.0, slept=10))
+    made.refused(made.acquire(HEAVY, waited), {"Retry-After": "2"}, "", waited)
+    with pytest.raises(RateLimited, match="s for this call in all"):
+        made.acquire(HEAVY, waited)
+    made.acquire(LIGHT)
+
+
+def test_an_answer_that_is_never_given_does_not_keep_the_others_waiting_for_ever(clock: FakeClock) -> None:
+    made = budgets(clock, max_wait=10)
+    made.acquire(HEAVY)  # nobody knows yet what is allowed
+    with pytest.raises(RateLimited, match="has not answered"):
+        made.acquire(HEAVY)
+
+
+@pytest.mark.parametrize("path", ["/v2/metrics/meetings", "/v2/metrics/meetings/", "/v2/report/users"])
+def test_429_for_ever_ends_with_75(start: Start, clock: FakeClock, path: str) -> None:
+    bench = start(*(meeting(f"m{number}==") for number in range(9)))
+    refusal = Response.json({"code": 429, "message": "Try again later."}, 429, Retry_After="1")
+    bench.simulator.fail("status", path=path, times=10**9, response=refusal)
+    begun = clock.monotonic()
+    with pytest.raises(RateLimited, match="--max-wait is 30 s"):
+        bench.harvest(max_wait=30)
+    assert clock.monotonic() - begun < 200
+
+
 def test_a_call_without_an_answer_does_not_block_the_class(clock: FakeClock) -> None:
     made = budgets(clock)
     made.dropped(made.acquire(HEAVY))
     call(made, **told(HEAVY, 40))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 8), st.lists(st.floats(0, 0.09), min_size=1, max_size=60))
 def test_calls_that_arrive_late_never_exceed_a_limit_within_any_second(limit: int, delays: list[float]) -> None:
     """Each call is counted by the server somewhere within its slack, one after the other."""

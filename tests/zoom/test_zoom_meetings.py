@@ -147,7 +147,46 @@ def test_the_day_before_is_listed_only_where_no_row_shows_that_ends_count(start:
     assert {call["from"] for call in bench.calls("/metrics/meetings") if "from" in call} == {"2026-11-02"}
     alone = start(meeting("m=="))
     alone.harvest()
-    assert {call["from"] for call in alone.calls("/metrics/meetings") if "from" in call} >= {"2026-11-01"}
+    ranges = {(call["from"], call["to"]) for call in alone.calls("/metrics/meetings") if "from" in call}
+    assert ranges == {("2026-11-02", "2026-11-02"), ("2026-10-31", "2026-11-01")}
+
+
+@ROUTES
+@pytest.mark.parametrize("by_end", [True, False], ids=["end_time", "start_time"])
+def test_45_days_of_a_small_account_take_eight_listing_calls(start: Start, options: dict, by_end: bool) -> None:
+    meetings = [meeting(f"d{day}==", NOON - timedelta(days=day), minutes=1500 if day % 9 else 30) for day in range(46)]
+    bench = start(*meetings, honours_end_time=by_end, **options)
+    bench.harvest(Window(TODAY.end - timedelta(days=45), TODAY.end))
+    assert bench.meetings == {one.uuid: 1 for one in meetings[:45]}
+    lists = [call for path in ("/metrics/meetings", "/report/users") for call in bench.calls(path) if "from" in call]
+    assert len(lists) <= 8
+
+
+def test_a_blank_meeting_of_a_long_range_is_found_by_halves(start: Start) -> None:
+    blank = meeting("blank==", NOON - timedelta(days=17), people=0, blank_times=True)
+    bench = start(*(meeting(f"d{day}==", NOON - timedelta(days=day)) for day in range(20)), blank)
+    bench.harvest(Window(TODAY.end - timedelta(days=20), TODAY.end))
+    filed = {one.id: one.timestamp.date() for one in bench.sink.documents if one.kind == "meetings"}
+    assert filed["blank=="] == DAY - timedelta(days=17)
+    assert len([call for call in bench.calls("/metrics/meetings") if "from" in call]) <= 2 + 5
+
+
+@ROUTES
+@pytest.mark.parametrize("texts", [False, True])
+def test_no_more_rows_are_listed_at_once_than_are_held(
+    start: Start, options: dict, texts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("notebook", "dashboard", "report"):
+        monkeypatch.setattr(f"harvesters.zoom.{name}.MOST_ROWS", 40)
+    meetings = [meeting(f"d{day}m{number}==", NOON - timedelta(days=day, minutes=number)) for day in range(30)
+                for number in range(9)]  # fmt: skip
+    limits = {"Heavy": 5_000, "Resource-intensive": 500}
+    bench = start(*meetings, limits=limits, texts=texts, page_cap=10, **options)
+    bench.harvest(Window(TODAY.end - timedelta(days=30), TODAY.end))
+    assert bench.meetings == {one.uuid: 1 for one in meetings}
+    path = "/report/users/hostA/meetings" if options else "/metrics/meetings"
+    spans = {(call["from"], call["to"]) for call in bench.calls(path) if call.get("next_page_token")}
+    assert max((date.fromisoformat(last) - date.fromisoformat(first)).days for first, last in spans) < 9
 
 
 def test_lists_are_drained_before_any_meeting_is_asked_for(start: Start) -> None:
@@ -247,13 +286,24 @@ def test_another_day_than_was_asked_for_is_an_error(start: Start) -> None:
 
 
 @pytest.mark.parametrize("clamp", ["from", "to"])
+@pytest.mark.parametrize("most_days", [1, 9, 29])
+@ROUTES
 def test_a_range_that_is_cut_short_is_continued_from_what_was_searched(
-    start: Start, clamp: str, monkeypatch: pytest.MonkeyPatch
+    start: Start, clamp: str, most_days: int, options: dict
 ) -> None:
-    monkeypatch.setattr("harvesters.zoom.report._AT_ONCE", 80)
     meetings = [meeting(f"d{day}==", NOON - timedelta(days=day), people=2) for day in range(80)]
-    bench = start(*meetings, clamp=clamp, scopes=REPORTS)
+    bench = start(*meetings, clamp=clamp, most_days=most_days, limits={"Resource-intensive": 500}, **options)
     bench.harvest(Window(TODAY.end - timedelta(days=80), TODAY.end))
+    assert set(bench.meetings) == {one.uuid for one in meetings}
+
+
+@ROUTES
+@pytest.mark.parametrize("echo", ["unpadded", "nonsense"])
+def test_a_range_is_read_whole_however_the_echo_is_spelled(start: Start, options: dict, echo: str) -> None:
+    most_days = 9 if echo == "unpadded" else 0
+    meetings = [meeting(f"d{day}==", NOON - timedelta(days=day)) for day in range(30)]
+    bench = start(*meetings, echo=echo, most_days=most_days, limits={"Resource-intensive": 500}, **options)
+    bench.harvest(Window(TODAY.end - timedelta(days=30), TODAY.end))
     assert set(bench.meetings) == {one.uuid for one in meetings}
 
 

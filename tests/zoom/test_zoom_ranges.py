@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harvesters.timespan import Window
-from harvesters.zoom.ranges import Days, echoed, horizon, left_over
+from harvesters.zoom.listing import locate
+from harvesters.zoom.ranges import Days, echoed, horizon, left_over, longest
 
 DATES = st.dates(date(2026, 1, 1), date(2026, 6, 30))
 TIMES = st.datetimes(datetime(2026, 1, 1), datetime(2026, 6, 30), timezones=st.just(UTC))
@@ -43,6 +44,11 @@ def test_what_is_left_and_what_was_searched_make_what_was_asked(a: date, b: date
         ({"from": "2026-02-01 00:00:00", "to": "2026-02-03 23:59:59"}, Days(date(2026, 2, 1), date(2026, 2, 3))),
         ({"from": "2026-02-01T00:00:00Z", "to": ""}, Days(date(2026, 2, 1), date(2026, 2, 9))),
         ({}, Days(date(2026, 2, 2), date(2026, 2, 9))),
+        ({"from": "2026-2-3", "to": "2026-2-10"}, Days(date(2026, 2, 3), date(2026, 2, 10))),
+        ({"from": "2013-5-19", "to": None}, Days(date(2013, 5, 19), date(2026, 2, 9))),
+        ({"from": "soon", "to": "2026-99-99"}, Days(date(2026, 2, 2), date(2026, 2, 9))),
+        ({"from": 20260203, "to": ["2026-02-03"]}, Days(date(2026, 2, 2), date(2026, 2, 9))),
+        ({"from": "2026-02-031", "to": "٢٠٢٦-02-03"}, Days(date(2026, 2, 2), date(2026, 2, 9))),
     ],
 )
 def test_the_echo_in_its_spellings(answer: dict[str, str], days: Days) -> None:
@@ -67,3 +73,31 @@ def test_the_days_before_hold_every_start_of_a_meeting_of_thirty_hours(day: date
 )
 def test_six_months(now: datetime, first: date) -> None:
     assert horizon(now) == first
+
+
+@given(DATES)
+def test_the_longest_range_is_a_month_and_no_more_than_thirty_days(day: date) -> None:
+    last = longest(day)
+    assert 28 <= len(Days(day, last)) <= 30
+    assert last.day < day.day or last.month == day.month or (last.year, last.month) == (day.year, day.month)
+
+
+@given(DATES, st.integers(2, 40))
+def test_halves_are_the_whole(day: date, count: int) -> None:
+    days = Days(day, day + timedelta(days=count - 1))
+    earlier, later = days.halves()
+    assert [*earlier, *later] == list(days)
+
+
+@given(st.dictionaries(st.integers(0, 29), st.sampled_from("abc")))
+def test_what_has_no_time_is_located_on_the_day_that_lists_it(where: dict[int, str]) -> None:
+    first = date(2026, 2, 1)
+    place = {f"{name}{day}": first + timedelta(days=day) for day, name in where.items()}
+    asked: list[Days] = []
+
+    def listed(days: Days) -> set[str]:
+        asked.append(days)
+        return {key for key, day in place.items() if days.first <= day <= days.last}
+
+    assert locate(set(place), Days(first, first + timedelta(days=29)), listed) == place
+    assert len(place) != 1 or len(asked) <= 5

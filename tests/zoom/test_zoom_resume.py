@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harvesters.errors import ConfigError, HarvestError, SinkUnavailable, Unavailable
+from harvesters.http import HttpSource
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.auth import GRANULAR
 from harvesters.simulators.zoom.generate import generate
@@ -85,24 +86,27 @@ def test_a_wait_too_long_in_the_middle_of_the_lists_goes_on_there(
 def test_days_that_are_done_are_neither_listed_nor_delivered_again(
     start: Start, clock: FakeClock, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    days = [0, 8]  # reports are listed a week at a time
-    meetings = [meeting(f"d{day}m{number}==", NOON + timedelta(days=day - 10, minutes=number)) for day in days
+    days = [0, 35]  # a month is listed at a time
+    meetings = [meeting(f"d{day}m{number}==", NOON + timedelta(days=day - 40, minutes=number)) for day in days
                 for number in range(4)]  # fmt: skip
     bench = start(*meetings, **options)
-    window = Window(TODAY.start - timedelta(days=10), TODAY.end - timedelta(days=2))
+    window = Window(TODAY.start - timedelta(days=40), TODAY.end - timedelta(days=2))
     reports = "/v2/report/meetings/" if options else "/v2/metrics/meetings/"
     refusal = Response.json({"code": 429, "message": "Try again later."}, 429, Retry_After="4000")
-    fault = bench.simulator.fail("status", path=f"{reports}d8", times=10_000, response=refusal)
+    fault = bench.simulator.fail("status", path=f"{reports}d35", times=10_000, response=refusal)
     with pytest.raises(RateLimited):
         bench.harvest(window, max_wait=300)
     done = states(tmp_path, clock)._read()[0]
-    assert all(not run["done"] and run["since"] > "2026-10-24" for run in done.values())
+    assert all(not run["done"] and run["since"] > "2026-10-19" for run in done.values())
     before = len(bench.simulator.requests)
     fault.times = 0
     clock.advance(4001)
     bench.harvest(window, max_wait=300)
     assert bench.meetings == {one.uuid: 1 for one in meetings}
-    assert not [one.path for one in list(bench.simulator.requests)[before:] if "/d0m" in one.path]
+    after = list(bench.simulator.requests)[before:]
+    assert not [one.path for one in after if "/d0m" in one.path]
+    lists = "/v2/report/users" if options else "/v2/metrics/meetings"
+    assert not [one for one in after if one.path.startswith(lists) and one.param("from")]  # nor what began before it
 
 
 def test_another_command_does_not_go_on_with_it(start: Start, clock: FakeClock) -> None:
@@ -173,7 +177,7 @@ def test_a_kill_at_any_delivery_loses_nothing(start: Start, clock: FakeClock, ba
             raise Killed
         return send(documents)
 
-    bench.sink.send = killed
+    bench.sink.send = killed  # type: ignore[method-assign]
     try:
         bench.harvest()
     except Killed:
@@ -190,7 +194,7 @@ def test_a_sink_that_gives_up_at_any_delivery_gets_the_rest_next_time(start: Sta
         if number == batch:
             raise SinkUnavailable("full")
 
-    bench.sink.fail = fail
+    bench.sink.fail = fail  # type: ignore[method-assign]
     try:
         bench.harvest()
     except SinkUnavailable:
@@ -231,7 +235,7 @@ def test_an_empty_output_gets_everything_whatever_was_done_before(start: Start, 
     limited(bench, after=1)
     with pytest.raises(RateLimited):
         bench.harvest(max_wait=300)
-    bench.sink.identity = lambda: ("list", True)
+    bench.sink.identity = lambda: ("list", True)  # type: ignore[method-assign]
     bench.sink.documents.clear()
     clock.advance(5000)
     bench.harvest()
@@ -241,7 +245,7 @@ def test_an_empty_output_gets_everything_whatever_was_done_before(start: Start, 
 def test_lists_are_kept_even_where_nothing_was_delivered_yet(start: Start, clock: FakeClock) -> None:
     account = generate(meetings=150, sessions=400, day=TODAY.start.date())
     bench = start(account=account, page_cap=10, limits={"Resource-intensive": 3, HEAVY: 500})
-    bench.sink.identity = lambda: ("list", not bench.sink.documents)
+    bench.sink.identity = lambda: ("list", not bench.sink.documents)  # type: ignore[method-assign]
     for _ in range(30):
         try:
             bench.harvest(max_wait=30)
@@ -264,6 +268,20 @@ def test_two_unfinished_runs_do_not_overwrite_each_other(start: Start, clock: Fa
     clock.advance(31 * 86_400)
     kept.save("three", RunState(TODAY))
     assert kept.load("two") == RunState()  # nobody came back for it in a month
+
+
+def test_connections_are_closed_when_a_run_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    close = HttpSource.close
+
+    def noted(source: HttpSource) -> None:
+        closed.append(source.name)
+        close(source)
+
+    monkeypatch.setattr(HttpSource, "close", noted)
+    bench = start(meeting("m=="))
+    bench.harvest()
+    assert closed == ["Zoom", f"Zoom's OAuth at {bench.simulator.oauth_url}"]
 
 
 class TestLive:
@@ -291,6 +309,16 @@ class TestLive:
         bench = start(meeting("m=="))
         bench.live()
         assert (tmp_path / "state" / "zoom-last-end-timestamp").read_text() == f"{clock.now():%Y%m%d%H%M%SZ}"
+
+    @pytest.mark.parametrize("ahead", [-600, 600])
+    def test_the_window_ends_at_the_earlier_of_our_now_and_zooms(
+        self, start: Start, clock: FakeClock, tmp_path: Path, ahead: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench = start(meeting("m=="), date_ahead=ahead)
+        bench.live()
+        earlier = clock.now() + timedelta(seconds=min(ahead, 0))
+        assert (tmp_path / "state" / "zoom-last-end-timestamp").read_text() == f"{earlier:%Y%m%d%H%M%SZ}"
+        assert sum("clock" in one.getMessage() for one in caplog.records if one.levelname == "WARNING") == 1
 
     def test_a_checkpoint_that_was_set_back_has_it_harvested_again(
         self, start: Start, clock: FakeClock, tmp_path: Path

@@ -7,19 +7,17 @@ can be found again, closed when the export is done.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import BinaryIO, Protocol
 
-from harvesters.errors import BadInput, ConfigError, ReaderGone, SinkUnavailable, TryLater
+from harvesters.errors import BadInput, HarvestError, TryLater
+from harvesters.files import StandardOutput, refusal, write_all
 from harvesters.firebase.dumps.formats import Format
 from harvesters.firebase.keys import Path
 from harvesters.firebase.walk import Entry
-from harvesters.sinks.jsonl import write_all
 
 
 class ExportWriter(Protocol):
@@ -108,21 +106,19 @@ class ExportFile:
         except OSError as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: OSError) -> ConfigError | SinkUnavailable:
-        text = f"{self.path} cannot be written: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            return SinkUnavailable(f"{text}. Make room and run the same command again; it goes on where the file ends.")
-        return ConfigError(f"{text}. Give --output a file that can be written.")
+    def _failed(self, error: OSError) -> HarvestError:
+        again = "Run the same command again; it goes on where the file ends."
+        return refusal(error, self.path, "Give --output a file that can be written.", again)
 
 
 class ExportStdout:
     """Standard output."""
 
-    name = "standard output"
+    name = StandardOutput.name
 
     def __init__(self, form: Format, stream: BinaryIO | None = None) -> None:
         self._format = form
-        self._stream = stream if stream is not None else sys.stdout.buffer
+        self._out = StandardOutput(stream)
 
     def resume(self) -> Path:
         """Always from the beginning."""
@@ -130,20 +126,11 @@ class ExportStdout:
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write and flush."""
-        self._put(self._format.encode(entries))
+        self._out.write(self._format.encode(entries))
 
     def finish(self) -> None:
         """Complete it."""
-        self._put(self._format.end())
+        self._out.write(self._format.end())
 
     def close(self) -> None:
         """Standard output is not ours to close."""
-
-    def _put(self, data: bytes) -> None:
-        try:
-            self._stream.write(data)
-            self._stream.flush()
-        except BrokenPipeError as error:
-            raise ReaderGone("standard output was closed") from error
-        except OSError as error:
-            raise SinkUnavailable(f"standard output cannot be written: {error.strerror}") from error

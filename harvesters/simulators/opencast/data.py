@@ -48,8 +48,21 @@ class MediaElement:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A slide while it was shown, and what was read on it; times in milliseconds."""
+
+    time: int
+    duration: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Episode:
-    """A published episode. `duration` and `extent` (the catalogue's own duration) are milliseconds."""
+    """A published episode.
+
+    `duration` and `extent` (the catalogue's own duration; -1 where Opencast knows none) are milliseconds; `planned` is
+    when the recording was to begin and to end, `spatial` its room.
+    """
 
     mpid: str
     title: str
@@ -60,7 +73,14 @@ class Episode:
     type: str = ""
     description: str = ""
     creators: tuple[str, ...] = ()
+    contributors: tuple[str, ...] = ()
+    publishers: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
     license: str = ""
+    language: str = ""
+    spatial: str = ""
+    planned: tuple[datetime, datetime] | None = None
+    segments: tuple[Segment, ...] = ()
     extent: int | None = None
     modified: datetime | None = None
     attachments: tuple[MediaElement, ...] = ()

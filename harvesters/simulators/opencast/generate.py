@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from harvesters.simulators.opencast.data import ActionRow, Episode, MediaElement, Operation, Session, Workflow
+from harvesters.simulators.opencast.data import ActionRow, Episode, MediaElement, Operation, Segment, Session, Workflow
 from harvesters.simulators.opencast.table import millis
 
 AGENTS = (
@@ -23,23 +24,50 @@ COURSES = (
     "STAT E-109",
 )
 TITLES = ("Lecture {n}", "Section {n}", "{n}", "Guest lecture {n}: what's “new”?", "Review {n}")
-KINDS = (
-    "HEARTBEAT",
-    "FOOTPRINT",
-    "PLAY",
-    "PAUSE",
-    "SEEK",
-    "RESIZE-TO-640x360",
-    "MUTE",
-    "paella:button:action;edu.harvard.dce.paella.playbackRatePlugin",
-)
-KIND_WEIGHTS = (60, 15, 6, 6, 5, 2, 2, 4)
+Players = Literal["dce", "paella6", "paella7"]
+"""Which player people watch with: DCE's extension of Paella, a stock one up to Paella 6, or Paella 7."""
+
+# What each of them reports, and how often. Only DCE's sends heartbeats, and Paella 7 no footprints either.
+KINDS: dict[Players, dict[str, int]] = {
+    "dce": {
+        "HEARTBEAT": 60,
+        "FOOTPRINT": 15,
+        "PLAY": 6,
+        "PAUSE": 6,
+        "SEEK": 5,
+        "RESIZE-TO-640x360": 2,
+        "paella:button:action;edu.harvard.dce.paella.viewModeTogglePlugin": 2,
+        "paella:button:action;es.upv.paella.playbackRatePlugin": 4,
+    },
+    "paella6": {
+        "FOOTPRINT": 75,
+        "PLAY": 6,
+        "PAUSE": 6,
+        "SEEK": 5,
+        "RESIZE-TO-640x360": 2,
+        "paella:button:action;es.upv.paella.viewModePlugin": 2,
+        "paella:button:action;es.upv.paella.playbackRatePlugin": 4,
+    },
+    "paella7": {
+        "PLAY": 35,
+        "PAUSE": 30,
+        "SEEK": 25,
+        "RESIZE-TO-640x360": 2,
+        "paella:fullscreenchanged": 2,
+        "paella:buttonPress-es.upv.paella.layoutSelector": 2,
+        "paella:buttonPress-es.upv.paella.playbackRateButton": 4,
+    },
+}
 LIVE_IDS_FROM = 10**9
 _ID_BLOCK = 50  # rows of one application server get ids from one block, so ids do not follow `created`
 
 
 def make_episodes(count: int, start: datetime, end: datetime, rng: random.Random) -> list[Episode]:
-    """`count` episodes; one in ten is live, one in eight has a single attachment, one in nine no DCE series id."""
+    """`count` episodes, for each way in which real ones differ some.
+
+    One in ten is live, and has no attachments and no extent yet; one in eight has a single attachment, one in seven
+    one picture of both sides, one in nine no DCE series id.
+    """
     return [_episode(number, start, end, rng) for number in range(1, count + 1)]
 
 
@@ -57,6 +85,7 @@ def _episode(number: int, start: datetime, end: datetime, rng: random.Random) ->
     duration = rng.randrange(600_000, 7_200_000)
     term = ("01", "02", "03")[number % 3]
     series = _uuid(rng) if number % 9 == 0 else f"{began.year}{term}{10000 + course * 1111}"
+    attachments = _attachments(mpid, duration, rng, ("mixed",) if number % 7 == 0 else ("presenter", "presentation"))
     return Episode(
         mpid=mpid,
         title=TITLES[number % len(TITLES)].format(n=number),
@@ -68,13 +97,35 @@ def _episode(number: int, start: datetime, end: datetime, rng: random.Random) ->
         description="" if number % 3 else f"Part {number} of {COURSES[course]}",
         creators=("Harvard Extension School",) if number % 2 else ("A. Author", "B. Author"),
         modified=(began + timedelta(hours=3)).astimezone(UTC).replace(microsecond=0),
-        attachments=_attachments(mpid, duration, rng)[: 1 if number % 8 == 0 else None],
+        contributors=("C. Contributor",) if number % 3 == 0 else (),
+        publishers=("Harvard Extension School",) if number % 2 else (),
+        subjects=("Mathematics", "1984")[: number % 3],
+        license="CC0" if number % 5 == 0 else "",
+        language="eng" if number % 4 else "",
+        spatial=str(100 + number) if number % 2 else f"Hall {number}",
+        planned=_planned(began, duration) if number % 3 else None,
+        segments=() if live else _segments(number, duration),
+        extent=-1 if live else None,
+        attachments=() if live else attachments[: 1 if number % 8 == 0 else None],
         catalogs=(
             MediaElement(_uuid(rng), "dublincore/episode", f"https://cdn.example.edu/{mpid}/dc.xml", "text/xml"),
         ),
         tracks=_tracks(mpid, duration, live, rng),
         live=live,
     )
+
+
+def _planned(began: datetime, duration: int) -> tuple[datetime, datetime]:
+    start = began.astimezone(UTC).replace(microsecond=0)
+    return start, start + timedelta(milliseconds=duration // 1000 * 1000)
+
+
+def _segments(number: int, duration: int) -> tuple[Segment, ...]:
+    """Slides of equal length; on the last one nothing was read, and one in five episodes has a single one."""
+    count = 1 if number % 5 == 0 else 6
+    length = duration // count
+    texts = [f"Slide {place} of part {number}" for place in range(count - 1)] + [""]
+    return tuple(Segment(place * length, length, text) for place, text in enumerate(texts))
 
 
 def _tracks(mpid: str, duration: int, live: bool, rng: random.Random) -> tuple[MediaElement, ...]:
@@ -94,16 +145,14 @@ def _tracks(mpid: str, duration: int, live: bool, rng: random.Random) -> tuple[M
     )
 
 
-def _attachments(mpid: str, duration: int, rng: random.Random) -> tuple[MediaElement, ...]:
+def _attachments(mpid: str, duration: int, rng: random.Random, sides: tuple[str, ...]) -> tuple[MediaElement, ...]:
     track = _uuid(rng)
 
     def image(kind: str, name: str, ref: str) -> MediaElement:
         url = f"https://cdn.example.edu/{mpid}/{name}.jpg"
         return MediaElement(_uuid(rng), kind, url, "image/jpeg", ref, ("engage-download",), 0)
 
-    previews = [
-        image(f"{side}/player+preview", f"{side}_player", f"track:{track}") for side in ("presenter", "presentation")
-    ]
+    previews = [image(f"{side}/player+preview", f"{side}_player", f"track:{track}") for side in sides]
     slides = []
     for place, second in enumerate(sorted(rng.sample(range(1, duration // 1000), 12))):
         clock = f"T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}:{rng.randrange(1000)}F1000"
@@ -113,25 +162,37 @@ def _attachments(mpid: str, duration: int, rng: random.Random) -> tuple[MediaEle
 
 
 def make_workflow(number: int, episode: Episode) -> Workflow:
-    """The workflow that captured and published `episode`; a live one retracts its stream at the end."""
+    """The workflow that published `episode`, in the form of Harvard DCE's.
+
+    Of a live one the capture took place and is SKIPPED all the same, then the stream is retracted, and the recording
+    published hours later; of any other nothing was captured, and its SKIPPED capture never ended.
+    """
     began = episode.start or datetime(2020, 1, 1, tzinfo=UTC)
     ended = began + timedelta(milliseconds=episode.duration or 0)
-    names = ("capture", "ingest", "publish", "retract-element") if episode.live else ("capture", "ingest", "publish")
-    steps = [
-        Operation(number * 10, names[0], "SUCCEEDED", began, ended, number * 10 + 1, True, 0, (("a", "true"),)),
-        *(
-            Operation(
-                id=number * 10 + place,
-                name=name,
-                started=ended + timedelta(minutes=10 * place),
-                completed=ended + timedelta(minutes=10 * place + 5),
-                job=number * 10 + 1 + place,
-            )
-            for place, name in enumerate(names[1:], start=1)
-        ),
-    ]
     template = "DCE-live-publish" if episode.live else "DCE-archive-publish-external"
+    steps = _of_a_live_stream(number, began, ended) if episode.live else _of_a_recording(number, ended)
     return Workflow(number, episode.mpid, template, "DCE", operations=tuple(steps), created=began)
+
+
+def _of_a_live_stream(number: int, began: datetime, ended: datetime) -> Iterator[Operation]:
+    yield _step(number, 0, "publish-live", began - timedelta(minutes=15))
+    capture = Operation(number * 10 + 1, "capture", "SKIPPED", began, ended, number * 10 + 1, True, 0, (("a", "true"),))
+    yield capture
+    yield _step(number, 2, "retract-live", ended + timedelta(minutes=2))
+    yield Operation(number * 10 + 3, "retract-engage", "SKIPPED", ended + timedelta(minutes=8), job=number * 10 + 3)
+    for place, name in enumerate(("publish-engage", "retract-engage", "publish-engage"), 4):
+        yield _step(number, place, name, ended + timedelta(hours=place))
+
+
+def _of_a_recording(number: int, ended: datetime) -> Iterator[Operation]:
+    yield Operation(number * 10, "capture", "SKIPPED", ended, None, number * 10, True, 0, (("a", "true"),))
+    for place, name in enumerate(("ingest", "retract-engage", "publish-engage"), 1):
+        yield _step(number, place, name, ended + timedelta(minutes=10 * place))
+
+
+def _step(number: int, place: int, name: str, started: datetime) -> Operation:
+    job = number * 10 + place
+    return Operation(job, name, started=started, completed=started + timedelta(minutes=5), job=job)
 
 
 class ActionMaker:
@@ -140,8 +201,9 @@ class ActionMaker:
     One mpid in twenty has no episode; one session in thirty is a shared ``-omitted-`` one, one in fifty is missing.
     """
 
-    def __init__(self, episodes: Sequence[Episode], people: int, seed: int) -> None:
+    def __init__(self, episodes: Sequence[Episode], people: int, seed: int, players: Players = "dce") -> None:
         rng = random.Random(f"{seed}/people")
+        self._kinds, self._weights = list(KINDS[players]), list(KINDS[players].values())
         self.seed = seed
         self._episodes = list(episodes)
         self._orphans = [_uuid(rng) for _ in range(max(1, len(episodes) // 20))]
@@ -163,12 +225,13 @@ class ActionMaker:
 
     def row(self, number: int, created: datetime, rng: random.Random) -> ActionRow:
         """One row with that id and time, the rest drawn from `rng`."""
-        kind = rng.choices(KINDS, KIND_WEIGHTS)[0]
+        kind = rng.choices(self._kinds, self._weights)[0]
         episode = None if not self._episodes or rng.random() < 0.05 else rng.choice(self._episodes)
         seconds = (episode.duration or 3_600_000) // 1000 if episode else 3600
         begin = rng.randrange(seconds)
         end = begin + rng.randrange(1, 30) if kind == "FOOTPRINT" else begin
-        playing = 0 if kind == "PAUSE" else 2 if episode and episode.live else 1
+        # No player says of a footprint whether it plays.
+        playing = 0 if kind in ("PAUSE", "FOOTPRINT") else 2 if episode and episode.live else 1
         mpid = episode.mpid if episode else rng.choice(self._orphans)
         return ActionRow(number, mpid, rng.choice(self._sessions), begin, end, kind, playing, created)
 

@@ -14,7 +14,7 @@ from harvesters.simulators.opencast.auth import Caller, Refused
 from harvesters.simulators.opencast.data import Episode
 from harvesters.simulators.opencast.jettison import document, mapped, through_gson
 from harvesters.simulators.opencast.usertracking import Dialect, java_int
-from harvesters.simulators.opencast.xml import media_package, search_results
+from harvesters.simulators.opencast.xml import media_package, period, search_results
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = {"Content-Type": "application/json"}
@@ -34,7 +34,8 @@ def episodes(
     """Answer a search. An unknown id is an empty result; what the caller may not read is left out silently."""
     if request.param("sid") and request.param("sname"):
         return Response(400)
-    found = [episode for episode in known if _matches(episode, request, caller, dialect)]
+    mpid = request.param("id")
+    found = [one for one in known if mpid in ("", one.mpid) and _matches(one, request, caller, dialect)]
     return _solr(request, found, caller, version, zone) if version < 16 else _elastic(request, found, caller)
 
 
@@ -42,8 +43,8 @@ def _matches(episode: Episode, request: Request, caller: Caller, dialect: Dialec
     deleted_too = dialect == "dce" and request.param("includeDeleted") == "true"
     if (episode.deleted and not deleted_too) or not (episode.public or caller.user):
         return False
-    mpid, series, text = request.param("id"), request.param("sid"), request.param("q").lower()
-    if (mpid and episode.mpid != mpid) or (series and episode.series != series):
+    series, text = request.param("sid"), request.param("q").lower()
+    if series and episode.series != series:
         return False
     if (name := request.param("sname")) and episode.series_title != name:
         return False
@@ -113,7 +114,7 @@ def dehydrated(episode: Episode) -> dict[str, Any]:
     }
     extent = episode.duration if episode.extent is None else episode.extent
     fields = {
-        "extent": _period(extent) if extent is not None else "",
+        "extent": _length(extent) if extent is not None and extent >= 0 else "",
         "identifier": episode.mpid,
         "created": _short_time(episode.start) if episode.start else "",
         "isPartOf": episode.series,
@@ -121,10 +122,18 @@ def dehydrated(episode: Episode) -> dict[str, Any]:
         "description": episode.description,
         "type": episode.type,
         "license": episode.license,
+        "language": episode.language,
+        "spatial": episode.spatial,
+        "temporal": period(episode),
+    }
+    several = {
+        "creator": episode.creators,
+        "contributor": episode.contributors,
+        "publisher": episode.publishers,
+        "subject": episode.subjects,
     }
     result["dc"] = {name: [text] for name, text in fields.items() if text}
-    if episode.creators:
-        result["dc"]["creator"] = list(episode.creators)
+    result["dc"] |= {name: list(texts) for name, texts in several.items() if texts}
     return result
 
 
@@ -140,7 +149,7 @@ def _short_time(moment: datetime) -> str:
     return utc.isoformat(timespec="seconds" if utc.second else "minutes").replace("+00:00", "Z")
 
 
-def _period(milliseconds: int) -> str:
+def _length(milliseconds: int) -> str:
     """``PT1H2M4.160S``."""
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)

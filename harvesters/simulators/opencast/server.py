@@ -20,13 +20,13 @@ from harvesters.simulators.opencast import search as opencast_search
 from harvesters.simulators.opencast import usertracking as opencast_usertracking
 from harvesters.simulators.opencast import workflow as opencast_workflow
 from harvesters.simulators.opencast.auth import COOKIE, Auth, Caller, Gate, Refused
-from harvesters.simulators.opencast.data import ActionRow, Episode, MediaElement, Operation, Session, Workflow
-from harvesters.simulators.opencast.generate import ActionMaker, Growth, make_episodes, make_workflow
+from harvesters.simulators.opencast.data import ActionRow, Episode, MediaElement, Operation, Segment, Session, Workflow
+from harvesters.simulators.opencast.generate import ActionMaker, Growth, Players, make_episodes, make_workflow
 from harvesters.simulators.opencast.rudeness import Rudeness
 from harvesters.simulators.opencast.table import ActionTable, Order, Precision
 from harvesters.simulators.opencast.usertracking import ActionWriter, Broken, Dialect
 
-__all__ = ["ActionRow", "Episode", "MediaElement", "OpencastSimulator", "Operation", "Session", "Workflow"]
+__all__ = ["ActionRow", "Episode", "MediaElement", "OpencastSimulator", "Operation", "Segment", "Session", "Workflow"]
 
 _PUBLIC = re.compile(r"/(usertracking|search)/|/info/me\.json\Z")
 _LOGIN_PAGES = ("/login.html", "/admin-ng/login.html")
@@ -106,6 +106,11 @@ class OpencastSimulator(Simulator):
         self.zone = ZoneInfo(timezone)
         self._writer = ActionWriter(self.version, self._writer.dialect, self.zone, self.table.stored)
 
+    @property
+    def players(self) -> Players:
+        """What people watch with, by who runs this server and by its version."""
+        return "dce" if self.dialect == "dce" else "paella6" if self.version < 16 else "paella7"
+
     def generate(
         self,
         actions: int = 1000,
@@ -121,11 +126,11 @@ class OpencastSimulator(Simulator):
         self.add(*made)
         first = max(self.workflows, default=4210) + 1
         self.add(*(make_workflow(first + place, episode) for place, episode in enumerate(made)))
-        self.table.extend(ActionMaker(made, actions // 25, seed).spread(actions, start, end))
+        self.table.extend(ActionMaker(made, actions // 25, seed, self.players).spread(actions, start, end))
 
     def grow(self, per_minute: int = 60, seed: int = 1, since: datetime | None = None) -> None:
         """From now on (or from `since`) show `per_minute` new rows of the known episodes, as the clock goes on."""
-        maker = ActionMaker(list(self.episodes.values()), per_minute, seed)
+        maker = ActionMaker(list(self.episodes.values()), per_minute, seed, self.players)
         self._growth = Growth(maker, per_minute, since or self.now())
 
     def handle(self, request: Request) -> Response:

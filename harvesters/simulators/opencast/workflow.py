@@ -37,7 +37,8 @@ def instances(
     request: Request, known: Iterable[Workflow], episodes: dict[str, Episode], version: int, zone: tzinfo
 ) -> Response:
     """``/workflow/instances.json`` (up to Opencast 11): filtered by state, definition, media package and title."""
-    found = [one for one in known if _matches(one, request, episodes)]
+    mpid = request.param("mp")
+    found = [one for one in known if mpid in ("", one.mpid) and _matches(one, request, episodes)]
     count, start = java_int(request.param("count")), max(0, java_int(request.param("startPage")))
     count = count if count >= 1 else 20
     page = found[start * count : (start + 1) * count]
@@ -77,7 +78,6 @@ def _matches(one: Workflow, request: Request, episodes: dict[str, Episode]) -> b
             _chosen(value, wanted)
             for value, wanted in ((one.state, states), (one.template, definitions), (current, steps))
         )
-        and request.param("mp") in ("", one.mpid)
         and request.param("seriesId") in ("", series)
         and request.param("title").lower() in one.title.lower()
     )

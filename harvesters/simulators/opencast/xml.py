@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from xml.etree.ElementTree import Element, SubElement
 
-from harvesters.simulators.opencast.data import Episode, MediaElement, Operation, Workflow
+from harvesters.simulators.opencast.data import Episode, MediaElement, Operation, Segment, Workflow
 
 
 def local_time(moment: datetime, zone: tzinfo) -> str:
@@ -37,11 +37,17 @@ def media_package(episode: Episode) -> Element:
     add(package, "title", episode.title)
     add(package, "series", episode.series)
     add(package, "seriestitle", episode.series_title)
+    add(package, "language", episode.language)
     add(package, "license", episode.license)
-    if episode.creators:
-        creators = SubElement(package, "creators")
-        for creator in episode.creators:
-            add(creators, "creator", creator)
+    for name, texts in (
+        ("creator", episode.creators),
+        ("contributor", episode.contributors),
+        ("subject", episode.subjects),
+    ):
+        if texts:
+            several = SubElement(package, f"{name}s")
+            for text in texts:
+                add(several, name, text)
     for wrapper, name, elements in (
         ("media", "track", episode.tracks),
         ("metadata", "catalog", episode.catalogs),
@@ -88,11 +94,19 @@ def search_result(episode: Episode, zone: tzinfo) -> Element:
     result.append(media_package(episode))
     add(result, "dcExtent", episode.duration if episode.extent is None else episode.extent)
     add(result, "dcTitle", episode.title)
-    for creator in episode.creators[:1]:
-        add(result, "dcCreator", creator)
+    for name, texts in (
+        ("dcSubject", episode.subjects),
+        ("dcCreator", episode.creators),
+        ("dcPublisher", episode.publishers),
+        ("dcContributor", episode.contributors),
+    ):
+        add(result, name, next(iter(texts), None))
     add(result, "dcDescription", episode.description)
     if episode.start is not None:
         add(result, "dcCreated", local_time(episode.start, zone))
+    add(result, "dcLanguage", episode.language)
+    add(result, "dcSpatial", episode.spatial)
+    add(result, "dcTemporal", period(episode))
     add(result, "dcIsPartOf", episode.series)
     add(result, "dcType", episode.type)
     add(result, "dcLicense", episode.license)
@@ -101,7 +115,27 @@ def search_result(episode: Episode, zone: tzinfo) -> Element:
     if episode.modified is not None:
         add(result, "modified", local_time(episode.modified, zone))
     add(result, "score", "1.5")
+    if episode.segments:
+        segments = SubElement(result, "segments")
+        segments.extend(segment(place, one) for place, one in enumerate(episode.segments))
     return result
+
+
+def period(episode: Episode) -> str:
+    """The planned time as Dublin Core has it, ``start=…; end=…; scheme=W3C-DTF;``; "" where there is none."""
+    if episode.planned is None:
+        return ""
+    start, end = map(utc_time, episode.planned)
+    return f"start={start}; end={end}; scheme=W3C-DTF;"
+
+
+def segment(index: int, given: Segment) -> Element:
+    """``segment``: a slide's text, which may be empty, and its preview."""
+    numbers = {"index": index, "time": given.time, "duration": given.duration, "relevance": -1}
+    element = Element("segment", {**{name: str(number) for name, number in numbers.items()}, "hit": "false"})
+    SubElement(element, "text").text = given.text
+    SubElement(SubElement(element, "previews"), "preview", {"ref": f"track-{index}"}).text = f"https://cdn/{index}.jpg"
+    return element
 
 
 def workflow(given: Workflow, package: Element, version: int, zone: tzinfo) -> Element:

@@ -31,6 +31,8 @@ class Answers:
     time_of_day: bool
     clamp: str
     anonymous: bool
+    most_days: int = 0
+    echo: str = "iso"
 
     def report_users(self, request: Request, key: str, now: datetime) -> dict[str, Any]:
         """``/report/users``: who held meetings (or did not) within the range, by their start."""
@@ -81,7 +83,7 @@ class Answers:
         """``/metrics/meetings``: the Dashboard's list, which knows no webinars."""
         kind = _choice(request, "live", "past", "pastOne")
         by_end = request.param("query_date_type") == "end_time" and self.honours_end_time
-        span = read_range(request, now, clamp=self.clamp, time_of_day=self.time_of_day)
+        span = self._range(request, now, self.time_of_day)
 
         def wanted(one: Meeting) -> bool:
             if one.webinar or kind == "live":
@@ -155,7 +157,12 @@ class Answers:
 
     def _days(self, request: Request, now: datetime) -> DateRange:
         """The range of a report: whole days, whatever was asked."""
-        return read_range(request, now, clamp=self.clamp, time_of_day=False)
+        return self._range(request, now, time_of_day=False)
+
+    def _range(self, request: Request, now: datetime, time_of_day: bool) -> DateRange:
+        return read_range(
+            request, now, clamp=self.clamp, time_of_day=time_of_day, most_days=self.most_days, echo=self.echo
+        )
 
     def _participants(
         self,
@@ -181,6 +188,7 @@ class Answers:
         }
 
     def _user(self, key: str) -> User:
+        self._refuse(key)
         if key in self.account.foreign_users:
             raise ZoomError(400, 1010, f"User does not belong to this account: {self.account_id}")
         user = self.account.user(key)
@@ -188,8 +196,14 @@ class Answers:
             raise ZoomError(404, 1001, f"User does not exist: {key}")
         return user
 
+    def _refuse(self, key: str) -> None:
+        """The answer planned for one meeting or host."""
+        if key in self.account.refused:
+            raise self.account.refused[key]
+
     def _meeting(self, key: str, now: datetime, *, live: bool) -> Meeting:
         """The meeting that `key` means: a UUID names one, a number the last instance in that state."""
+        self._refuse(key)
         known = [one for one in self.account.instances(key) if one.visible(now) and one.start <= now]
         fitting = [one for one in known if one.live(now) is live]
         if fitting:

@@ -10,6 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+
+from harvesters.simulators.zoom.errors import ZoomError
 
 INSTANT, SCHEDULED, RECURRING, PERSONAL, WEBINAR, RECURRING_FIXED = 1, 2, 3, 4, 5, 8
 """Zoom's meeting types."""
@@ -32,6 +35,7 @@ class Participant:
     """One row: one stay of one person. A rejoin, a breakout room or the waiting room makes another row.
 
     `user_id` is unique only inside one meeting instance. `zoom_id` is ``""`` for a guest, as is `email` since 2022.
+    `odd` replaces fields of the row as it is answered; the leave time is ``""`` until `leave_known_at`.
     """
 
     user_id: str
@@ -50,6 +54,8 @@ class Participant:
     leave_reason: str = "left the meeting."
     share_desktop: bool = False
     recording: bool = False
+    odd: dict[str, Any] = field(default_factory=dict)
+    leave_known_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -57,8 +63,9 @@ class Meeting:
     """One instance of a meeting (or webinar). `end` is None while nobody knows when it will end.
 
     `visible_at` hides it from every answer until then (data lands late). `blank_times` answers ``""`` for its times and
-    duration and 0 participants, though it is filed under its real times. `details_missing` answers 3001 when its
-    participants are asked for.
+    duration and 0 participants, though it is filed under its real times; `end_known_at` answers ``""`` for its end and
+    duration until then. `details_missing` answers 3001 when its participants are asked for. `odd` replaces fields of
+    its row as it is answered.
     """
 
     uuid: str
@@ -72,6 +79,8 @@ class Meeting:
     visible_at: datetime | None = None
     blank_times: bool = False
     details_missing: bool = False
+    end_known_at: datetime | None = None
+    odd: dict[str, Any] = field(default_factory=dict)
 
     def visible(self, now: datetime) -> bool:
         """Zoom has it by `now`."""
@@ -110,6 +119,8 @@ class Account:
         self.users: dict[str, User] = {user.id: user for user in users}
         self.foreign_users = set(foreign_users)
         """Ids that exist in another account (error 1010)."""
+        self.refused: dict[str, ZoomError] = {}
+        """What is answered to a call for one meeting (by UUID) or one host (by id)."""
         self.meetings: list[Meeting] = []
         self.by_uuid: dict[str, Meeting] = {}
         self.by_id: defaultdict[int, list[Meeting]] = defaultdict(list)

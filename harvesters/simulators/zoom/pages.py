@@ -11,6 +11,7 @@ from typing import Any
 from harvesters.simulators.base import Request
 from harvesters.simulators.zoom.errors import ZoomError, invalid
 
+ENDLESS = ("", "round", "again", "empty")
 DEFAULT_PAGE, MAX_PAGE = 30, 300
 
 
@@ -23,15 +24,17 @@ class Page:
     page_size: int
     total: int
     page_number: int
+    texts: bool = False
 
     def envelope(self) -> dict[str, Any]:
         """The paging fields of the answer; the last page has an empty token."""
-        return {
-            "next_page_token": self.next_page_token,
+        numbers = {
             "page_count": -(-self.total // self.page_size),
             "page_size": self.page_size,
             "total_records": self.total,
         }
+        told = {name: str(number) for name, number in numbers.items()} if self.texts else numbers
+        return {"next_page_token": self.next_page_token, **told}
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,20 @@ class _Bookmark:
 class Pages:
     """Cuts rows into pages. The rows of a question are taken once, on its first page; a token may be used again.
 
-    `cap` is what heavy endpoints give at most, whatever page size was asked for and is echoed.
+    `cap` is what heavy endpoints give at most, whatever page size was asked for and is echoed. `endless` lists (those
+    with `endless_path` in their path) have no end: tokens go ``round``, or new ones lead to the same rows ``again`` or
+    to ``empty`` pages. `texts`: numbers around the list are texts.
     """
 
-    def __init__(self, *, life: float, cap: int | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self, *, life: float, cap: int | None, now: Callable[[], float], endless: str = "", texts: bool = False
+    ) -> None:
+        if endless not in ENDLESS:
+            raise ValueError(f"no such end of a list: {endless}")
         self.life = life
+        self.endless = endless
+        self.endless_path = ""
+        self.texts = texts
         self.cap = cap
         self._now = now
         self._bookmarks: dict[str, _Bookmark] = {}
@@ -63,8 +75,20 @@ class Pages:
         token = request.param("next_page_token")
         mark = self._find(token, question) if token else _Bookmark(question, rows(), 0, 1, 0.0)
         end = mark.offset + (min(size, self.cap) if capped and self.cap else size)
-        following = self._remember(mark, end) if end < len(mark.rows) else ""
-        return Page(mark.rows[mark.offset : end], following, size, len(mark.rows), mark.number)
+        following = self._remember(mark, end) if end < len(mark.rows) else self._no_end(mark, token)
+        return Page(mark.rows[mark.offset : end], following, size, len(mark.rows), mark.number, self.texts)
+
+    def _no_end(self, mark: _Bookmark, token: str) -> str:
+        """The token after the last page: "" where the list has an end."""
+        if self.endless_path not in mark.question[0]:
+            return ""
+        if self.endless == "round":
+            with self._lock:
+                known = [key for key, old in self._bookmarks.items() if old.question == mark.question]
+            return known[0] if known else self._remember(mark, 0)
+        if self.endless == "again":
+            return self._remember(mark, 0)
+        return self._remember(mark, len(mark.rows)) if self.endless == "empty" else ""
 
     def _size(self, request: Request) -> int:
         text = request.param("page_size") or str(DEFAULT_PAGE)

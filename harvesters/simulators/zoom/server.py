@@ -7,11 +7,14 @@ die, and every class of request has its limit. What is unsure about the real ser
 
 from __future__ import annotations
 
+import json
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -58,6 +61,10 @@ class ZoomSimulator(Simulator):
     clamp: the end (``from`` or ``to``) at which a range of more than a month is cut.
     page_cap: the most rows that heavy endpoints give, whatever page size they echo.
     anonymous: names, addresses and e-mails of participants are ``""``.
+    most_days: ranges are cut to so many days; 0 for Zoom's month. echo: see `range.ECHOES`.
+    endless: lists have no end, see `pages.Pages`. texts: numbers and flags are texts, as ``"12"`` and ``"0"``.
+    date_ahead: seconds by which the ``Date`` of answers is ahead of `now`; infinity for no such header.
+    Single meetings, participants and hosts are made odd in `data`: `Meeting.odd`, `Account.refused` and so on.
     """
 
     def __init__(
@@ -89,6 +96,11 @@ class ZoomSimulator(Simulator):
         clamp: str = "to",
         page_cap: int | None = None,
         anonymous: bool = False,
+        most_days: int = 0,
+        echo: str = "iso",
+        endless: str = "",
+        texts: bool = False,
+        date_ahead: float = 0.0,
         latency: float = 0.0,
     ) -> None:
         if plan not in PLANS or clamp not in ("from", "to"):
@@ -99,6 +111,8 @@ class ZoomSimulator(Simulator):
         self.refusal_status = refusal_status
         self.scope_status = scope_status
         self.clock = now
+        self.date_ahead = date_ahead
+        self.texts = texts
         self.limits = RateLimits(
             plan,
             now=now,
@@ -122,12 +136,14 @@ class ZoomSimulator(Simulator):
         )
         self.answers = Answers(
             account=self.account,
-            pages=Pages(life=page_token_life, cap=page_cap, now=now),
+            pages=Pages(life=page_token_life, cap=page_cap, now=now, endless=endless, texts=texts),
             account_id=account_id,
             honours_end_time=honours_end_time,
             time_of_day=time_of_day,
             clamp=clamp,
             anonymous=anonymous,
+            most_days=most_days,
+            echo=echo,
         )
         super().__init__(port, latency=latency)
 
@@ -143,6 +159,13 @@ class ZoomSimulator(Simulator):
 
     def handle(self, request: Request) -> Response:
         """Answer a request for a token or for data."""
+        response = self._handle(request)
+        response.headers["Date"] = (
+            formatdate(self.clock() + self.date_ahead, usegmt=True) if math.isfinite(self.date_ahead) else ""
+        )
+        return response
+
+    def _handle(self, request: Request) -> Response:
         if request.path == "/oauth/token" and request.method == "POST":
             return self.tokens.issue(request, self.url)
         headers: dict[str, str] = {}
@@ -170,7 +193,23 @@ class ZoomSimulator(Simulator):
         if route.needs == "reports" and not self.has_reports:
             raise ZoomError(self.refusal_status, 200, "No permission")
         key = next((got for want, got in zip(route.path, segments, strict=True) if want == "*"), "")
-        return Response.json(route.answer(self.answers, request, key, datetime.fromtimestamp(self.clock(), UTC)))
+        answer = route.answer(self.answers, request, key, datetime.fromtimestamp(self.clock(), UTC))
+        return _json({name: _texts(value) for name, value in answer.items()} if self.texts else answer)
+
+
+def _texts(value: Any) -> Any:
+    """Rows with texts instead of numbers and flags."""
+    if not isinstance(value, list):
+        return value
+    return [{name: str(int(part)) if isinstance(part, int) else part for name, part in row.items()} for row in value]
+
+
+def _json(answer: dict[str, Any]) -> Response:
+    """JSON in which infinity stands for a number beyond a double, as ``1e400``."""
+    text = json.dumps(answer, ensure_ascii=False)
+    if "Infinity" in text:
+        text = text.replace(": Infinity", ": 1e400").replace(": -Infinity", ": -1e400")
+    return Response(200, text.encode("utf-8", "surrogatepass"), {"Content-Type": "application/json"})
 
 
 def split_path(path: str) -> tuple[str, ...]:

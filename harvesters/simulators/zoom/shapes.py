@@ -30,7 +30,7 @@ def clock(seconds: int) -> str:
 def metrics_meeting(meeting: Meeting, now: datetime) -> dict[str, Any]:
     """A row of ``/metrics/meetings``."""
     rows = meeting.participants
-    return {
+    row: dict[str, Any] = {
         "uuid": meeting.uuid,
         "id": meeting.id,
         "topic": meeting.topic,
@@ -39,7 +39,7 @@ def metrics_meeting(meeting: Meeting, now: datetime) -> dict[str, Any]:
         "user_type": "Licensed" if meeting.host.type == 2 else "Basic",
         "dept": meeting.host.dept,
         **_times(meeting, now),
-        "duration": "" if meeting.blank_times else clock(_seconds(meeting, now)),
+        "duration": clock(_seconds(meeting, now)) if _end_known(meeting, now) else "",
         "participants": 0 if meeting.blank_times else meeting.people,
         "has_pstn": any(row.device == "Phone" for row in rows),
         "has_voip": True,
@@ -61,12 +61,13 @@ def metrics_meeting(meeting: Meeting, now: datetime) -> dict[str, Any]:
         "custom_keys": [],
         "tracking_fields": [],
     }
+    return {**row, **meeting.odd}
 
 
 def metrics_participant(row: Participant, now: datetime) -> dict[str, Any]:
     """A row of ``/metrics/meetings/{}/participants``; it has no duration."""
-    gone = row.leave <= now
-    return {
+    gone = row.leave <= now and _leave_known(row, now)
+    answered = {
         "id": row.zoom_id,
         "user_id": row.user_id,
         "participant_uuid": row.participant_uuid,
@@ -113,18 +114,20 @@ def metrics_participant(row: Participant, now: datetime) -> dict[str, Any]:
         "has_archiving": False,
         "optional_archiving": False,
     }
+    return {**answered, **row.odd}
 
 
 def report_participant(row: Participant, now: datetime) -> dict[str, Any]:
     """A row of ``/report/meetings/{}/participants`` and of ``/past_meetings/{}/participants``."""
-    return {
+    known = _leave_known(row, now)
+    answered = {
         "id": row.zoom_id,
         "user_id": row.user_id,
         "name": row.name,
         "user_email": row.email,
         "join_time": iso(row.join),
-        "leave_time": iso(row.leave),
-        "duration": int((row.leave - row.join).total_seconds()),
+        "leave_time": iso(row.leave) if known else "",
+        "duration": int((row.leave - row.join).total_seconds()) if known else 0,
         "status": row.status,
         "failover": False,
         "registrant_id": "",
@@ -132,13 +135,14 @@ def report_participant(row: Participant, now: datetime) -> dict[str, Any]:
         "bo_mtg_id": row.bo_mtg_id,
         "participant_user_id": row.zoom_id,
     }
+    return {**answered, **row.odd}
 
 
 def report_meeting(meeting: Meeting, now: datetime) -> dict[str, Any]:
     """``/report/meetings/{}`` and a row of ``/report/users/{}/meetings``."""
     blank = meeting.blank_times
     stayed = sum((row.leave - row.join).total_seconds() for row in meeting.participants)
-    return {
+    row = {
         "uuid": meeting.uuid,
         "id": meeting.id,
         "type": meeting.type,
@@ -146,7 +150,7 @@ def report_meeting(meeting: Meeting, now: datetime) -> dict[str, Any]:
         "user_name": meeting.host.name,
         "user_email": meeting.host.email,
         **_times(meeting, now),
-        "duration": 0 if blank else _minutes(_seconds(meeting, now)),
+        "duration": _minutes(_seconds(meeting, now)) if _end_known(meeting, now) else 0,
         "total_minutes": 0 if blank else _minutes(int(stayed)),
         "participants_count": 0 if blank else meeting.people,
         "dept": meeting.host.dept,
@@ -154,6 +158,7 @@ def report_meeting(meeting: Meeting, now: datetime) -> dict[str, Any]:
         "custom_keys": [],
         "tracking_fields": [],
     }
+    return {**row, **meeting.odd}
 
 
 def past_meeting(meeting: Meeting, now: datetime) -> dict[str, Any]:
@@ -204,8 +209,16 @@ def withheld(row: dict[str, Any]) -> dict[str, Any]:
 def _times(meeting: Meeting, now: datetime) -> dict[str, str]:
     if meeting.blank_times:
         return {"start_time": "", "end_time": ""}
-    over = meeting.end is not None and meeting.end <= now
+    over = meeting.end is not None and meeting.end <= now and _end_known(meeting, now)
     return {"start_time": iso(meeting.start), "end_time": iso(meeting.end) if over else ""}
+
+
+def _end_known(meeting: Meeting, now: datetime) -> bool:
+    return not meeting.blank_times and (meeting.end_known_at is None or meeting.end_known_at <= now)
+
+
+def _leave_known(row: Participant, now: datetime) -> bool:
+    return row.leave_known_at is None or row.leave_known_at <= now
 
 
 def _seconds(meeting: Meeting, now: datetime) -> int:

@@ -32,7 +32,10 @@ _REFUSED = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_THROTTLED = {
+_PASSING = {
+    "ConditionalRequestConflict",  # another conditional write of the object is under way
+    "OperationAborted",
+    "OverLimit",  # too many messages in flight
     "QueueDeletedRecently",  # its name is free again after a minute
     "RequestLimitExceeded",
     "RequestThrottled",
@@ -44,11 +47,11 @@ _CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 
 
 @overload
-def client(service: Literal["s3"], connections: int = ...) -> S3Client: ...
+def client(service: Literal["s3"], connections: int = ..., timeout: float = ...) -> S3Client: ...
 @overload
-def client(service: Literal["sqs"], connections: int = ...) -> SQSClient: ...
-def client(service: str, connections: int = 10) -> Any:
-    """A client of `service` with room for that many requests in flight.
+def client(service: Literal["sqs"], connections: int = ..., timeout: float = ...) -> SQSClient: ...
+def client(service: str, connections: int = 10, timeout: float = 30.0) -> Any:
+    """A client of `service` with room for that many requests in flight, which waits `timeout` seconds for an answer.
 
     Raises:
         ConfigError: boto3 lacks a region, a profile or the like; the message says which.
@@ -60,8 +63,8 @@ def client(service: str, connections: int = 10) -> Any:
 
         config = Config(
             retries={"total_max_attempts": 1},
-            connect_timeout=10,
-            read_timeout=30,
+            connect_timeout=min(10.0, timeout),
+            read_timeout=timeout,
             max_pool_connections=connections,
             parameter_validation=False,
             user_agent=f"harvest/{__version__}",  # its own is put together twice a request
@@ -78,14 +81,27 @@ def call(retry: RetryPolicy, what: str, send: Callable[[], T], unavailable: type
     A `ClientError` that means something to the caller (a missing key, a failed condition) is caught inside `send`.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     def attempt() -> T:
         try:
             return send()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise translate(error, what) from error
 
     return retry.call(attempt, what, unavailable)
+
+
+def field(answer: Any, name: str) -> Any:
+    """What `answer` says under `name`.
+
+    Raises:
+        Transient: nothing: the answer is torn, or somebody else's.
+    """
+    try:
+        return answer[name]
+    except (KeyError, TypeError):
+        raise Transient(f"answered without {name}") from None
 
 
 def error_code(error: Exception) -> str:
@@ -113,11 +129,15 @@ def translate(error: Exception, what: str) -> HarvestError | Transient:
         return Transient(f"no answer: {error}")
     code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     message = str(error.response.get("Error", {}).get("Message", "")) or code
-    if code in _REFUSED or (status in (401, 403) and "Throttl" not in code):
+    if code in _PASSING or "Throttl" in code or status == 429:
+        return Transient(f"answered {status} {code}")
+    if code in _REFUSED or status in (401, 403):
         clock = " The clock of this machine is off." if code in _CLOCK else ""
         return CredentialsRefused(
             f"{what}: refused ({code}: {message}).{clock} Check the AWS_* credentials and rights."
         )
-    if code in _THROTTLED or "Throttl" in code or status >= 500:
+    if status == 501:
+        return ConfigError(f"{what}: it does not know what we need of it ({code}: {message}). Use another service.")
+    if status >= 500:
         return Transient(f"answered {status} {code}")
     return ProtocolError(f"{what}: {code}: {message}")

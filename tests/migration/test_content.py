@@ -1,0 +1,102 @@
+"""Migrations of what documents say: people who are nobody, and episodes from before they had people and slides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harvesters.clock import SystemClock
+from harvesters.migration import migrations
+from harvesters.migration.ledger import Ledger
+from harvesters.migration.run import Migrator
+from harvesters.search import templates
+from tests.nodes import Node
+
+LATER = ("creator", "contributor", "publisher", "subject", "license", "language", "spatial", "start_planned")
+
+
+def migrate(node: Node, kind: str, undo: int | None = None) -> int:
+    client = node.client()
+    ledger = Ledger(client, SystemClock(), f"{node.prefix}migrations")
+    ledger.prepare()
+    with ledger.lease(60) as held:
+        it = Migrator(client, ledger, lambda line: None, held, known=[node.template(kind)])
+        if undo is None:
+            changed = it.run()
+        else:
+            found = migrations.find(undo)
+            assert found is not None
+            changed = it.undo(found)
+    client.close()
+    return changed
+
+
+def sources(node: Node, index: str) -> dict[str, dict[str, Any]]:
+    return {hit["_id"]: hit["_source"] for hit in node.hits(index)}
+
+
+def test_nobody_has_no_huid() -> None:
+    (nobody,) = (one for one in migrations.MIGRATIONS if "nobody" in one.name or "huid" in one.name)
+    assert nobody.kind == "useractions"
+    bodies = [{"huid": huid, "mpid": "m"} for huid in ("None", "", "none", "anonymous", "1", None)]
+    assert [nobody.apply(body).get("huid", "-") for body in bodies] == ["-", "-", "none", "anonymous", "1", None]
+
+
+def test_a_day_of_user_actions(node: Node) -> None:
+    day = "useractions-2026.02.12"
+    node.fill(day, [{"action_id": number, "huid": huid} for number, huid in enumerate(("None", "", "anonymous", "1"))])
+    assert migrate(node, "useractions") == 1
+    assert [body.get("huid", "-") for _, body in sorted(sources(node, day).items())] == ["-", "-", "anonymous", "1"]
+
+
+class TestEpisodes:
+    def fill(self, node: Node) -> dict[str, dict[str, Any]]:
+        """An index as the first version of the template made it."""
+        mappings = templates.find("episodes").mappings
+        properties = {
+            name: value
+            for name, value in mappings["properties"].items()
+            if name not in (*LATER, "end_planned", "segments", "slide_text")
+        }
+        first = {**mappings, "_meta": {"harvest": "episodes", "version": 1}, "properties": properties}
+        node.ask("PUT", f"/{node.prefix}episodes", {"mappings": first})
+        known = {"mpid": "a", "title": "Lecture", "duration": 5000, "live_stream": True, "slides": []}
+        bodies = [known, {"mpid": "b", "duration": -1, "live_stream": False, "slides": []}]
+        node.fill("episodes", bodies, "mpid")
+        return {str(body["mpid"]): body for body in bodies}
+
+    def test_they_get_the_new_fields_and_lose_the_unknown_duration(self, node: Node) -> None:
+        before = self.fill(node)
+        assert migrate(node, "episodes") == 1
+        assert sources(node, "episodes") == {
+            "a": before["a"],
+            "b": {k: v for k, v in before["b"].items() if k != "duration"},
+        }
+        ours = templates.find("episodes").mappings["properties"]
+        (index,) = node.ask("GET", f"/{node.prefix}episodes/_mapping").values()
+        assert index["mappings"]["properties"].keys() == ours.keys()
+        more = {
+            "mpid": "c",
+            "creator": ["A"],
+            "slide_text": "the zeta function",
+            "segments": [{"index": 0, "text": "x"}],
+        }
+        node.fill("episodes", [more], "mpid")
+        found = node.ask("POST", f"/{node.prefix}episodes/_search", {"query": {"match": {"slide_text": "Zeta"}}})
+        assert [hit["_id"] for hit in found["hits"]["hits"]] == ["c"]
+        assert migrate(node, "episodes") == 0
+
+    def test_and_back(self, node: Node) -> None:
+        before = self.fill(node)
+        migrate(node, "episodes")
+        node.fill("episodes", [before["a"] | {"creator": ["A"], "slide_text": "x"}], "mpid")
+        (number,) = (one.number for one in migrations.MIGRATIONS if one.name.startswith("episodes can hold"))
+        assert migrate(node, "episodes", undo=number) == 1
+        assert sources(node, "episodes")["a"] == before["a"]
+        (index,) = node.ask("GET", f"/{node.prefix}episodes/_mapping").values()
+        assert not set(LATER) & index["mappings"]["properties"].keys()
+
+
+def test_a_new_index_of_episodes_needs_nothing(node: Node) -> None:
+    node.load("episodes")
+    node.fill("episodes", [{"mpid": "a", "live_stream": True, "slides": []}], "mpid")
+    assert migrate(node, "episodes") == 0
