@@ -20,9 +20,9 @@ import orjson
 
 from benchmarks.children import Run, harvest
 from harvesters.clock import SystemClock
+from harvesters.elastic.client import SearchClient
 from harvesters.retry import RetryPolicy
 from harvesters.search import templates
-from harvesters.search.client import SearchClient
 from harvesters.standins.base import child_environment
 from harvesters.standins.elasticmq import ElasticMQ
 from harvesters.standins.elasticsearch import Elasticsearch

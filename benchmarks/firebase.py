@@ -97,7 +97,7 @@ def export(sizes: Sizes) -> Iterator[Figure]:
         runs, parts = [], []
         for number in range(sizes.runs + 1):
             out = directory / f"out-{number}.jsonl"
-            arguments = ["--log-format", "json", "firebase", "export", "events", "-o", str(out)]
+            arguments = ["--log-format", "json", "firebase", "export", "events", "--page-size", "1000", "-o", str(out)]
             run = harvest(arguments, environment, directory / "log")
             part = baseline("firebase", environment, url=url)["seconds"]
             if number:  # the stub makes its pages in the first one
@@ -115,6 +115,33 @@ def export(sizes: Sizes) -> Iterator[Figure]:
         f"{median(run.seconds for run in runs):.2f} s of the whole process, {median(parts):.2f} s",
     )
     yield Figure("the same, memory", median(run.peak for run in runs), "MB")
+
+
+def pages(sizes: Sizes) -> Iterator[Figure]:
+    """An export over a line of 20 ms: pages that find their size against pages of 6,000."""
+    nodes = sizes.of(200_000)
+    with _directory() as directory, stub("firebase", nodes=nodes, latency=0.02) as url:
+        environment = _environment(directory, FIREBASE_ENDPOINT=url, FIREBASE_KEY="none")
+        taken: dict[str, list[Run]] = {"": [], "6000": []}
+        for number in range(sizes.runs + 1):
+            for size, runs in taken.items():
+                out = directory / "out.jsonl"
+                arguments = ["--log-format", "json", "firebase", "export", "events", "-o", str(out)]
+                run = harvest([*arguments, *(["--page-size", size] if size else [])], environment, directory / "log")
+                if run.report["children"] != nodes:
+                    raise RuntimeError(f"{run.report['children']} of {nodes} nodes were exported")
+                if number:  # the stub makes its pages in the first one
+                    runs.append(run)
+                out.unlink()
+    own, fixed = (median(run.seconds for run in runs) for runs in taken.values())
+    requests_made = [runs[-1].report["pages"] for runs in taken.values()]
+    yield Figure(
+        f"an export of {nodes:,} nodes at 20 ms a request against the same with pages of 6,000",
+        own / fixed,
+        "×",
+        Target(1.3),
+        f"{own:.2f} s in {requests_made[0]} requests, {fixed:.2f} s in {requests_made[1]}",
+    )
 
 
 def _load(dump: Path, environment: Mapping[str, str], directory: Path) -> Run:
@@ -177,5 +204,5 @@ def _settled(url: str) -> None:
 
 GROUP = Group(
     "made-up BuddyUp events, 168,000 of them 75 MB as the seed's",
-    {"load": load, "memory": memory, "export": export},
+    {"load": load, "memory": memory, "export": export, "pages": pages},
 )

@@ -23,10 +23,10 @@ from harvesters.settings import Settings
 
 if TYPE_CHECKING:
     from harvesters.document import Document
+    from harvesters.elastic.client import SearchClient
     from harvesters.geoip import GeoIP
     from harvesters.rate import Slots
     from harvesters.runs import Parts, Place
-    from harvesters.search.client import SearchClient
     from harvesters.sinks.base import Sink
     from harvesters.sinks.deadletters import DeadLetters
     from harvesters.stores.blob import Blob
@@ -105,7 +105,7 @@ class Assembly:
 
     def search(self, connections: int = 8) -> SearchClient:
         """The cluster of ``ES_HOST``."""
-        from harvesters.search.client import SearchClient
+        from harvesters.elastic.client import SearchClient
 
         return self._closed_with_us(SearchClient.from_settings(self.settings, self.retry, connections))
 

@@ -225,6 +225,7 @@ class Pipeline:
     stop: threading.Event
     counts: Counts = field(default_factory=Counts)
     _dead_marks: list[Mark] = field(default_factory=list)
+    _under_way: dict[str, Mark] = field(default_factory=dict)
     _reached: Cursor | None = None
 
     def run(self, scope: Any, end: Cursor | None = None, watch: Callable[[Counts], None] = lambda counts: None) -> None:
@@ -286,7 +287,11 @@ class Pipeline:
             rows.append((row, Mark.of(self.harvest.row_id(row), raw), raw))
         known: dict[str, bytes] = {}
         if self.delivered is not None and rows:
+            # The batch before is being delivered, and the log does not know its rows yet: one that is edited and edited
+            # back must not pass for the version that came before both. Looked at first, as it may just get there.
+            under_way = self._under_way.copy()
             known = self.delivered.known(mark.id for _, mark, _ in rows)
+            known |= {id: under_way[id].digest for _, (id, _), _ in rows if id in under_way}
             fresh = [item for item in rows if known.get(item[1].id) != item[1].digest]
             batch.duplicates = len(rows) - len(fresh)
             rows = fresh
@@ -301,6 +306,7 @@ class Pipeline:
             batch.documents.append(document)
             batch.marks[document.id] = mark
             batch.raw[document] = raw
+            self._under_way[mark.id] = mark
         return batch
 
     @property
@@ -327,6 +333,9 @@ class Pipeline:
             log.warning("%d rows went to the dead letters in %s", len(letters), self.dead_letters.name)
         if self.delivered is not None:
             (self.delivered.add if self.sink.durable else self.delivered.add_later)(marks)
+        for mark in batch.marks.values():
+            if self._under_way.get(mark.id) is mark:
+                del self._under_way[mark.id]
         self._count(batch, len(marks), len(letters))
 
     def _measure(self, page: Page) -> None:

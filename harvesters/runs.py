@@ -157,7 +157,7 @@ class HarvestRun:
     alone: bool = False
     pause: float = 0.0
     remember: Remember = _remember
-    at_end: Callable[[], None] = lambda: None
+    at_end: Callable[[], None] | None = None
     on_plan: OnPlan = _unwatched
     report: Callable[[], dict[str, Any]] = dict
     counts: Counts = field(default_factory=Counts)
@@ -313,8 +313,9 @@ class _Harvesting:
         if planned.begins is not None and run.place is not None and self.progress.checkpoint is not None:
             run.place.beginning.store(planned.begins)
         pipeline.run(planned.scope, planned.end, run.on_plan(planned))
-        self.progress.check()
-        run.at_end()
+        if run.at_end is not None:
+            self.progress.check()
+            run.at_end()
 
     def fields(self, seconds: float) -> dict[str, Any]:
         window, progress = self.planned.window, self.progress

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from harvesters.addresses import base_url
 from harvesters.errors import ConfigError
+from harvesters.privacy import holds_private_key, looks_like_path
 from harvesters.timespan import zone
 
 T = TypeVar("T")
@@ -139,6 +140,13 @@ SETTINGS: tuple[Setting, ...] = (
         default="1%",
     ),
     Setting(
+        "HARVEST_STACKS",
+        _STORE,
+        "Stacks whose user actions setup prune may remove (useractions-STACK-YYYY.MM.DD); commas between.",
+        without="indices with a stack in their names are left",
+        example="prod,dev-1",
+    ),
+    Setting(
         "HARVEST_DEAD_LETTERS",
         _STORE,
         "Where documents go that can never be delivered: a directory, s3://bucket/prefix or sqs://queue.",
@@ -201,7 +209,11 @@ SETTINGS: tuple[Setting, ...] = (
         example="https://example.firebaseio.com",
     ),
     Setting("FIREBASE_KEY", _FIREBASE, "Legacy database secret.", secret=True),
-    Setting("FIREBASE_CREDENTIALS", _FIREBASE, "Service-account file (JSON), instead of the secret."),
+    Setting(
+        "FIREBASE_CREDENTIALS",
+        _FIREBASE,
+        "Service account, instead of the secret: the path of its file, the JSON itself, or the base64 of that.",
+    ),
     Setting("FIREBASE_TIMEZONE", _FIREBASE, "Time zone of the date parts of events.", default="UTC"),
     Setting(
         "FIREBASE_CHECKPOINT",
@@ -228,6 +240,7 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+_ACCOUNT = "FIREBASE_CREDENTIALS"  # a path or JSON, which may be indented
 _PORT = "EL_PORT"  # goes with EL_HOST
 _OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
 _PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
@@ -268,6 +281,9 @@ class Settings:
                 values.setdefault(name, value)
             elif not environment.get(name):
                 environment[name] = value
+        for name in environment:
+            if name.startswith(_PASSED_ON):
+                _one_line(name, environment[name])
         values |= {name: value for name in _SECRETS_OF_BOTO3 if (value := environment.get(name, ""))}
         return cls(MappingProxyType(values))
 
@@ -277,8 +293,16 @@ class Settings:
         return replace(self, flags={**self.flags, **given}, options={**self.options, **options})
 
     def get(self, name: str) -> str:
-        """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none."""
-        return self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default
+        """The value of setting `name`: the flag's, else the environment's, else the default; "" when there is none.
+
+        Raises:
+            ConfigError: there is a line break or the like in it, or it holds a private key, which only
+                FIREBASE_CREDENTIALS may: others are shown in messages.
+        """
+        value = self.flags.get(name, "") or self._set(name) or _BY_NAME[name].default
+        if name != _ACCOUNT and holds_private_key(value):
+            raise ConfigError(f"{name} holds a private key, which is not shown here. Only {_ACCOUNT} may hold one.")
+        return _one_line(name, value)
 
     def require(self, name: str) -> str:
         """As `get`, but a setting without a value is an error that names it.
@@ -333,6 +357,10 @@ class Settings:
             raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")
         return value
 
+    def names(self, name: str) -> list[str]:
+        """The names in a setting, which has commas between them."""
+        return [part.strip() for part in self.get(name).split(",") if part.strip()]
+
     def url(self, name: str) -> str:
         """A setting that names a host, as a base URL (see `base_url`).
 
@@ -360,10 +388,15 @@ class Settings:
         return Path(home) / "harvest"
 
     def secrets(self) -> list[str]:
-        """The values of all secret settings, under every name, and boto3's: for redaction."""
-        names = [name for setting in SETTINGS if setting.secret for name in (setting.name, *setting.aliases)]
-        names += _SECRETS_OF_BOTO3
-        return [value for name in names for value in (self.values.get(name), self.flags.get(name)) if value]
+        """The values of all secret settings, under every name, boto3's, and what holds a private key: for redaction."""
+        names = {name for setting in SETTINGS if setting.secret for name in (setting.name, *setting.aliases)}
+        names |= {*_SECRETS_OF_BOTO3}
+        given = [*self.values.items(), *self.flags.items()]
+        return [
+            value
+            for name, value in given
+            if name in names or holds_private_key(value) or (name == _ACCOUNT and not looks_like_path(value))
+        ]
 
     def _set(self, name: str) -> str:
         """What is set under the name, else under an older one."""
@@ -388,17 +421,35 @@ class Settings:
 def _dotenv(path: Path | None) -> dict[str, str]:
     """What the dotenv file says, without what it leaves empty."""
     chosen = path if path is not None else _default_env_file()
-    if not chosen.exists():
+    try:
+        there = chosen.exists()
+    except OSError as error:
+        raise ConfigError(f"{chosen} cannot be read: {error.strerror}") from error
+    if not there:
         if path is None:
             return {}
         raise ConfigError(f"--env-file {path}: there is no such file")
+    from io import StringIO
+
     from dotenv import dotenv_values
 
     try:
-        found = dotenv_values(chosen)
+        text = chosen.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{chosen} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise ConfigError(f"{chosen} cannot be read: {reason}") from error
+    if "\0" in text:
+        line = text.partition("\0")[0].count("\n") + 1
+        raise ConfigError(f"{chosen}: line {line} holds a NUL character, which no setting can")
+    found = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in found.items() if value}
+
+
+def _one_line(name: str, value: str) -> str:
+    """`value`; it stands in headers, names and addresses, where a line break would begin something else."""
+    if name != _ACCOUNT and any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        raise ConfigError(f"{name} holds a line break or another control character: take it out.")
+    return value
 
 
 def _default_env_file() -> Path:

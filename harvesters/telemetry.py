@@ -10,13 +10,16 @@ import queue
 import sys
 import threading
 import time
+import warnings
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
-from harvesters.errors import Exit
+from harvesters.errors import Exit, HarvestError, Interrupted
 from harvesters.privacy import redact
 
 _LAST_WORDS = 5.0  # seconds that the end of a run may wait for Loggly
@@ -25,8 +28,14 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # These log whole requests, headers and bodies at DEBUG, which is where secrets are.
 _TALKATIVE = ("botocore", "boto3", "urllib3", "s3transfer", "elastic_transport", "elasticsearch", "requests")
 
-
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
+
+_LONGEST_LINE = 5_000  # characters of one line of a message
+_LINES = 10_000  # that wait for Loggly at most
+_BATCH = 4_000_000  # characters of a request to Loggly, which takes 5 MB
+_LONGEST = 900_000  # characters of one event, of which Loggly takes 1 MB
+
+_before_line: Callable[[], None] = lambda: None  # noqa: E731
 
 
 class TextFormatter(logging.Formatter):
@@ -75,7 +84,35 @@ def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     message = record.getMessage()
     if record.exc_info:
         message += "\n" + formatter.formatException(record.exc_info)
-    return message
+    if len(message) <= _LONGEST_LINE:
+        return message
+    # Libraries quote whole answers in their exceptions. Masked before it is cut, so that no half of a secret is left.
+    return "\n".join(_shortened(line) for line in redact(message).split("\n"))
+
+
+def _shortened(line: str) -> str:
+    more = len(line) - _LONGEST_LINE
+    return line if more <= 0 else f"{line[:_LONGEST_LINE]} … ({more} more characters)"
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes a line a record. Where that fails, the run goes on: with a line that says so, if that can be written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, below whatever else is drawn on that terminal."""
+        with suppress(OSError, ValueError):
+            _before_line()
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Without Python's own report, which shows the arguments as they are."""
+        kind, error, _ = sys.exc_info()
+        if kind is None or isinstance(error, OSError | RecursionError):
+            return
+        place = f"{record.filename}:{record.lineno}"
+        with suppress(OSError, ValueError):
+            self.stream.write(redact(f"a log line of {place} cannot be written: {kind.__name__}: {error}") + "\n")
+            self.flush()
 
 
 class LogglyHandler(logging.Handler):
@@ -85,17 +122,18 @@ class LogglyHandler(logging.Handler):
         super().__init__()
         names = ",".join(tag for tag in ("harvest", *tags.replace(" ", "").split(",")) if tag)
         self._url = f"{url.rstrip('/')}/bulk/{token}/tag/{names}/"
-        self._start()
-        os.register_at_fork(after_in_child=self._start)  # threads do not come along into a fork
         self.setFormatter(JsonFormatter())
+        self.start()
+        _shipping.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put the record in line; a full line drops it."""
-        if not record.name.startswith(_TALKATIVE):  # shipping logs makes such records: no echo
-            try:
-                self._lines.put_nowait(self.format(record))
-            except queue.Full:
-                return
+        if record.name.startswith(_TALKATIVE):  # shipping logs makes such records: no echo
+            return
+        try:
+            self._lines.put_nowait(self.format(record)[:_LONGEST])
+        except Exception:  # a full line, or a record that cannot be formatted, of which the other handler tells
+            return
 
     def close(self) -> None:
         """Send what is in line, for five seconds at most."""
@@ -103,10 +141,12 @@ class LogglyHandler(logging.Handler):
         with suppress(queue.Full):
             self._lines.put(None, timeout=_LAST_WORDS)
         self._thread.join(max(0.0, until - time.monotonic()))
+        _shipping.discard(self)
         super().close()
 
-    def _start(self) -> None:
-        self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
+    def start(self) -> None:
+        """Begin with an empty line; in a fork, too, for threads do not come along into one."""
+        self._lines: queue.Queue[str | None] = queue.Queue(maxsize=_LINES)
         self._thread = threading.Thread(target=self._ship, name="loggly", daemon=True)
         self._thread.start()
 
@@ -116,8 +156,10 @@ class LogglyHandler(logging.Handler):
         done = False
         while not done:
             lines = [self._lines.get()]
-            while len(lines) < 500 and not self._lines.empty():
+            size = len(lines[0] or "")
+            while len(lines) < 500 and size < _BATCH - _LONGEST and not self._lines.empty():
                 lines.append(self._lines.get())
+                size += len(lines[-1] or "")
             done = None in lines
             body = "\n".join(line for line in lines if line is not None)
             if body:
@@ -127,11 +169,20 @@ class LogglyHandler(logging.Handler):
                     continue
 
 
-def configure(level: str, style: str, stream: TextIO | None = None) -> None:
+_shipping: weakref.WeakSet[LogglyHandler] = weakref.WeakSet()
+
+
+def _start_in_fork() -> None:
+    for handler in [*_shipping]:
+        handler.start()
+
+
+os.register_at_fork(after_in_child=_start_in_fork)
+
+
+def configure(level: str, style: str, stream: TextIO | None = None, colours: bool = False) -> None:
     """Log to standard error (or `stream`) at `level`, as ``text`` or ``json``; replaces an earlier configuration."""
-    stream = stream if stream is not None else sys.stderr
-    handler = logging.StreamHandler(stream)
-    colours = stream.isatty() and not os.environ.get("NO_COLOR")
+    handler = LineHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(colours))
     root = logging.getLogger()
     for old in [*root.handlers]:
@@ -140,7 +191,21 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    sys.excepthook = _log_bug
+
+
+def on_each_line(call: Callable[[], None]) -> Callable[[], None]:
+    """Have `call` be called before each line that is logged (a bar makes room); returns what was called until now."""
+    global _before_line
+    before, _before_line = _before_line, call
+    return before
+
+
+def log_what_nobody_catches() -> None:
+    """For a process of ours: what ends it or one of its threads, and what Python warns of, is logged, so masked too."""
+    sys.excepthook = log_bug
+    threading.excepthook = _log_thread
+    sys.unraisablehook = _log_unraisable
+    warnings.showwarning = _log_warning
 
 
 def ship_to_loggly(url: str, token: str, tags: str) -> LogglyHandler:
@@ -158,10 +223,49 @@ def stop_shipping() -> None:
         handler.close()
 
 
-def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    logging.getLogger("harvesters").critical(
-        "this is a bug in harvest.py; please report it with the traceback", exc_info=(kind, error, trace)
+def log_end(error: HarvestError) -> None:
+    """The last word of a run that did not get to its end."""
+    level = logging.WARNING if isinstance(error, Interrupted) else logging.ERROR
+    logging.getLogger("harvesters").log(level, "%s", error, extra={"fields": {"exit_code": int(error.code)}})
+
+
+def log_bug(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """An exception that nobody foresaw, with its traceback; Ctrl-C is none."""
+    log = logging.getLogger("harvesters")
+    if issubclass(kind, KeyboardInterrupt):
+        log.warning("interrupted")
+        return
+    log.critical(
+        "this is a bug in harvest.py; please report it with the traceback",
+        exc_info=(kind, error if error is not None else kind(), trace),
     )
+
+
+def _log_thread(arguments: threading.ExceptHookArgs) -> None:
+    if not issubclass(arguments.exc_type, SystemExit):
+        log_bug(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+
+
+def _log_unraisable(unraisable: Any) -> None:
+    trouble = (unraisable.exc_type, unraisable.exc_value or unraisable.exc_type(), unraisable.exc_traceback)
+    what = unraisable.err_msg or "ignored an exception in"
+    logging.getLogger("harvesters").warning("%s %s", what, _name(unraisable.object), exc_info=trouble)
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    logging.getLogger("py.warnings").warning("%s:%d: %s: %s", filename, lineno, category.__name__, message)
+
+
+def _name(thing: object) -> str:
+    """What an object is, without what it holds."""
+    return str(getattr(thing, "__qualname__", "") or type(thing).__qualname__)
 
 
 @dataclass(frozen=True)

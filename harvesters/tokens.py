@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from harvesters.clock import Clock
-from harvesters.privacy import protect
+from harvesters.privacy import protect_token
 
 
 class Token(Protocol):
@@ -33,11 +33,13 @@ class TokenCache(Generic[T]):
     Args:
         fetch: asks for a new one; its errors are the caller's.
         early: seconds before its end from which on a token is not used any more, but no more than a tenth of its life.
+        owner: whose token it is; of each the latest are masked in logs.
     """
 
     clock: Clock
     fetch: Callable[[], T]
     early: float
+    owner: str = "tokens"
     _token: T | None = None
     _until: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -48,7 +50,7 @@ class TokenCache(Generic[T]):
             if self._token is None or self.clock.monotonic() >= self._until:
                 began = self.clock.monotonic()
                 token = self.fetch()
-                protect([token.text])
+                protect_token(self.owner, token.text)
                 self._token, self._until = token, began + token.life - min(self.early, token.life / 10)
             return self._token
 

@@ -13,9 +13,10 @@ import orjson
 import pytest
 
 from harvesters.document import Document
+from harvesters.elastic import paths
+from harvesters.elastic.client import SearchClient
 from harvesters.retry import RetryPolicy
 from harvesters.search import templates
-from harvesters.search.client import SearchClient
 from harvesters.search.templates import Template
 from harvesters.sinks.elastic import ElasticSink
 from tests.clocks import patient
@@ -94,7 +95,7 @@ class Node:
         path = f"/_resolve/index/{self.prefix}*,migrated-*-{self.prefix}*,reverted-*-{self.prefix}*"
         names = [index["name"] for index in self.ask("GET", path, params={"expand_wildcards": "all"})["indices"]]
         for name in names:
-            self.ask("DELETE", f"/{name}", accept=(404,))
+            self.ask("DELETE", f"/{paths.name(name)}", accept=(404,))
         self.ask("DELETE", f"/_index_template/{self.prefix}*", accept=(404,))
 
 

@@ -11,20 +11,24 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical"},
+    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"}
+    | {"exact"},
     {
         "http",
-        "patience",
         "retry",
         "rate",
         "aws",
         "redis_client",
         "geoip",
         "telemetry",
-        "privacy",
         "collector",
         "files",
         "process",
+        "sourceclock",
+        "tokens",
+        "patience",
+        "useragents",
+        "elastic",
     },
     {"stores", "sinks", "search"},
     {"pipeline", "runs"},

@@ -431,3 +431,29 @@ class TestPrefetch:
             if thread.name == "fetch":
                 thread.join(10)
         assert threading.active_count() <= before
+
+
+def test_a_row_that_is_edited_and_edited_back_while_its_edit_is_delivered_is_sent() -> None:
+    """The log learns of a batch when it is acknowledged, and the next one is prepared before."""
+    run = Run(*(Page([row(1, text=text)]) for text in "abac"))
+    mapped, send = run.harvest.documents, run.sink.send
+    change, prepared, sent = threading.Condition(), [0], [0]
+
+    def preparing(rows: Sequence[Any]) -> list[Document | str]:
+        with change:
+            prepared[0] += 1  # the log was asked before
+            change.notify_all()
+        return mapped(rows)
+
+    def sending(documents: Sequence[Document]) -> list[Outcome]:
+        sent[0] += 1
+        with change:
+            assert change.wait_for(lambda: prepared[0] > min(sent[0], 3), timeout=10), (
+                "the batch behind is not prepared"
+            )
+        return send(documents)
+
+    run.harvest.documents = preparing  # type: ignore[method-assign]
+    run.sink.send = sending  # type: ignore[method-assign]
+    run.go()
+    assert [document.body["text"] for document in run.sink.sent] == ["a", "b", "a", "c"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from urllib.parse import quote, quote_plus
 
 import orjson
@@ -12,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvesters import privacy
-from harvesters.privacy import protect, protect_basic, redact
+from harvesters.privacy import excerpt, protect, protect_basic, protect_token, redact
 
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test protects is no secret of the next."""
-    monkeypatch.setattr(privacy, "_known", set())
+    monkeypatch.setattr(privacy, "_known", {})
+    monkeypatch.setattr(privacy, "_tokens", {})
     monkeypatch.setattr(privacy, "_pattern", None)
 
 
@@ -97,3 +99,63 @@ def test_credentials_are_known_by_their_shape(text: str, masked: str) -> None:
 )
 def test_what_is_no_secret_is_left_alone(text: str) -> None:
     assert redact(text) == text
+
+
+class TestTokens:
+    def test_nothing_grows_while_tokens_are_replaced(self) -> None:
+        protect(["the-password-of-the-settings"])
+        for number in range(2000):
+            protect_token("zoom account", f"token-{number:06d}")
+            protect(["the-password-of-the-settings"])
+        assert privacy._pattern is not None
+        assert len(privacy._pattern.pattern) < 10_000
+        assert sum(map(len, privacy._tokens.values())) + len(privacy._known) < 50
+
+    def test_what_is_in_use_is_never_forgotten(self) -> None:
+        protect(["the-password-of-the-settings"])
+        protect_token("google", "the-token-of-another-owner")
+        for number in range(200):
+            protect_token("zoom account", f"token-{number:06d}")
+            protect_token("zoom account", "one-that-is-used-again-and-again")
+        text = "the-password-of-the-settings the-token-of-another-owner token-000199 one-that-is-used-again-and-again"
+        assert redact(text) == "*** *** *** ***"
+
+    def test_threads_may_add_some_while_others_mask(self) -> None:
+        failures: list[BaseException] = []
+
+        def work(name: str) -> None:
+            try:
+                for number in range(200):
+                    protect([f"{name}-secret-{number % 20}"])
+                    protect_token(name, f"{name}-token-{number}")
+                    assert redact(f"x {name}-token-{number} x") == "x *** x"
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(f"thread-{number}",)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+
+
+class TestExcerpt:
+    def test_it_is_at_most_500_characters_on_one_line(self) -> None:
+        text = excerpt("first\nsecond\r\n\x1b[31m\tthird " + "word " * 100_000)
+        assert text.startswith("first second [31m third word")
+        assert len(text) <= 500
+        assert text.endswith(" …")
+
+    def test_short_words_are_left_as_they_are(self) -> None:
+        assert excerpt("Größe: 5 µs") == "Größe: 5 µs"
+        assert excerpt("Größe".encode()) == "Größe"
+        assert excerpt(b"\xff\xfe") == "\N{REPLACEMENT CHARACTER}" * 2
+        assert excerpt(None) == "None"
+
+    @pytest.mark.parametrize("place", range(470, 512, 3))
+    def test_no_half_of_a_secret_is_left_where_it_is_cut(self, place: int) -> None:
+        protect(["hunter2-hunter2-hunter2"])
+        text = excerpt("x" * place + "hunter2-hunter2-hunter2" + "y" * 1000)
+        assert "hunter" not in text
+        assert len(text) <= 500

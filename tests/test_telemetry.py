@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
+import os
 import re
 import sys
 import threading
+import warnings
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +21,14 @@ from harvesters import privacy, telemetry
 from harvesters.errors import Exit
 from harvesters.privacy import protect
 from harvesters.simulators.base import Request, Response, Simulator
-from harvesters.telemetry import Report, configure, log_report, ship_to_loggly
+from harvesters.telemetry import (
+    Report,
+    configure,
+    log_report,
+    log_what_nobody_catches,
+    ship_to_loggly,
+    stop_shipping,
+)
 
 log = logging.getLogger("harvesters.test")
 
@@ -25,13 +36,16 @@ log = logging.getLogger("harvesters.test")
 @pytest.fixture(autouse=True)
 def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level, hook = [*root.handlers], root.level, sys.excepthook
-    monkeypatch.setattr(privacy, "_known", set())
+    handlers, level = [*root.handlers], root.level
+    for owner, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(privacy, "_known", {})
+    monkeypatch.setattr(privacy, "_tokens", {})
     monkeypatch.setattr(privacy, "_pattern", None)
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    sys.excepthook = hook
 
 
 def one_line(style: str, level: str = "DEBUG") -> io.StringIO:
@@ -118,6 +132,7 @@ class TestRedaction:
     def test_a_bug_is_logged_with_a_masked_traceback(self) -> None:
         protect(["hush-hush"])
         stream = one_line("text")
+        log_what_nobody_catches()
         try:
             raise RuntimeError("hush-hush")
         except RuntimeError as error:
@@ -127,6 +142,92 @@ class TestRedaction:
         assert "Traceback" in text
         assert "RuntimeError: ***" in text
         assert "hush-hush" not in text
+
+    @pytest.mark.parametrize("style", ["text", "json"])
+    def test_what_ends_a_thread_is_logged_and_masked(self, style: str) -> None:
+        protect(["hush-hush"])
+        stream = one_line(style)
+        log_what_nobody_catches()
+
+        def broken() -> None:
+            raise RuntimeError("saw hush-hush")
+
+        thread = threading.Thread(target=broken)
+        thread.start()
+        thread.join()
+        assert "this is a bug" in stream.getvalue()
+        assert "RuntimeError: saw ***" in stream.getvalue()
+        assert "hush-hush" not in stream.getvalue()
+
+    def test_what_python_cannot_raise_is_logged_and_masked(self) -> None:
+        protect(["hush-hush"])
+        stream = one_line("text")
+        log_what_nobody_catches()
+
+        class Broken:
+            def __del__(self) -> None:
+                raise RuntimeError("saw hush-hush")
+
+            def __repr__(self) -> str:
+                return "holds hush-hush"
+
+        Broken()
+        assert "RuntimeError: saw ***" in stream.getvalue()
+        assert "hush-hush" not in stream.getvalue()
+
+    def test_warnings_are_logged_and_masked(self) -> None:
+        protect(["hush-hush"])
+        stream = one_line("text")
+        log_what_nobody_catches()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            log_what_nobody_catches()
+            warnings.warn("mind hush-hush", RuntimeWarning, stacklevel=1)
+        assert "WARNING" in stream.getvalue()
+        assert "RuntimeWarning: mind ***" in stream.getvalue()
+        assert "hush-hush" not in stream.getvalue()
+
+    @pytest.mark.parametrize("style", ["text", "json"])
+    def test_an_answer_that_an_exception_quotes_is_cut(self, style: str) -> None:
+        protect(["hunter2-hunter2-hunter2"])
+        stream = one_line(style)
+        body = "x" * 4_990 + "hunter2-hunter2-hunter2" + "student-4711 " * 10_000
+        try:
+            raise ValueError(body)
+        except ValueError:
+            log.exception("it sent %s", body)
+        assert len(stream.getvalue()) < 20_000
+        assert "more characters)" in stream.getvalue().encode().decode("unicode_escape")
+        assert "hunter2" not in stream.getvalue()
+        assert "ValueError: xxx" in stream.getvalue()
+
+    def test_ctrl_c_is_no_bug(self) -> None:
+        stream = one_line("text")
+        log_what_nobody_catches()
+        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+        assert stream.getvalue().endswith("WARNING interrupted\n")
+
+    @pytest.mark.parametrize("style", ["text", "json"])
+    def test_a_line_that_cannot_be_made_costs_one_that_says_so(
+        self, style: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        protect(["hush-hush"])
+        stream = one_line(style)
+        log.info("%d rows of %s", "hush-hush", "hush-hush")
+        log.info("next")
+        assert "a log line of test_telemetry.py:" in stream.getvalue()
+        assert "cannot be written: TypeError" in stream.getvalue()
+        assert stream.getvalue().count("next") == 1
+        assert "hush-hush" not in stream.getvalue()
+        assert capfd.readouterr() == ("", "")
+
+    def test_a_stream_that_takes_nothing_costs_its_lines_alone(self, capfd: pytest.CaptureFixture[str]) -> None:
+        full = open("/dev/full", "w", buffering=1)  # noqa: SIM115 - closed below, where that fails too
+        configure("INFO", "text", full)
+        log.info("the password is hush-hush")
+        assert capfd.readouterr() == ("", "")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+        full.close()
 
 
 class TestRunReport:
@@ -179,6 +280,35 @@ class TestLoggly:
         assert [line["number"] for line in loggly.lines()] == list(range(1200))
         assert {request.path for request in loggly.requests} == {"/bulk/the-token/tag/harvest,prod,blue/"}
         assert all(request.headers["content-type"] == "text/plain" for request in loggly.requests)
+
+    def test_a_record_that_cannot_be_formatted_is_none_to_ship(self, loggly: Loggly) -> None:
+        one_line("text", "INFO")
+        handler = ship_to_loggly(loggly.url, "the-token", "")
+        log.info("%d rows", "three")
+        log.info("next")
+        handler.close()
+        assert [line["message"] for line in loggly.lines()] == ["next"]
+
+    def test_requests_and_events_are_no_larger_than_loggly_takes(self, loggly: Loggly) -> None:
+        one_line("text", "INFO")
+        handler = ship_to_loggly(loggly.url, "the-token", "")
+        for _ in range(12):
+            log.info("\n".join(["x" * 4_000] * 500))
+        handler.close()
+        assert sum(len(request.body.splitlines()) for request in loggly.requests) == 12
+        assert max(len(request.body) for request in loggly.requests) < 5_000_000
+        assert max(len(line) for request in loggly.requests for line in request.body.splitlines()) < 1_000_000
+
+    def test_nothing_is_left_of_a_handler_that_is_closed(self, loggly: Loggly) -> None:
+        one_line("text", "INFO")
+        handlers = []
+        for _ in range(3):
+            handler = ship_to_loggly(loggly.url, "the-token", "")
+            stop_shipping()
+            handlers.append(weakref.ref(handler))
+        del handler
+        gc.collect()
+        assert [handler() for handler in handlers] == [None] * 3
 
     def test_there_is_never_an_echo(self, loggly: Loggly) -> None:
         one_line("text", "DEBUG")

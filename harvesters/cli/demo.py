@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from harvesters.cli.progress import coloured
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _received() -> Iterator[dict[str, object]]:
 
 def _say(text: str) -> None:
     sys.stdout.flush()
-    click.secho(text, bold=text.startswith("$") and not os.environ.get("NO_COLOR"))
+    click.secho(text, bold=text.startswith("$") and coloured(sys.stdout))
     sys.stdout.flush()
 
 

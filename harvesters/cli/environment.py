@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harvesters.cli.choices import did_you_mean
 from harvesters.cli.runtime import settings_of
+from harvesters.cli.streams import say
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     named = tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
     unknown = [name for name in named if name not in SERVICES]
     if unknown:
-        raise click.BadParameter(f"{', '.join(unknown)} is none of {', '.join(SERVICES)}", ctx, parameter)
+        hint = did_you_mean(unknown[0], SERVICES)
+        raise click.BadParameter(f"{', '.join(unknown)} is none of {', '.join(SERVICES)}.{hint}", ctx, parameter)
     return named
 
 
@@ -90,14 +93,14 @@ def init(services: tuple[str, ...], embedded: bool, fetch: bool, timeout: int) -
         record = _bring_up(home, services, embedded, fetch, wait=timeout)
     up_now = {server.name: server.url for server in record.servers}
     if "elasticsearch" in up_now:
-        click.echo("Loading the index templates …")
+        say("Loading the index templates …")
         if code := _load_templates(record):
             return code
     else:
-        click.echo("There is no Elasticsearch: index templates are left out.")
+        say("There is no Elasticsearch: index templates are left out.")
     if "kibana" in up_now:
         _load_dashboards(up_now["kibana"], timeout)
-    click.echo(f"\n{EXPLANATION}")
+    say(f"\n{EXPLANATION}")
     _next_steps(record)
     return 0
 
@@ -121,7 +124,7 @@ def down(volumes: bool) -> None:
     with home.alone():
         record = home.load()
         if record is not None and record.kind == embedded.KIND:
-            embedded.down(home, record, click.echo)
+            embedded.down(home, record, say)
             return
         try:
             compose = Compose.find()
@@ -132,11 +135,11 @@ def down(volumes: bool) -> None:
             there = False
         if record is None and not there:
             home.forget()
-            click.echo("Nothing is up.")
+            say("Nothing is up.")
             return
         compose.down(volumes)
         if record is not None and (done := remove_settings(record)):
-            click.echo(done)
+            say(done)
         home.forget()
 
 
@@ -186,7 +189,7 @@ def _bring_up(home: Home, services: tuple[str, ...], embedded: bool, fetch: bool
         raise click.UsageError(f"{', '.join(elsewhere)} needs Docker; --embedded has {', '.join(processes.NAMES)}")
     if fetch:
         processes.fetch()
-    return processes.up(home, services, Path.cwd(), click.echo)
+    return processes.up(home, services, Path.cwd(), say)
 
 
 def _containers(home: Home, there: Record | None, services: Sequence[str], wait: float | None) -> Record:
@@ -221,7 +224,7 @@ def _load_dashboards(url: str, budget: float) -> None:
     from harvesters.retry import RetryPolicy
 
     for name, count in import_saved_objects(url, RetryPolicy(SystemClock(), budget)).items():
-        click.echo(f"Kibana: {count} objects of {name}")
+        say(f"Kibana: {count} objects of {name}")
 
 
 def _status(record: Record | None) -> dict[str, Any]:
@@ -258,9 +261,7 @@ def _url(name: str) -> str:
 
 def _next_steps(record: Record) -> None:
     names = {server.name for server in record.servers}
-    click.echo(f"Settings are in {record.env_file}.")
+    say(f"Settings are in {record.env_file}.")
     if "opencast" in names:
-        click.echo(
-            f"Try: harvest.py --env-file {os.path.relpath(record.env_file)} useractions --interval 60 --output -"
-        )
-    click.echo("`harvest.py dev status` shows what is up, `harvest.py dev down` ends it.")
+        say(f"Try: harvest.py --env-file {os.path.relpath(record.env_file)} useractions --interval 60 --output -")
+    say("`harvest.py dev status` shows what is up, `harvest.py dev down` ends it.")

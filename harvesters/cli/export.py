@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from harvesters.assembly import Assembly
+from harvesters.cli.choices import Choice
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option, settings_of
 from harvesters.errors import Interrupted
@@ -88,7 +89,7 @@ def export() -> None:
 @click.option(
     "--from",
     "witness",
-    type=click.Choice(["heartbeat", "footprint", "auto"]),
+    type=Choice(["heartbeat", "footprint", "auto"]),
     default="auto",
     show_default=True,
     help="Which actions show what was watched; auto: footprints for episodes that have no heartbeat.",

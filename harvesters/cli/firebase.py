@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,20 +46,25 @@ def source_options(command: Any) -> Any:
             text="Legacy database secret. Better put it into the setting: everybody on this machine can read command "
             "lines (ps).",
         ),
-        setting_option("--credentials", setting="FIREBASE_CREDENTIALS"),
+        setting_option(
+            "--credentials",
+            setting="FIREBASE_CREDENTIALS",
+            text="Service-account file, instead of the secret; the setting may hold its JSON or base64, too.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def page_size_option(most: int) -> Callable[[Any], Any]:
-    """``--page-size``."""
+def page_size_option(most: int | None) -> Callable[[Any], Any]:
+    """``--page-size``; None is as many as make small and quick answers."""
+    default = most if most is not None else "as many as make answers of 4 MB within 2 s"
     return click.option(
         "--page-size",
         type=click.IntRange(min=1),
         default=most,
-        help=f"Most children per request; fewer are asked for when they are too big; default {most}.",
+        help=f"Most children per request; fewer are asked for when they are too big; default {default}.",
     )
 
 
@@ -79,27 +82,29 @@ sentiment_option = click.option(
 )
 
 
-def open_client(assembly: Assembly) -> FirebaseClient:
-    """The database that the settings name.
+def open_client(assembly: Assembly, output: str | None = "-") -> FirebaseClient:
+    """The database that the settings name; what is missing for it and for `output` is named at once.
 
     Raises:
         ConfigError: something is missing.
     """
     from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
     from harvesters.firebase.client import FirebaseClient
+    from harvesters.firebase.credentials import service_account
     from harvesters.http import HttpSource
     from harvesters.privacy import redact
 
     settings, timeout = assembly.settings, assembly.timeout
     by_flag = "FIREBASE_KEY" in settings.flags and "FIREBASE_CREDENTIALS" not in settings.flags
-    file = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
+    account = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
     secret = settings.get("FIREBASE_KEY")
-    settings.require_all("FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
+    needs = assembly.output_needs(output)
+    settings.require_all(*needs, "FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
     where = settings.get("FIREBASE_ENDPOINT")
     name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
     auth: Auth
-    if file:
-        auth = ServiceAccount.from_file(Path(file), HttpSource("Google's token endpoint", assembly.retry, timeout))
+    if account:
+        auth = ServiceAccount(service_account(account), HttpSource("Google's token endpoint", assembly.retry, timeout))
     else:
         auth = LegacySecret(secret)
     return FirebaseClient(where, auth, HttpSource(name, assembly.retry, timeout))
@@ -143,25 +148,6 @@ def rest_the_collector() -> None:
 
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-
-
-@contextmanager
-def bar(label: str) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on a terminal; called with the fraction that is done, and what to show beside it."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda fraction, text: None
-        return
-    with click.progressbar(
-        length=1000,
-        label=label,
-        file=sys.stderr,
-        item_show_func=lambda item: item,
-        show_eta=False,
-        update_min_steps=0,  # the text moves where the bar does not
-    ) as shown:
-        yield lambda fraction, text: shown.update(max(0, int(fraction * 1000) - shown.pos), text)
 
 
 def open_sink(

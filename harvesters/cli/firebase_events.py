@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harvesters.cli.firebase import (
-    bar,
     maybe_sentiment,
     node_path,
     open_client,
+    open_index,
     open_indices,
     open_scrubber,
     open_sink,
@@ -23,6 +23,7 @@ from harvesters.cli.firebase import (
     sentiment_option,
     source_options,
 )
+from harvesters.cli.progress import progress
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
     from harvesters.firebase.run import load_dump
 
     rest_the_collector()
-    with running() as assembly, bar("loading") as show:
+    with running() as assembly, progress("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
         indices = open_indices()
@@ -119,8 +120,8 @@ def events(
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
     rest_the_collector()
-    with running() as assembly, bar("harvesting") as show:
-        client = open_client(assembly)
+    with running() as assembly, progress("harvesting") as show:
+        client = open_client(assembly, output)
         indices = open_indices()
         harvest = (FollowedEvents if follow else Events)(
             client,
@@ -129,6 +130,8 @@ def events(
             lookback=assembly.lookback.total_seconds(),
             size=PageSize(page_size),
         )
+        if isinstance(harvest, FollowedEvents) and output == "es":
+            harvest.index = open_index(assembly, indices.events)
         span = _span(start, end, assembly.clock.now())
         asked = SinceKey(span, update_checkpoint and span is None)
         sink = open_sink(assembly, output, indices.events, indices.of_event, True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harvesters.cli.firebase import bar, node_path, open_client, page_size_option, rest_the_collector, source_options
+from harvesters.cli.choices import Choice
+from harvesters.cli.firebase import node_path, open_client, page_size_option, rest_the_collector, source_options
+from harvesters.cli.progress import progress
 from harvesters.cli.runtime import running
 
 if TYPE_CHECKING:
@@ -27,19 +29,19 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl", "json"]),
+    type=Choice(["jsonl", "json"]),
     default="jsonl",
     help="jsonl (the default): a line {key, value} per child. json: one object.",
 )
 @click.option("--restart", is_flag=True, help="Begin anew, and forget what is in the file.")
-@page_size_option(1000)
+@page_size_option(None)
 @source_options
 def export(
     path: str,
     output: str,
     form: str,
     restart: bool,
-    page_size: int,
+    page_size: int | None,
 ) -> None:
     """Export the children of PATH, or without it the whole database, verbatim: nothing is scrubbed.
 
@@ -64,7 +66,7 @@ def export(
     if restart and output == "-":
         raise click.UsageError("--restart is for files; standard output always begins anew")
     rest_the_collector()
-    with running() as assembly, bar("exporting") as show:
+    with running() as assembly, progress("exporting") as show:
         client = open_client(assembly)
         writing: Format = Lines() if form == "jsonl" else OneObject()
         writer: ExportWriter = ExportStdout(writing) if output == "-" else ExportFile(Path(output), writing, restart)

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from harvesters.cli.firebase import (
-    bar,
     node_path,
     open_client,
     open_index,
@@ -18,6 +17,7 @@ from harvesters.cli.firebase import (
     output_option,
     source_options,
 )
+from harvesters.cli.progress import progress
 from harvesters.cli.runtime import running, setting_option
 
 
@@ -84,8 +84,8 @@ def _mirror(
         raise click.UsageError("--sync deletes from an index: it needs --output es")
     if allow_empty and not sync:
         raise click.UsageError("--allow-empty is about what --sync may delete")
-    with running() as assembly, bar(f"indexing {what}") as show:
-        client = open_client(assembly)
+    with running() as assembly, progress(f"indexing {what}") as show:
+        client = open_client(assembly, output)
         indices = open_indices()
         name = indices.profiles if what == "profiles" else indices.classes
         mirrored = Mirror(

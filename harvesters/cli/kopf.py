@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from harvesters.cli.streams import say
 from harvesters.errors import ConfigError
 
 EXPLANATION = """\
@@ -26,17 +27,17 @@ def install_kopf(explain: bool) -> None:
     from harvesters.dev.compose import Compose
     from harvesters.dev.services import SERVICES
 
-    click.echo(EXPLANATION)
+    say(EXPLANATION)
     kibana = f"{SERVICES['kibana'].url}/app/monitoring"
     if explain:
         return
     try:
         compose = Compose.find()
     except ConfigError as error:
-        click.echo(f"\nCerebro cannot be started. {error}\nWhere there is a Kibana, see {kibana}")
+        say(f"\nCerebro cannot be started. {error}\nWhere there is a Kibana, see {kibana}")
         return
     compose.up(["cerebro"])
-    click.echo(
+    say(
         f"\nCerebro: {SERVICES['cerebro'].url}/#!/overview?host=http://elasticsearch:9200\n"
         f"Kibana:  {kibana}\n`harvest.py dev down` ends both."
     )

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
+import io
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harvesters import __version__, telemetry
+from harvesters.cli import streams
+from harvesters.cli.choices import Choice, did_you_mean
+from harvesters.cli.helptexts import described
+from harvesters.cli.progress import coloured
 from harvesters.collector import uncollected
-from harvesters.errors import Exit, HarvestError, Interrupted, ReaderGone
+from harvesters.errors import Exit, HarvestError, ReaderGone
+from harvesters.privacy import protect, redact
 from harvesters.settings import Settings
 
 log = logging.getLogger("harvesters")
+
+COMPLETION = "_HARVEST_PY_COMPLETE"
+"""The variable in which a shell asks for completions."""
+
+_SECRET_OPTIONS = ("-p", "--password", "--key", "--secret")
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 # Name: (module, attribute, short help). A test holds this table against the commands themselves.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -58,16 +75,32 @@ class LazyGroup(click.Group):
             if name.replace("_", "-") == wanted:
                 with uncollected():
                     command: click.Command = getattr(importlib.import_module(module), attribute)
-                return command
-        return next((found for name, found in self.commands.items() if name.replace("_", "-") == wanted), None)
+                return described(command)
+        named = (command for name, command in self.commands.items() if name.replace("_", "-") == wanted)
+        command_here = next(named, None)
+        return described(command_here) if command_here is not None else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; of a name that is mistyped it says which one may be meant."""
+        name = args[0]
+        if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
+            ctx.fail(f"No such command {name!r}.{did_you_mean(name, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the table's commands without importing them."""
         rows = [(name, text) for name, (_, _, text) in self.table.items()]
-        rows += [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
+        rows += [(name, described(command).get_short_help_str(80)) for name, command in self.commands.items()]
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The root is in no table, so it gets its text here."""
+        described(self)
+        super().format_help(ctx, formatter)
 
 
 @click.group(
@@ -78,14 +111,14 @@ class LazyGroup(click.Group):
 )
 @click.option(
     "--log-level",
-    type=click.Choice(telemetry.LEVELS, case_sensitive=False),
+    type=Choice(telemetry.LEVELS, case_sensitive=False),
     default="INFO",
     show_default=True,
     help="Least level that is logged, to standard error.",
 )
 @click.option(
     "--log-format",
-    type=click.Choice(["text", "json"]),
+    type=Choice(["text", "json"]),
     default="text",
     show_default=True,
     help="How it is logged; the run report is one line of it.",
@@ -102,10 +135,8 @@ def cli(context: click.Context, log_level: str, log_format: str, env_file: Path 
 
     Settings come from flags, the environment and .env, in this order; README.md lists them all.
     """
-    telemetry.configure(log_level.upper(), log_format)
+    telemetry.configure(log_level.upper(), log_format, colours=coloured(sys.stderr))
     context.obj = settings = Settings.read(env_file)
-    from harvesters.privacy import protect
-
     protect(settings.secrets())
     if token := settings.get("LOGGLY_TOKEN"):
         telemetry.ship_to_loggly(settings.get("LOGGLY_URL"), token, settings.get("LOGGLY_TAGS"))
@@ -113,45 +144,93 @@ def cli(context: click.Context, log_level: str, log_format: str, env_file: Path 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code."""
-    code = run(arguments)
-    sys.stdout.flush() if code != _READER_GONE else _drop_stdout()
-    code = 0 if code == _READER_GONE else code
-    if code not in (Exit.DONE, Exit.USAGE):
+    streams.complete()
+    telemetry.configure("INFO", "text")  # for what happens before the options say how
+    telemetry.log_what_nobody_catches()
+    code = _last_words(run(arguments))
+    if code not in (Exit.DONE, Exit.USAGE) or streams.reader_left():
         # A request may still be under way in a thread that the interpreter would wait for; its answer is not wanted.
-        logging.shutdown()
-        sys.stderr.flush()
         os._exit(code)
     gc.disable()  # the interpreter would look for garbage twice while it ends
     sys.exit(code)
 
 
-_READER_GONE = -1
-
-
 def run(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; for `main`, and for tests."""
     try:
-        result = cli.main(arguments, prog_name="harvest.py", standalone_mode=False)
-        return result if isinstance(result, int) else Exit.DONE
+        return _call(sys.argv[1:] if arguments is None else arguments)
     except ReaderGone:
-        return _READER_GONE
-    except BrokenPipeError:
-        return _READER_GONE
+        return Exit.DONE
     except HarvestError as error:
-        level = logging.WARNING if isinstance(error, Interrupted) else logging.ERROR
-        log.log(level, "%s", error, extra={"fields": {"exit_code": int(error.code)}})
+        telemetry.log_end(error)
         return error.code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, EOFError):
         log.warning("interrupted")
         return Exit.TRY_LATER
+    except OSError as error:
+        if error.errno == errno.EPIPE and streams.reader_left():
+            return Exit.DONE
+        if error.errno not in NO_ROOM:
+            raise
+        log.error("%s cannot be written: %s. Make room and run again.", _place(error), error.strerror)
+        return Exit.UNAVAILABLE
     finally:
         telemetry.stop_shipping()  # after the last word of the run
 
 
-def _drop_stdout() -> None:
-    # What is still buffered cannot be written; Python would complain about that at its end.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+def _call(arguments: list[str]) -> int:
+    """The command, without what click's own `main` makes of a broken pipe: exit code 1, whatever broke it."""
+    if instruction := os.environ.get(COMPLETION):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "harvest.py", COMPLETION, instruction)
+    protect(_secrets_in(arguments))
+    try:
+        with cli.make_context("harvest.py", [*arguments]) as context:
+            result = cli.invoke(context)
+    except click.exceptions.Exit as end:  # --help and --version
+        return end.exit_code
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def _secrets_in(arguments: list[str]) -> Iterator[str]:
+    """Values of options that are secrets: masked before anything can be wrong with the command line."""
+    for option, following in pairwise([*arguments, ""]):
+        name, equals, value = option.partition("=")
+        if name in _SECRET_OPTIONS:
+            yield value if equals else following
+
+
+def _show(error: click.ClickException) -> None:
+    """Say what is wrong with the command line, masked as logs are: somebody may have typed a secret there."""
+    with suppress(HarvestError):
+        protect(Settings.read(Path(os.devnull), {**os.environ}).secrets())  # it may be wrong before they were read
+    text = io.StringIO()
+    error.show(file=text)
+    with suppress(OSError, ValueError):
+        sys.stderr.write(redact(text.getvalue()))
+        sys.stderr.flush()
+
+
+def _place(error: OSError) -> str:
+    return str(error.filename) if error.filename else "standard output"
+
+
+def _last_words(code: int) -> int:
+    """Write what is still buffered, and return the exit code that counts then."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        streams.drop(sys.stdout)
+        if error.errno != errno.EPIPE and code == Exit.DONE:
+            log.error("standard output cannot be written: %s", error.strerror)
+            code = Exit.UNAVAILABLE
+    logging.shutdown()
+    try:
+        sys.stderr.flush()
+    except OSError:
+        streams.drop(sys.stderr)
+    return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harvesters.cli.runtime import running, setting_option
+from harvesters.cli.streams import say
 
 
 @click.command("migrate", short_help="Bring older indices into today's form.")
@@ -40,13 +41,13 @@ def migrate(dry_run: bool, undo: int | None) -> None:
         ledger = Ledger(client, assembly.clock)
         try:
             if dry_run:
-                count = Migrator(client, ledger, click.echo).plan()
-                click.echo(f"{count} indices would be migrated" if count else "nothing to migrate")
+                count = Migrator(client, ledger, say).plan()
+                say(f"{count} indices would be migrated" if count else "nothing to migrate")
                 return
             ledger.prepare()
             with ledger.lease(assembly.settings.number("HARVEST_LEASE_TTL", minimum=1)) as lease:
-                migrator = Migrator(client, ledger, click.echo, lease)
+                migrator = Migrator(client, ledger, say, lease)
                 count = migrator.undo(found) if found is not None else migrator.run()
-            click.echo(f"{count} indices migrated" if count else "nothing to migrate")
+            say(f"{count} indices migrated" if count else "nothing to migrate")
         finally:
             client.close()

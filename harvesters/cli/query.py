@@ -8,6 +8,7 @@ from datetime import datetime
 
 import click
 
+from harvesters.cli.choices import Choice
 from harvesters.cli.runtime import Moment, running, setting_option
 
 _ZONE = "OPENCAST_TIMEZONE"
@@ -18,7 +19,7 @@ _ZONE = "OPENCAST_TIMEZONE"
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["table", "csv", "json"]),
+    type=Choice(["table", "csv", "json"]),
     default="table",
     show_default=True,
     help="How the rows are written; json is one array.",
@@ -46,8 +47,8 @@ def query(
       harvest.py query top_episodes --start 20260201000000 --format csv
       echo '{"query": {"term": {"huid": "10564389"}}}' | harvest.py query -
     """
+    from harvesters.elastic.errors import Refused
     from harvesters.search.answers import columns_of, to_rows
-    from harvesters.search.client import Refused
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
     from harvesters.tables.output import opened, write_csv, write_json, write_table
@@ -61,7 +62,7 @@ def query(
         return
     with running() as assembly:
         try:
-            found = parse_query(sys.stdin.buffer.read(), "on standard input") if name == "-" else find_query(name)
+            found = parse_query(_standard_input(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
             reader = IndexReader(assembly.search(), found.index)
             answer = reader.search(found.body)
@@ -74,3 +75,10 @@ def query(
             warn_where_there_are_none(reader, found.types)
         with opened(output) as stream:
             write(rows, columns_of(rows), stream)
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise click.UsageError(f"standard input cannot be read: {error.strerror}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harvesters.assembly import Assembly
+from harvesters.cli.progress import progress
 from harvesters.settings import SETTINGS, Settings
 from harvesters.spans import WindowError
 from harvesters.timespan import parse_moment, zone
@@ -120,19 +120,12 @@ def given_by_name(parameter: str) -> bool:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[Plan], Callable[[Counts], None]]]:
-    """Shows how far a run of more than an hour's window is, on a terminal only."""
-    bars: list[Any] = []
+    """Shows how far a run of more than an hour's window is."""
+    with progress("harvesting") as show:
 
-    def on_plan(planned: Plan) -> Callable[[Counts], None]:
-        if planned.window is None or planned.window.seconds <= _PROGRESS_FROM or not sys.stderr.isatty():
-            return lambda counts: None
-        bar = click.progressbar(length=1000, label="harvesting", file=sys.stderr)
-        bar.__enter__()
-        bars.append(bar)
-        return lambda counts: bar.update(int(counts.fraction * 1000) - bar.pos)
+        def on_plan(planned: Plan) -> Callable[[Counts], None]:
+            if planned.window is None or planned.window.seconds <= _PROGRESS_FROM:
+                return lambda counts: None
+            return lambda counts: show(counts.fraction, "")
 
-    try:
         yield on_plan
-    finally:
-        for bar in bars:
-            bar.__exit__(None, None, None)

@@ -10,10 +10,11 @@ import click
 
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option
+from harvesters.cli.streams import say
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
-    from harvesters.search.client import SearchClient
+    from harvesters.elastic.client import SearchClient
 
 MIGRATE = ("harvesters.cli.migrate", "migrate", "Bring older indices into today's form.")
 
@@ -69,13 +70,13 @@ def load_index_templates(dry_run: bool, retention: int | None, directory: Path |
         client = assembly.search()
         try:
             if templates.has_ilm(client):
-                click.echo(templates.put_policy(client, retention, dry_run))
+                say(templates.put_policy(client, retention, dry_run))
                 governed = templates.under_policy(client, found)
                 if governed == found:
-                    click.echo(f"{client.name} does not know index.lifecycle.name: no template is under the policy")
+                    say(f"{client.name} does not know index.lifecycle.name: no template is under the policy")
                 found = governed
             else:
-                click.echo(f"{client.name} has no ILM: remove old indices with setup prune --older-than 400d")
+                say(f"{client.name} has no ILM: remove old indices with setup prune --older-than 400d")
             older = [name for name in (_load(client, each, dry_run) for each in found) if name]
         finally:
             client.close()
@@ -93,15 +94,15 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
 
     found = templates.compare(client, template)
     if found.verdict is Verdict.OLDER:
-        click.echo(f"{template.name}: left out, version {template.version} is older than the cluster's {found.theirs}")
+        say(f"{template.name}: left out, version {template.version} is older than the cluster's {found.theirs}")
         return str(template.name)
     versions = f"version {template.version}"
     if found.verdict is Verdict.CHANGED and found.theirs != template.version:
         versions += f", was {found.theirs or 'without one'}"
     would = "would be " if dry_run and found.verdict is not Verdict.SAME else ""
-    click.echo(f"{template.name}: {would}{found.verdict} ({versions})")
+    say(f"{template.name}: {would}{found.verdict} ({versions})")
     for line in found.diff if dry_run or found.verdict is Verdict.CHANGED else ():
-        click.echo(f"  {line}")
+        say(f"  {line}")
     if not dry_run and found.verdict is not Verdict.SAME:
         templates.put(client, template)
     return ""
@@ -116,7 +117,8 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
 def prune(older_than: int, dry_run: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
-    Never one without a date, nor one that is not ours.
+    Never one without a date, nor one that is not ours. Of useractions-STACK-YYYY.MM.DD those are ours whose stack is
+    named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason.
 
     \b
     Example:
@@ -127,13 +129,17 @@ def prune(older_than: int, dry_run: bool) -> None:
     with running() as assembly:
         client = assembly.search()
         try:
-            indices = retention.dated_indices(client, templates.read())
-            old = retention.older_than(indices, older_than, assembly.clock.now())
+            stacks, now = assembly.settings.names("HARVEST_STACKS"), assembly.clock.now()
+            indices = retention.dated_indices(client, templates.read(), stacks)
+            old = retention.older_than(indices, older_than, now)
             for index in old:
                 behind = f" (behind {index.logical})" if index.logical != index.name else ""
                 if not dry_run:
                     retention.remove(client, index)
-                click.echo(f"{'would remove' if dry_run else 'removed'} {index.name}{behind}")
-            click.echo(f"{len(old)} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
+                say(f"{'would remove' if dry_run else 'removed'} {index.name}{behind}")
+            for left in retention.left_alone(client, templates.read(), stacks):
+                if left.index.last < retention.first_kept(older_than, now):
+                    say(f"left {left.index.logical}: {left.why}")
+            say(f"{len(old)} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
         finally:
             client.close()

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harvesters.cli.choices import Choice
+from harvesters.cli.main import LazyGroup
+
 if TYPE_CHECKING:
     from harvesters.simulators.base import Fault, Simulator
 
@@ -23,7 +26,7 @@ _faults = click.option(
 )
 
 
-@click.group(short_help="Start a stand-in of a source.")
+@click.group(cls=LazyGroup, short_help="Start a stand-in of a source.")
 def simulate() -> None:
     """Start a stand-in of a source, on loopback, until Ctrl-C."""
 
@@ -33,7 +36,7 @@ def simulate() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; another for containers.")
 @click.option(
     "--dialect",
-    type=click.Choice(["dce", "stock"]),
+    type=Choice(["dce", "stock"]),
     default="stock",
     show_default=True,
     help="Whether start and end are honoured (DCE's fork) or only day (every other Opencast).",
@@ -47,7 +50,7 @@ def simulate() -> None:
 @_latency
 @click.option(
     "--order",
-    type=click.Choice(["created", "id", "shuffled"]),
+    type=Choice(["created", "id", "shuffled"]),
     default="created",
     show_default=True,
     help="Order of rows; Opencast promises none.",
@@ -105,7 +108,7 @@ def simulate_opencast(
 @click.option("--sessions", type=int, default=4000, show_default=True, help="Participant sessions a day.")
 @click.option(
     "--plan",
-    type=click.Choice(["pro", "business"]),
+    type=Choice(["pro", "business"]),
     default="business",
     show_default=True,
     help="Decides the rate limits; only business has the Dashboard.",
@@ -115,7 +118,7 @@ def simulate_opencast(
 @click.option("--no-limits", is_flag=True, help="Count calls, and refuse none.")
 @click.option(
     "--retry-after",
-    type=click.Choice(["iso", "seconds", "http-date", "absent", "bare"]),
+    type=Choice(["iso", "seconds", "http-date", "absent", "bare"]),
     default="iso",
     show_default=True,
     help="Form of Retry-After in an answer 429.",

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from harvesters.cli.choices import Choice
 from harvesters.cli.runtime import Zone, given_by_name, progress_bar, running, setting_option, settings_of
 from harvesters.timespan import Window, day_window, parse_moment
 
@@ -57,7 +58,7 @@ _SHOWN = "everybody on this machine can read command lines (ps)."
 )
 @click.option(
     "--destination",
-    type=click.Choice(["index", "stdout"]),
+    type=Choice(["index", "stdout"]),
     help="Older spelling of --output: index is es, stdout is -.",
 )
 @setting_option("--es_host", setting="ES_HOST")
@@ -101,9 +102,7 @@ def zoom(
         wanted = None if live else _window(day, start, end, where, assembly.clock.now())
         from harvesters.zoom.run import ZoomRun, open_client
 
-        if not plan:
-            assembly.settings.require_all(*assembly.output_needs(target))
-        client, account = open_client(assembly, max_wait)
+        client, account = open_client(assembly, max_wait, () if plan else assembly.output_needs(target))
         if wanted is not None and plan:
             _print_plan(client, wanted)
             return

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harvesters.errors import ConfigError, Unavailable
+from harvesters.privacy import redact
 from harvesters.settings import SETTINGS
 from harvesters.standins.opencast import ROOT
 
@@ -95,7 +96,9 @@ class Compose:
             self._command(*arguments), env=_environment(), capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise Unavailable(f"docker compose failed (exit code {done.returncode}): {done.stderr.strip()[-500:]}")
+            raise Unavailable(
+                f"docker compose failed (exit code {done.returncode}): {redact(done.stderr.strip())[-500:]}"
+            )
         return done.stdout
 
     def _command(self, *arguments: str) -> list[str]:

@@ -9,6 +9,7 @@ import requests
 
 from harvesters.errors import ProtocolError
 from harvesters.http import HttpSource, read_json
+from harvesters.privacy import excerpt
 from harvesters.retry import RetryPolicy
 from harvesters.standins.opencast import ROOT
 
@@ -53,4 +54,4 @@ def _reasons(response: requests.Response, answer: dict[str, Any]) -> str:
         for error in errors
         if isinstance(error, dict)
     ]
-    return "; ".join(named) or f"{response.status_code} {response.text[:200]}"
+    return excerpt("; ".join(named) or f"{response.status_code} {response.text}")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harvesters.dev.process import Process
-from harvesters.errors import ConfigError, TryLater
+from harvesters.errors import ConfigError, HarvestError, TryLater
+from harvesters.files import refusal
 
 ENV_FILE = ".env.dev"
 _MARK = "# Written by harvest.py dev up; harvest.py dev down removes it."
@@ -57,9 +58,13 @@ class Home:
 
         Raises:
             TryLater: somebody does already.
+            ConfigError, Unavailable: the directory cannot be made, or there is no room for it.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self.path, os.O_RDONLY)  # the directory itself: a lock file would be left behind
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(self.path, os.O_RDONLY)  # the directory itself: a lock file would be left behind
+        except OSError as error:
+            raise self._refusal(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
@@ -86,15 +91,26 @@ class Home:
             ) from error
 
     def save(self, record: Record) -> None:
-        """Remember; whole or not at all."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(self._file, json.dumps(asdict(record), indent=2) + "\n")
+        """Remember; whole or not at all.
+
+        Raises:
+            ConfigError, Unavailable: the directory cannot be written, or there is no room in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(self._file, json.dumps(asdict(record), indent=2) + "\n")
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def forget(self) -> None:
         """Nothing is up any more."""
         self._file.unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
+
+    def _refusal(self, error: OSError) -> HarvestError:
+        advice = "Set HARVEST_STATE_DIR to a directory that can be written."
+        return refusal(error, self.path, advice, "Run the same command again then.")
 
 
 def write_settings(record: Record, directory: Path) -> Path:

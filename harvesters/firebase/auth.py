@@ -1,16 +1,11 @@
-"""How we show a Realtime Database who we are: the legacy secret, or a service account's token.
-
-Facts: section 6.
-"""
+"""How we show a Realtime Database who we are: the legacy secret, or a service account's token."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
 import requests
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
@@ -40,6 +35,9 @@ class Auth(Protocol):
     def renew(self) -> bool:
         """Forget a token that was refused; False when there is nothing to renew, so that trying again is no use."""
 
+    def close(self) -> None:
+        """Close the connections to whoever hands out tokens."""
+
 
 @dataclass(frozen=True)
 class LegacySecret:
@@ -62,6 +60,9 @@ class LegacySecret:
         """A secret is what it is."""
         return False
 
+    def close(self) -> None:
+        """There are none."""
+
 
 @dataclass(frozen=True)
 class _Token:
@@ -74,7 +75,7 @@ class ServiceAccount:
     """A Google service account: one token, reused until five minutes before its end (a tenth of a short life).
 
     Args:
-        info: the service-account file's content.
+        info: the service-account file's content (see `credentials`).
         http: sends the request for a token.
     """
 
@@ -82,30 +83,7 @@ class ServiceAccount:
     http: HttpSource
 
     def __post_init__(self) -> None:
-        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY)
-
-    @classmethod
-    def from_file(cls, path: Path, http: HttpSource) -> ServiceAccount:
-        """Read the file that the Firebase console hands out.
-
-        Raises:
-            ConfigError: it cannot be read, or is no such file.
-        """
-        try:
-            info = orjson.loads(path.expanduser().read_bytes())
-        except OSError as error:
-            raise ConfigError(f"FIREBASE_CREDENTIALS: {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigError(f"FIREBASE_CREDENTIALS: {path} is no JSON file") from error
-        needed = ("client_email", "private_key", "private_key_id", "token_uri")
-        missing = [name for name in needed if not isinstance(info, dict) or not isinstance(info.get(name), str)]
-        if missing:
-            raise ConfigError(
-                f"FIREBASE_CREDENTIALS: {path} is no service-account file, it lacks {', '.join(missing)}. Make one in "
-                "the Firebase console under Project settings, Service accounts."
-            )
-        protect([info["private_key"]])
-        return cls(info, http)
+        self._tokens = TokenCache(self.http.retry.clock, self._fetch, _EARLY, f"google {self.info['client_email']}")
 
     def params(self) -> dict[str, str]:
         """None: a token belongs into a header, where logs do not see it."""
@@ -120,9 +98,13 @@ class ServiceAccount:
         self._tokens.forget()
         return True
 
+    def close(self) -> None:
+        """Close the connection to the token endpoint."""
+        self.http.session.close()
+
     def _fetch(self) -> _Token:
         token = self.http.request("POST", self.info["token_uri"], self._judge, data=self._form())
-        log.info("got a token for %s, good for %.0f s", self.info["client_email"], token.life)
+        log.info("got a token for the service account, good for %.0f s", token.life)
         return token
 
     def _form(self) -> dict[str, str]:
@@ -141,7 +123,7 @@ class ServiceAccount:
                 claims, self.info["private_key"], algorithm="RS256", headers={"kid": self.info["private_key_id"]}
             )
         except (ValueError, TypeError, jwt.PyJWTError) as error:
-            raise ConfigError("FIREBASE_CREDENTIALS: the private key in the file cannot be used") from error
+            raise ConfigError("FIREBASE_CREDENTIALS: the private key in it cannot be used") from error
         return {"grant_type": GRANT, "assertion": assertion}
 
     def _judge(self, response: requests.Response) -> _Token:
@@ -151,10 +133,10 @@ class ServiceAccount:
         if response.status_code != 200:
             reason = fields.get("error_description") or fields.get("error") or response.reason
             raise CredentialsRefused(
-                f"{self.info['token_uri']} gives {self.info['client_email']} no token: {reason} Check the file of "
-                "FIREBASE_CREDENTIALS, and that this machine's clock is right."
+                f"{self.http.name} gives the service account of FIREBASE_CREDENTIALS no token: {reason} Check that "
+                "setting, and that this machine's clock is right."
             )
         try:
             return _Token(str(fields["access_token"]), float(fields.get("expires_in", _HOUR)))
         except (KeyError, ValueError, TypeError) as error:
-            raise ProtocolError(f"{self.info['token_uri']} answered without a token") from error
+            raise ProtocolError(f"{self.http.name} answered without a token") from error

@@ -1,15 +1,17 @@
 """The REST interface of a Firebase Realtime Database, read only.
 
-Facts: section 5. Children are read in pages ordered by key, which needs no index; filtered answers come
+Children are read in pages ordered by key, which needs no index; filtered answers come
 unordered and are sorted here.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
 
 import orjson
@@ -19,6 +21,7 @@ from harvesters.addresses import base_url
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.firebase.auth import Auth
 from harvesters.firebase.keys import Path, children_of, rank
+from harvesters.firebase.sourceclock import SourceClock
 from harvesters.http import HttpSource, parse_json
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,8 @@ MAX_BODY = 64 * 1024 * 1024
 """Bytes of an answer beyond which fewer children are asked for. The database itself refuses at 256 MB."""
 
 _CHUNK = 1 << 20
+_NOBODY = "-"
+"""A key that no client makes: asking for it costs nothing, and who may read a node may read below it."""
 
 
 class TooBig(Exception):
@@ -39,10 +44,24 @@ class _Renew(Exception):
 
 @dataclass(frozen=True)
 class Children:
-    """One page: (key, value) in key order, and the bytes of the answer."""
+    """One page: (key, value) in key order, the bytes of the answer, and the seconds that it took.
+
+    Attributes:
+        null: the answer is the database's own null, and not just without children.
+    """
 
     pairs: list[tuple[str, Any]]
     size: int
+    seconds: float = 0.0
+    null: bool = False
+
+
+class _Answer(NamedTuple):
+    """What a request brought: `seconds` are those of the one that succeeded, not of those tried before it."""
+
+    value: Any
+    size: int
+    seconds: float
 
 
 class FirebaseClient:
@@ -67,10 +86,16 @@ class FirebaseClient:
         self.auth = auth
         self.http = http
         self.max_body = max_body
+        self.clock = SourceClock(http.retry.clock)
 
     def url(self, path: Path) -> str:
         """Where a node is."""
-        return f"{self.base_url}/{'/'.join(quote(key, safe='') for key in path)}.json"
+        return f"{self.base_url}/{'/'.join(quote(key, safe='', errors='surrogatepass') for key in path)}.json"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.session.close()
+        self.auth.close()
 
     def get(self, path: Path, parse: Callable[[bytearray], Any] = parse_json) -> Any:
         """All of a node, as `parse` reads it; None where there is none.
@@ -78,11 +103,22 @@ class FirebaseClient:
         Raises:
             TooBig: it is larger than one answer may be.
         """
-        return self._get(path, {}, parse)[0]
+        return self._get(path, {}, parse).value
+
+    def time(self, path: Path) -> datetime | None:
+        """The database's clock; None when it does not tell. Asks for a child of `path` when nothing was asked yet."""
+        if self.clock.now() is None:
+            try:
+                self.get((*path, _NOBODY))
+            except (CredentialsRefused, ProtocolError, ConfigError, TooBig) as error:
+                log.debug(
+                    "asked for the time: %s", error
+                )  # such an answer has it too; what is asked for next will tell
+        return self.clock.now()
 
     def keys(self, path: Path) -> Any:
         """A node without what is below its children: an object of true values; a scalar as it is; None."""
-        return self._get(path, {"shallow": "true"})[0]
+        return self._get(path, {"shallow": "true"}).value
 
     def children(
         self, path: Path, limit: int, parse: Callable[[bytearray], Any] = parse_json, /, **bounds: str | None
@@ -96,16 +132,16 @@ class FirebaseClient:
             ProtocolError: the answer holds what was not asked for.
         """
         asked = {name: bound for name, bound in bounds.items() if bound is not None}
-        params = {name: orjson.dumps(bound).decode() for name, bound in asked.items()}
-        answer, size = self._get(path, {"orderBy": '"$key"', "limitToFirst": str(limit), **params}, parse)
-        pairs = children_of(answer)
+        params = {name: quoted(bound) for name, bound in asked.items()}
+        answer = self._get(path, {"orderBy": '"$key"', "limitToFirst": str(limit), **params}, parse)
+        pairs = children_of(answer.value)
         if len(pairs) > limit or (pairs and not _within(pairs[0][0], pairs[-1][0], asked)):
             raise ProtocolError(
                 f"{self.http.name} does not honour orderBy and its limits: asked for {limit} children of "
                 f"/{'/'.join(path)}, it sent {len(pairs)}, some outside of what was asked for. Is FIREBASE_ENDPOINT "
                 "the address of a Realtime Database?"
             )
-        return Children(pairs, size)
+        return Children(pairs, answer.size, answer.seconds, answer.value is None)
 
     def next_key(self, path: Path, after: str | None) -> str | None:
         """The first key of a node behind `after`, without its value; None when there is none.
@@ -119,9 +155,9 @@ class FirebaseClient:
         low = rank(after) if after is not None else None
         one = {"shallow": "true", "orderBy": '"$key"', "limitToFirst": "1"}
         if after is not None:
-            one["startAfter"] = orjson.dumps(after).decode()
+            one["startAfter"] = quoted(after)
         try:
-            found = _keys_behind(self._get(path, one)[0], low)
+            found = _keys_behind(self._get(path, one).value, low)
             if found:
                 return found[0]
         except (TooBig, ProtocolError):
@@ -136,10 +172,7 @@ class FirebaseClient:
             ) from None
         return found[0] if found else None
 
-    def _get(
-        self, path: Path, params: Mapping[str, str], parse: Callable[[bytearray], Any] = parse_json
-    ) -> tuple[Any, int]:
-        """The answer and its bytes."""
+    def _get(self, path: Path, params: Mapping[str, str], parse: Callable[[bytearray], Any] = parse_json) -> _Answer:
         try:
             return self._send(path, params, parse, renewable=True)
         except _Renew:
@@ -148,15 +181,19 @@ class FirebaseClient:
 
     def _send(
         self, path: Path, params: Mapping[str, str], parse: Callable[[bytearray], Any], renewable: bool
-    ) -> tuple[Any, int]:
-        def judge(response: requests.Response) -> tuple[Any, int]:
+    ) -> _Answer:
+        clock = self.http.retry.clock
+
+        def judge(response: requests.Response) -> _Answer:
+            began = clock.monotonic()
             self.judge_status(response, path, renewable)
             body = bytearray()
             for chunk in response.iter_content(_CHUNK):
                 body += chunk
                 if len(body) > self.max_body:
                     raise TooBig
-            return parse(body), len(body)
+            seconds = response.elapsed.total_seconds() + clock.monotonic() - began  # its head came before the judge
+            return _Answer(parse(body), len(body), seconds)
 
         return self.http.request(
             "GET",
@@ -175,6 +212,7 @@ class FirebaseClient:
             TooBig: the database refuses to send so much at once, or needs too long for it.
             CredentialsRefused, ConfigError, ProtocolError: as they say.
         """
+        self.clock.hear(response.headers.get("Date"))
         self.http.check_transient(response)
         if response.status_code == 200:
             return
@@ -191,6 +229,14 @@ class FirebaseClient:
         if response.status_code == 413 or (response.status_code == 400 and _asks_for_less(text)):
             raise TooBig
         raise ProtocolError(f"{self.http.name} answered {response.status_code} for /{'/'.join(path)}: {text}")
+
+
+def quoted(key: str) -> str:
+    """A key as the bounds of a query have it."""
+    try:
+        return orjson.dumps(key).decode()
+    except TypeError:  # half of a surrogate pair, which only escapes can write
+        return json.dumps(key)
 
 
 def _within(first: str, last: str, bounds: Mapping[str, str]) -> bool:

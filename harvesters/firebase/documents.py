@@ -1,8 +1,8 @@
 """From a BuddyUp event to its document. Pure: the same event gives the same document.
 
-The Firebase key is the id. What an event says stays where it is; beside it stand the parts of its date. Fields that the
-index gives a type hold that type or are moved to ``NAME_raw``, which is kept but not indexed; so no event is refused
-for what it holds. Facts: section 9.
+The Firebase key is the id, and what an event says may change under it. It stays where it is; beside it stand the parts
+of its date. Fields that the index gives a type hold that type or are moved to ``NAME_raw``, which is kept but not
+indexed; so no event is refused for what it holds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from harvesters.document import Document
-from harvesters.firebase.fit import fit_names, fit_values
+from harvesters.firebase.exact import whole
+from harvesters.firebase.fit import fit_names, fit_values, keep_aside, set_key
 from harvesters.firebase.pushid import is_push_id, push_ms
 from harvesters.firebase.scrub import Scrubber
 from harvesters.firebase.sentiment import Sentiment
@@ -75,7 +76,7 @@ class EventMapper:
             return f"an event is an object; this is {_kind_of(value)}"
         moment = moment_of(row["key"], value)
         body = {name: item for name, item in value.items() if name[:1] != "."}
-        body["id"] = row["key"]
+        set_key(body, "id", row["key"])
         fit_names(body)
         _fit(body)
         if moment is not None:
@@ -86,10 +87,17 @@ class EventMapper:
 
 
 def document_id(key: str) -> str:
-    """The id of the document of `key`: the key, unless it is longer than the 512 bytes that Elasticsearch takes."""
-    if len(key) <= _LONGEST_ID // 4 or len(encoded := key.encode("utf-8", "surrogatepass")) <= _LONGEST_ID:
+    """The id of the document of `key`: the key, unless it is longer than the 512 bytes that Elasticsearch takes.
+
+    Nor is it where the key holds half of a surrogate pair, which no output takes.
+    """
+    if key.isascii() and len(key) <= _LONGEST_ID:
         return key
-    return f"{key[:80]}#{hashlib.sha256(encoded).hexdigest()}"
+    encoded = key.encode("utf-8", "surrogatepass")
+    text = whole(key)
+    if len(encoded) <= _LONGEST_ID and text == key:
+        return key
+    return f"{text[:80]}#{hashlib.sha256(encoded).hexdigest()}"
 
 
 def moment_of(key: str, event: dict[str, Any]) -> datetime | None:
@@ -146,20 +154,21 @@ def _fit(body: dict[str, Any]) -> None:
     """Have the fields that the index gives a type hold that type."""
     for name in _TYPED & body.keys():
         if name in _OURS or isinstance(body[name], dict | list):
-            body[f"{name}_raw"] = body.pop(name)
+            keep_aside(body, name, body.pop(name))
     created = body.get("created_at")
     if created.__class__ is not int or from_ms(created) is None:
         _fit_created(body)
     if "order" in body and not _is_number(body["order"]):
-        body["order_raw"] = body.pop("order")
+        keep_aside(body, "order", body.pop("order"))
     involved = body.get("involved")
     if isinstance(involved, dict):
-        body["involved"], body["involved_raw"] = list(involved), involved
+        body["involved"] = list(involved)
+        keep_aside(body, "involved", involved)
     elif isinstance(involved, list):
         texts = [item for item in involved if isinstance(item, str)]
         body["involved"] = texts
         if len(texts) < len(involved):
-            body["involved_raw"] = involved
+            keep_aside(body, "involved", involved)
     data = body.get("data")
     if data is not None and not isinstance(data, dict):
         items = data if isinstance(data, list) else [data]
@@ -175,7 +184,7 @@ def _fit_created(body: dict[str, Any]) -> None:
     if ms is not None and from_ms(ms) is not None:
         body["created_at"] = int(ms)
     if not _is_number(value) or "created_at" not in body:
-        body["created_at_raw"] = value
+        keep_aside(body, "created_at", value)
 
 
 def _milliseconds(value: Any) -> float | None:

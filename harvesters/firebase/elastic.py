@@ -10,12 +10,14 @@ from typing import Any
 import orjson
 
 from harvesters.document import Document, Outcome
+from harvesters.elastic import bulk, paths
+from harvesters.elastic.client import SearchClient
 from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
 from harvesters.firebase.events import Removal
-from harvesters.retry import Transient
+from harvesters.firebase.pushid import push_ms
 from harvesters.search import scan, templates
-from harvesters.search.client import SearchClient
 from harvesters.sinks.base import Sink
+from harvesters.sinks.elastic import IndexMisfit
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def ensure_template(client: SearchClient, name: str) -> None:
     Without it the first document would make an index that guesses: each push id a field of its own. One that is there
     is left alone, whoever changed it.
     """
-    if client.request("GET", f"/_index_template/{name}", accept=(404,)).found:
+    if client.request("GET", f"/_index_template/{paths.name(name)}", accept=(404,)).found:
         return
     for kind in ("events", "profiles", "classes"):
         if name.endswith(kind):
@@ -59,6 +61,16 @@ class SearchIndex:
             return
         for hits in scan.pages(self.client, self.name, source=False):
             yield [hit["_id"] for hit in hits]
+
+    def keys_since(self, first: str) -> Iterator[list[str]]:
+        """The Firebase keys of all documents as of now that are push ids from `first` on, or of events since then."""
+        if not self.refresh():
+            return
+        push_ids = {"range": {"id": {"gte": first, "lt": "."}}}  # all push ids until the year 2109 begin with a hyphen
+        others = {"range": {"created_at": {"gte": push_ms(first)}}}
+        only = {"bool": {"should": [push_ids, others], "minimum_should_match": 1}}
+        for hits in scan.pages(self.client, self.name, source=["id"], only=only):
+            yield [str(hit["_source"]["id"]) for hit in hits]
 
     def remove(self, ids: Sequence[str]) -> int:
         """Delete documents by id, in whichever index behind the alias they are; how many there were.
@@ -84,7 +96,7 @@ class SearchIndex:
     def _hits(self, queries: Iterable[Body]) -> Iterator[Hit]:
         for query in queries:
             body = {"size": 10 * _BATCH, "_source": False, "seq_no_primary_term": True, "query": query}
-            found = self.client.request("POST", f"/{self.name}/_search", body, accept=(404,))
+            found = self.client.request("POST", f"/{paths.name(self.name)}/_search", body, accept=(404,))
             yield from found.body["hits"]["hits"] if found.found else ()
 
     def merge(self, names: Sequence[str]) -> None:
@@ -94,7 +106,7 @@ class SearchIndex:
         """
         params = {"max_num_segments": 1, "wait_for_completion": "false"}
         for start in range(0, len(names), _NAMES):
-            path = f"/{','.join(names[start : start + _NAMES])}/_forcemerge"
+            path = f"/{paths.pattern(','.join(names[start : start + _NAMES]))}/_forcemerge"
             try:
                 self.client.request("POST", path, params=params)
             except (CredentialsRefused, ProtocolError) as error:
@@ -103,21 +115,23 @@ class SearchIndex:
 
     def refresh(self) -> bool:
         """Have searches see what was indexed; False when there is no such index."""
-        return self.client.request("POST", f"/{self.name}/_refresh", accept=(404,)).found
+        return self.client.request("POST", f"/{paths.name(self.name)}/_refresh", accept=(404,)).found
 
     def _delete(self, places: Sequence[Mapping[str, Any]]) -> int:
         if not places:
             return 0
-        lines = [orjson.dumps({"delete": place}) + b"\n" for place in places]
-
-        def send() -> None:
-            answer = self.client.attempt("POST", "/_bulk", b"".join(lines), lines=True).body
-            failed = [item["delete"] for item in answer["items"] if item["delete"]["status"] not in (200, 404, 409)]
-            if failed:
-                raise Transient(f"{len(failed)} of {len(lines)} documents were not deleted: {failed[0].get('error')}")
-
-        self.client.retry.call(send, self.client.name, SinkUnavailable)
+        # 404: it is gone already; 409: somebody has written it since
+        refused = bulk.deliver(self.client, [_deletion(**place) for place in places], settled=(404, 409))
+        if refused:
+            refusal = next(iter(refused.values()))
+            raise SinkUnavailable(
+                f"{self.client.name}: {len(refused)} of {len(places)} documents were not deleted: {refusal.reason}"
+            )
         return len(places)
+
+
+def _deletion(_index: str, _id: str, **conditions: Any) -> bytes:
+    return bulk.delete(_index, _id, **conditions)
 
 
 def _place(hit: Hit) -> dict[str, Any]:
@@ -176,6 +190,7 @@ class IndexingSink:
         outcomes = self._index(kept)
         if removals:
             self.index.remove([document.id for document in removals])
+            self.index.refresh()  # what is gone should not be found for as long as new documents may take to be
         return outcomes + [Outcome(document) for document in removals]
 
     def finish(self) -> None:
@@ -216,7 +231,7 @@ class IndexingSink:
         return self._recent.get(id) or self._before.get(id, place)
 
     def _whole_or_raw(self, documents: Sequence[Document]) -> list[Outcome]:
-        outcomes = self.sink.send(documents)
+        outcomes = self._sent(documents)
         refused = {reduced(outcome.document): outcome for outcome in outcomes if _was_refused(outcome)}
         if not refused:
             return outcomes
@@ -229,6 +244,13 @@ class IndexingSink:
             Outcome(refused[outcome.document].document, outcome.reason) for outcome in self.sink.send(list(refused))
         ]
         return [outcome for outcome in outcomes if not _was_refused(outcome)] + again
+
+    def _sent(self, documents: Sequence[Document]) -> list[Outcome]:
+        """What the sink says, also where it suspects the index: for what is refused there is `raw`."""
+        try:
+            return self.sink.send(documents)
+        except IndexMisfit as error:
+            return error.outcomes
 
 
 def _any(ids: Sequence[str]) -> Iterator[Body]:

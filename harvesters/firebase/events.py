@@ -10,6 +10,7 @@ from typing import Any
 
 from harvesters.cursor import KeyCursor
 from harvesters.document import Document
+from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.cursor import milliseconds
 from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 BEFORE_ALL = push_floor(1_293_840_000_000)
 """The first push id of 2011, before there were any: what sorts before it, integers too, is never behind a push id."""
 
-_TOO_BIG = "the event is larger than the database sends in one answer"
+TOO_BIG = "the event is larger than the database sends in one answer"
 
 
 class Removal(Document):
@@ -59,8 +60,8 @@ class Events:
         return f"{self.client.base_url}/{'/'.join(self.path)}"
 
     def time(self) -> datetime | None:
-        """The database does not say."""
-        return None
+        """The database's clock; None when it does not tell."""
+        return self.client.time(self.path)
 
     def acknowledged(self, page: Page) -> None:
         """Nothing is kept of a page."""
@@ -108,19 +109,19 @@ class Events:
         return {"path": "/" + "/".join(self.path), "ahead_of_time": self.ahead}
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Close the connections."""
+        self.client.close()
 
     def _document(self, row: Row) -> Document | str:
         if row.get("deleted"):
             moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
-            return Removal(
-                document_id(row["key"]), self.kind, moment, {"id": row["key"], "deleted": True}, mutable=True
-            )
+            body = {"id": row["key"], "deleted": True}
+            return Removal(document_id(row["key"]), self.kind, moment, body, mutable=True)
         return self.mapper.document(row)
 
     def page(self, rows: list[Row]) -> Page:
-        """A page that says how far the push ids go: those of a clock ahead of time do not count."""
-        now = milliseconds(self.client.http.retry.clock.now())
+        """A page that says how far the push ids go: those ahead of our clock or of the database's do not count."""
+        now = milliseconds(self.client.clock.earlier())
         times = {row["key"]: time_of(row["key"], now) for row in rows}
         known = [key for key, time in times.items() if time is not None]
         self.ahead += sum(1 for key, time in times.items() if time is None and is_push_id(key))
@@ -137,24 +138,35 @@ class Events:
         return (ms - self._begun) / max(1, now - self._begun)
 
     def _scan(self, **bounds: str) -> Iterator[Page]:
+        return map(self.page, self.rows(**bounds))
+
+    def rows(self, **bounds: str) -> Iterator[list[Row]]:
+        """The children within `bounds`, as many as one answer has at a time."""
         while True:
             limit = self.size.now
             try:
-                found = self.client.children(self.path, limit, **bounds)
+                found = self.client.children(self.path, limit, exact.parse, **bounds)
             except TooBig:
                 if not self.size.shrink():
                     key = self._skip(bounds)
                     if key is None:
                         return
-                    yield self.page([{"key": key, "value": None, "problem": _TOO_BIG}])
+                    yield [{"key": key, "value": None, "problem": TOO_BIG}]
                     bounds = _behind(bounds, key)
                 continue
             if found.pairs:
-                self.size.learn(len(found.pairs), found.size)
-                yield self.page([self.mapper.row(key, value) for key, value in found.pairs])
+                self.size.learn(len(found.pairs), found.size, found.seconds)
+                yield [self.mapper.row(key, value) for key, value in found.pairs]
                 bounds = _behind(bounds, found.pairs[-1][0])
             if len(found.pairs) < limit:
                 return
+
+    def is_null(self) -> bool:
+        """Whether the database says that there is no such node, or nothing in it, which is the same."""
+        try:
+            return self.client.children(self.path, 1).null
+        except TooBig:
+            return False
 
     def _skip(self, bounds: dict[str, str]) -> str | None:
         """The key of the one event that cannot be read, without its value."""

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from harvesters.document import Document
+from harvesters.firebase.exact import integer, whole
 
 # What Elasticsearch keeps for itself, refuses as a name, or reads as a path: `data.body` would be a field of `data`.
 _METADATA = (
@@ -21,11 +22,27 @@ def fit_names(body: dict[str, Any]) -> None:
     if _REFUSED.search("\n".join(body)) is None:
         return
     for name in [name for name in body if _REFUSED.search(name) is not None]:
-        body[f"{name.replace('.', '_')}_raw".replace("\0", "_")] = body.pop(name)
+        keep_aside(body, name.replace(".", "_").replace("\0", "_"), body.pop(name))
+
+
+def keep_aside(body: dict[str, Any], name: str, value: Any) -> None:
+    """Keep in ``NAME_raw`` what field `name` said, behind one of that name that the child has itself."""
+    raw = f"{name}_raw"
+    while raw in body:
+        raw += "_raw"
+    body[raw] = value
+
+
+def set_key(body: dict[str, Any], name: str, key: str) -> None:
+    """Have field `name` say the key; what it said itself is kept in ``NAME_raw``, where it is something else."""
+    said = body.get(name)
+    body[name] = key
+    if said is not None and (isinstance(said, bool) or not isinstance(said, str | int) or str(said) != key):
+        keep_aside(body, name, said)
 
 
 def fit_values(document: Document) -> Document:
-    """The document, without halves of surrogate pairs and with integers beyond 64 bits as floats, if it has any.
+    """The document, without halves of surrogate pairs, if it has any.
 
     What is nested deeper than JSON is written here stays as it is, and has no `encoded`.
     """
@@ -38,18 +55,9 @@ def fit_values(document: Document) -> Document:
 
 def _fitted(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_fitted(name): _fitted(item) for name, item in value.items()}
+        return {whole(name): _fitted(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_fitted(item) for item in value]
     if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return _as_float(value)
-    return value
-
-
-def _as_float(number: int) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        return float("inf") if number > 0 else float("-inf")
+        return whole(value)
+    return integer(value) if isinstance(value, int) else value

@@ -1,7 +1,7 @@
 """The order of keys in a Realtime Database, and what a filtered answer holds.
 
 Keys that read as 32-bit integers come first, by number; then text by UTF-16 code units. Source: nameCompare of
-@firebase/database (facts: section 5).
+@firebase/database.
 """
 
 from __future__ import annotations

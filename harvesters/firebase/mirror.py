@@ -6,10 +6,12 @@ changes nothing. What is gone is found by comparing ids, and deleted by id.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO, Any, Protocol
@@ -18,18 +20,20 @@ import orjson
 
 from harvesters.document import Document
 from harvesters.errors import BadInput, Unavailable
+from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.documents import Row, document_id
 from harvesters.firebase.keys import Path, children_of
 from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
-from harvesters.http import parse_json
 from harvesters.pipeline import Page
 
 log = logging.getLogger(__name__)
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
-class Index(Protocol):
+
+class IndexContent(Protocol):
     """What is in an index, and how it leaves it."""
 
     def ids(self) -> Iterator[list[str]]:
@@ -51,7 +55,7 @@ class Mirror:
     client: FirebaseClient
     path: Path
     mapper: EntityMapper
-    index: Index | None = None
+    index: IndexContent | None = None
     allow_empty: bool = False
     batch_size: int = 500
     removed: int = 0
@@ -76,7 +80,7 @@ class Mirror:
 
     def pages(self, scope: None) -> Iterator[Page]:
         """Everything."""
-        with tempfile.TemporaryFile() as spool:
+        with self._spool() as spool:
             requests = self._read(spool)
             if not self._ids and self.index is not None and not self.allow_empty:
                 raise BadInput(
@@ -86,7 +90,7 @@ class Mirror:
             spool.seek(0)
             rows: list[Row] = []
             for line in spool:
-                rows.append(parse_json(line))
+                rows.append(exact.loads(line, keys=2))
                 if len(rows) == self.batch_size:
                     yield Page(rows, expected=len(self._ids), requests=requests)
                     rows, requests = [], 0
@@ -128,13 +132,39 @@ class Mirror:
         return {"path": "/" + "/".join(self.path), "removed": self.removed}
 
     def close(self) -> None:
-        """The temporary file is gone already."""
+        """Close the connections; the temporary file is gone already."""
+        self.client.close()
+
+    @contextmanager
+    def _spool(self) -> Iterator[IO[bytes]]:
+        """A temporary file.
+
+        Raises:
+            Unavailable: there is no room for it.
+        """
+        try:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - what fails in here is told from what fails in the block
+        except OSError as error:
+            raise self._no_room(error) from error
+        try:
+            with file:
+                yield file
+        except OSError as error:
+            raise (self._no_room(error) if error.errno in _NO_ROOM else error) from error
+
+    def _no_room(self, error: OSError) -> Unavailable:
+        where = tempfile.tempdir or "the directory that TMPDIR names"
+        return Unavailable(
+            f"what {self.source} holds cannot be put into a temporary file: {error.strerror}. Make room in {where}, or "
+            "have TMPDIR name another directory, and run again. Nothing was changed."
+        )
 
     def _read(self, spool: IO[bytes]) -> int:
         """Read the node into `spool`, scrubbed; the number of requests."""
+        self._ids.clear()
         requests = 0
         entities = 0
-        for page in Walk(self.client, self.path).pages():
+        for page in Walk(self.client, self.path, parse=exact.parse).pages():
             requests += 1
             for path, value in page.entries:
                 if len(path) != 1:
@@ -145,6 +175,7 @@ class Mirror:
                 spool.write(_line(self.mapper.row(path[0], value)))
         if self._ids and not entities:
             raise BadInput(f"{self.source} holds nothing that is a profile or a class. Nothing was changed.")
+        spool.flush()  # a full disk has to show before anything is changed
         return requests
 
     def _second_look(self) -> set[str]:
@@ -164,5 +195,5 @@ class Mirror:
 def _line(row: Row) -> bytes:
     try:
         return orjson.dumps(row) + b"\n"
-    except TypeError:  # half of a surrogate pair, which only escapes can write
-        return json.dumps(row).encode() + b"\n"
+    except TypeError:  # half of a surrogate pair in the key, which only escapes can write
+        return b'{"key":%b,"value":%b}\n' % (json.dumps(row["key"]).encode(), orjson.dumps(row["value"]))

@@ -1,6 +1,6 @@
 """From a BuddyUp profile or class to its document: maps of things become lists of them, with their ids beside.
 
-Facts: section 9. What an index must not hold is scrubbed; feeds and pictures are dropped, for they grow without end.
+What an index must not hold is scrubbed; feeds and pictures are dropped, for they grow without end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from harvesters.document import Document
 from harvesters.firebase.documents import EPOCH, Row, document_id, from_ms
-from harvesters.firebase.fit import fit_names, fit_values
+from harvesters.firebase.fit import fit_names, fit_values, keep_aside, set_key
 from harvesters.firebase.keys import children_of
 from harvesters.firebase.scrub import Scrubber
 
@@ -46,16 +46,16 @@ class EntityMapper:
         if not isinstance(value, dict):
             return f"an object is expected here, not {type(value).__name__}"
         body = {name: item for name, item in value.items() if not name.startswith(".")}
-        body["id"] = row["key"]
+        set_key(body, "id", row["key"])
         fit_names(body)
         self.fill(body)
         for name in _TEXTS:
             if isinstance(body.get(name), dict | list):
-                body[f"{name}_raw"] = body.pop(name)
+                keep_aside(body, name, body.pop(name))
         created = body.get("created_at")
         if isinstance(created, bool) or not isinstance(created, int | float) or from_ms(created) is None:
             if "created_at" in body:
-                body["created_at_raw"] = body.pop("created_at")
+                keep_aside(body, "created_at", body.pop("created_at"))
         else:
             body["created_at"] = int(created)
         return fit_values(Document(document_id(row["key"]), self.kind, EPOCH, body, mutable=True))
@@ -70,7 +70,7 @@ def profile(body: Body) -> None:
     _listed(body, "buddies", "user_id", "buddy_ids")
     if (outgoing := body.pop("buddies-outgoing", None)) is not None:
         body["buddies-outgoing"] = [
-            {"user_id": key, **(value if isinstance(value, dict) else {"accepted": value})}
+            _with_key("user_id", key, value if isinstance(value, dict) else {"accepted": value})
             for key, value in _children(body, "buddies-outgoing", outgoing)
         ]
     names = [body.get("first_name"), body.get("last_name")]
@@ -83,7 +83,8 @@ def course(body: Body) -> None:
     for name in _CLASS_DROPPED:
         body.pop(name, None)
     if "students" in body:
-        body["student_ids"] = [key for key, value in _children(body, "students", body.pop("students")) if value]
+        students = [key for key, value in _children(body, "students", body.pop("students")) if value]
+        _set_ids(body, "student_ids", students)
 
 
 def _listed(body: Body, name: str, key_name: str, ids: str) -> None:
@@ -92,9 +93,23 @@ def _listed(body: Body, name: str, key_name: str, ids: str) -> None:
         return
     items = []
     for key, value in _children(body, name, body[name]):
-        items.append({**value, key_name: key} if isinstance(value, dict) else {key_name: key, "value": value})
+        items.append(_with_key(key_name, key, value if isinstance(value, dict) else {"value": value}))
     body[name] = items
-    body[ids] = [item[key_name] for item in items]
+    _set_ids(body, ids, [item[key_name] for item in items])
+
+
+def _with_key(name: str, key: str, value: Body) -> Body:
+    """An entry of a list that was a map: `value`, with its key in field `name`, first."""
+    item = {name: value.get(name), **value}
+    set_key(item, name, key)
+    return item
+
+
+def _set_ids(body: Body, name: str, ids: list[str]) -> None:
+    """Put `ids` beside their list; a field of that name that the child has itself is kept in ``NAME_raw``."""
+    if name in body and body[name] != ids:
+        keep_aside(body, name, body[name])
+    body[name] = ids
 
 
 def _children(body: Body, name: str, value: Any) -> list[tuple[str, Any]]:
@@ -102,5 +117,5 @@ def _children(body: Body, name: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, list):
         return [(item if isinstance(item, str) else key, item) for key, item in children_of(value)]
     if not isinstance(value, dict):
-        body[f"{name}_raw"] = value
+        keep_aside(body, name, value)
     return children_of(value)

@@ -1,19 +1,21 @@
-"""One connection to the streaming interface of a Realtime Database (facts: section 5)."""
+"""One connection to the streaming interface of a Realtime Database."""
 
 from __future__ import annotations
 
 import http.client
 import logging
+import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-import orjson
 import requests
 import urllib3
 
 from harvesters.errors import ProtocolError
+from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient
 from harvesters.firebase.keys import Path
 from harvesters.firebase.sse import EventParser, ServerEvent
@@ -49,6 +51,11 @@ class Edit:
     data: Any
     patch: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """True when `data` is all that is listened to: at the beginning, and when the node is written anew."""
+        return not self.path and not self.patch
+
 
 @dataclass
 class EventStream:
@@ -67,6 +74,15 @@ class EventStream:
     def __exit__(self, *exc: object) -> None:
         if self._response is not None:
             self._response.close()
+
+    def hang_up(self) -> None:
+        """End the connection from another thread than the one that reads, which hears of it at once."""
+        connection: Any = self._response.raw if self._response is not None else None
+        for name in ("_fp", "fp", "raw", "_sock"):  # closing it would wait for the reader
+            connection = getattr(connection, name, None)
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def edits(self) -> Iterator[list[Edit]]:
         """What came together; an empty list for a keep-alive.
@@ -119,6 +135,7 @@ class EventStream:
 
     def _judged(self, response: requests.Response) -> requests.Response:
         if response.status_code == 200:
+            self.client.clock.hear(response.headers.get("Date"))
             return response
         with response:
             self.client.judge_status(response, self.path, renewable=False)
@@ -142,8 +159,8 @@ def _edit(event: ServerEvent) -> Edit | None:
     if event.name not in ("put", "patch"):
         return None
     try:
-        message = orjson.loads(event.data)
+        message = exact.loads(event.data.encode(), keys=2)
         path = tuple(key for key in message["path"].split("/") if key)
         return Edit(path, message["data"], event.name == "patch")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StreamEnded(f"an event could not be read: {error}") from None
+        raise StreamEnded(f"an event could not be read ({type(error).__name__})") from None

@@ -69,7 +69,7 @@ class Walk:
                     yield from self._inside((*here, last))
                 continue
             if page.pairs:
-                self.size.learn(len(page.pairs), page.size)
+                self.size.learn(len(page.pairs), page.size, page.seconds)
                 last = page.pairs[-1][0]
                 yield Entries([((*here, key), value) for key, value in page.pairs], page.size)
             if len(page.pairs) < limit:

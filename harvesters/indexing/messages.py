@@ -37,8 +37,8 @@ def to_document(text: str, zone: tzinfo) -> Document:
     id = body.get("action_id")
     if isinstance(id, bool) or not isinstance(id, int | str) or id == "":
         raise NoDocument("it has no action_id, so it is no user action" if id is None else f"action_id is {id!r:.60}")
-    moment = _moment(body.get("timestamp"), zone)
     body = upgrade.todays(body)
+    moment = _moment(body.get("timestamp"), zone)
     body["timestamp"] = moment.isoformat()
     _spell_out(body, _TEXTS)
     if isinstance(body.get("episode"), dict):

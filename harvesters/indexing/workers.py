@@ -11,7 +11,8 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 
-from harvesters.errors import Exit, HarvestError, Interrupted
+from harvesters import telemetry
+from harvesters.errors import Exit, HarvestError
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +45,21 @@ def run(count: int, work: Callable[[], None], stop: threading.Event) -> int:
 def _worker(work: Callable[[], None], parent: int) -> None:
     os.setpgrp()  # Ctrl-C is for the parent, which passes it on once
     threading.Thread(target=_watch, args=(parent,), name="watch", daemon=True).start()
+    code = Exit.DONE
     try:
         work()
     except HarvestError as error:
-        level = logging.WARNING if isinstance(error, Interrupted) else logging.ERROR
-        log.log(level, "%s", error, extra={"fields": {"exit_code": int(error.code)}})
-        logging.shutdown()
-        os._exit(error.code)  # requests under way in threads are not waited for
+        telemetry.log_end(error)
+        code = error.code
+    except KeyboardInterrupt:
+        code = Exit.TRY_LATER
+    except Exception as error:
+        # Logged here: multiprocessing would print the traceback with whatever secrets are in it.
+        telemetry.log_bug(type(error), error, error.__traceback__)
+        code = Exit.BUG
     logging.shutdown()
+    if code:
+        os._exit(code)  # requests under way in threads are not waited for
 
 
 def _watch(parent: int) -> None:

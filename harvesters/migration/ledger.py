@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harvesters.clock import Clock
+from harvesters.elastic import paths
+from harvesters.elastic.client import SearchClient
+from harvesters.errors import RaceLost
 from harvesters.retry import RetryPolicy
-from harvesters.search.client import SearchClient
 from harvesters.stores.elastic import ElasticBlob
 from harvesters.stores.lease import Lease
 from harvesters.timespan import iso
 
 INDEX = "harvest-migrations"
+_TOMBSTONES = "1d"  # how long a deleted entry keeps its version, and so keeps out who wakes up late
+_GENERATION = 1 << 20  # above every version that entries have from before they were numbered by generation
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Copy:
         numbers: the migrations that it is for.
         undo: whether it takes them back.
         cursor: every document up to this sequence number is in the target; None before the first.
+        state: of the source when it was blocked; where it has another one, somebody has written meanwhile.
     """
 
     logical: str
@@ -32,40 +37,67 @@ class Copy:
     numbers: tuple[int, ...]
     undo: bool
     cursor: int | None = None
+    state: str = ""
 
     @property
     def stand_in(self) -> str:
         """What patterns know the index by while its own name changes hands."""
         return f"{self.logical}.swap"
 
+    def writer(self, generation: int) -> str:
+        """The name by which the holder of the lease's `generation` writes to the target, and nobody later."""
+        return f"{self.target}.by-{generation}"
+
     def after(self, cursor: int) -> Copy:
         """The same, further on."""
         return replace(self, cursor=cursor)
 
+    def begun(self, state: str) -> Copy:
+        """The same, from the beginning."""
+        return replace(self, cursor=None, state=state)
+
+    def is_for(self, other: Copy) -> bool:
+        """Whether both are the same copy, however far."""
+        return self.begun("") == other.begun("")
+
 
 @dataclass
 class Ledger:
-    """The index ``harvest-migrations``: one document for each migration of an index, and for each copy under way."""
+    """The index ``harvest-migrations``: one document for each migration of an index, and for each copy under way.
+
+    Entries are versioned by the lease's generation: a run that slept while another one took over writes none.
+    """
 
     client: SearchClient
     clock: Clock
     index: str = INDEX
+    _lease: Lease | None = field(default=None, init=False)
 
     def prepare(self) -> None:
         """Make the index, unless it is there."""
-        settings = {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}}
+        lasting = {"gc_deletes": _TOMBSTONES}
+        settings = {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1", **lasting}}
         mappings = {
             "dynamic": False,
             "properties": {"migration": {"type": "integer"}, "index": {"type": "keyword"}, "at": {"type": "date"}},
         }
         body = {"settings": settings, "mappings": mappings}
-        if not self.client.request("GET", f"/{self.index}", accept=(404,)).found:
-            self.client.request("PUT", f"/{self.index}", body, accept=(400,))  # 400: somebody was faster
+        path = f"/{paths.name(self.index)}"
+        if self.client.request("GET", path, accept=(404,)).found:
+            self.client.request("PUT", f"{path}/_settings", {"index": lasting})
+        else:
+            self.client.request("PUT", path, body, accept=(400,))  # 400: somebody was faster
 
     def lease(self, ttl: float) -> Lease:
         """The right to migrate this cluster, wherever a run is started from."""
         hasty = RetryPolicy(self.clock, min(self.client.retry.budget, ttl / 3))
-        return Lease(ElasticBlob(self.client, self.index, "lease", hasty), self.clock, ttl)
+        self._lease = Lease(ElasticBlob(self.client, self.index, "lease", hasty), self.clock, ttl)
+        return self._lease
+
+    @property
+    def generation(self) -> int:
+        """The lease's, as far as this run ever had it."""
+        return self._lease.generation if self._lease is not None else 0
 
     def is_done(self, number: int, logical: str, uuid: str) -> bool:
         """Whether the index that is now called `logical` has been through the migration."""
@@ -88,11 +120,26 @@ class Ledger:
 
     def forget(self, copy: Copy) -> None:
         """The copy is no more."""
-        self.client.request("DELETE", f"/{self.index}/_doc/copy:{copy.logical}", accept=(404,))
+        answer = self.client.request(
+            "DELETE", self._path(f"copy:{copy.logical}"), params=self._version(), accept=(404, 409)
+        )
+        self._check(answer.status)
 
     def _get(self, id: str) -> dict[str, Any] | None:
-        answer = self.client.request("GET", f"/{self.index}/_doc/{id}", accept=(404,))
+        answer = self.client.request("GET", self._path(id), accept=(404,))
         return dict(answer.body["_source"]) if answer.found else None
 
     def _put(self, id: str, body: dict[str, Any]) -> None:
-        self.client.request("PUT", f"/{self.index}/_doc/{id}", body)
+        self._check(self.client.request("PUT", self._path(id), body, params=self._version(), accept=(409,)).status)
+
+    def _path(self, id: str) -> str:
+        return f"/{paths.name(self.index)}/_doc/{paths.name(id)}"
+
+    def _version(self) -> dict[str, Any]:
+        if not self.generation:
+            return {}
+        return {"version": self.generation * _GENERATION, "version_type": "external_gte"}
+
+    def _check(self, status: int) -> None:
+        if status == 409:
+            raise RaceLost("another run migrates this cluster by now; this one has written nothing more")

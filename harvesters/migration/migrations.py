@@ -47,6 +47,12 @@ def _with_cdn_mapped(properties: Body) -> Body:
     return {**properties, "episode": {**properties.get("episode", {}), "properties": episode}}
 
 
+def _before_user_agents(properties: Body) -> bool:
+    names = properties.get("ua", {}).get("properties", {})
+    types = (names.get("name", {}).get("type"), properties.get("@timestamp", {}).get("type"))
+    return types != ("keyword", "alias")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         1,
@@ -85,6 +91,15 @@ MIGRATIONS: tuple[Migration, ...] = (
         outdated=lambda properties: "slide_text" not in properties,
         undo=upgrade.as_episode_1,
         unmap=upgrade.as_episode_1,
+    ),
+    Migration(
+        5,
+        "timestamp from Logstash's @timestamp, ua from useragent",
+        "useractions",
+        born=2,
+        apply=lambda body: upgrade.with_useragent(upgrade.with_timestamp(body)),
+        outdated=_before_user_agents,
+        irreversible="nothing says any more which of the two a time was, nor who made ua",
     ),
 )
 

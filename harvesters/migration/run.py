@@ -7,19 +7,31 @@ document twice or not at all. A killed run goes on where it stopped, by `Ledger`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, TooManyDead
-from harvesters.migration.copying import Copier
+from harvesters.clock import SystemClock
+from harvesters.elastic import paths
+from harvesters.elastic.client import SearchClient
+from harvesters.elastic.errors import Refused
+from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, RaceLost, TooManyDead
+from harvesters.migration import odd
+from harvesters.migration.copying import Copier, Uneven, converted
 from harvesters.migration.ledger import Copy, Ledger
 from harvesters.migration.migrations import MIGRATIONS, Body, Migration, applied
+from harvesters.retry import RetryPolicy
 from harvesters.search import retention, scan, templates
-from harvesters.search.client import SearchClient
 from harvesters.search.templates import Template
 from harvesters.stores.lease import Lease
+
+log = logging.getLogger(__name__)
+
+_FEW_SECONDS = 5.0
+_ITS_OWN = (TooManyDead, ProtocolError, ConfigError)  # what ends the migration of one index, and not of the next
+_FOR_GOOD = (*_ITS_OWN, CredentialsRefused)
 
 
 @dataclass(frozen=True)
@@ -65,21 +77,36 @@ class Migrator:
         """Apply what is pending; returns how many indices were changed.
 
         Raises:
+            TooManyDead: some could not be; they are as they were, and the others are done.
             HarvestError: as its subclasses say. What is swapped stays so, what is being copied goes on next time.
         """
-        changed = 0
+        changed, failed = 0, {}
         self._sweep()
         for template, index in self._indices():
-            pending = self._pending(index, template)
-            if not pending:
-                continue
-            if not self._needed(index, pending) and not self._count_changes(index, pending):
-                for migration in pending:
-                    self.ledger.record(migration.number, index.logical, index.uuid, "done", 0)
-                continue
-            self._move(index, template, pending, undo=False)
-            changed += 1
+            try:
+                changed += self._migrate(index, template)
+            except _ITS_OWN as error:
+                failed[index.logical] = error
+                self.say(f"{index.logical}: not migrated: {error}")
+        if failed:
+            reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+            raise TooManyDead(f"{len(failed)} indices could not be migrated, and are as they were: {reasons}")
         return changed
+
+    def _migrate(self, index: Index, template: Template) -> bool:
+        pending = self._pending(index, template)
+        if not pending:
+            return False
+        try:
+            if self._needed(index, pending) or self._count_changes(index, pending):
+                return self._move(index, template, pending, undo=False)
+        except Refused as error:
+            if not self._is_gone(index, error):
+                raise
+            return False
+        for migration in pending:
+            self.ledger.record(migration.number, index.logical, index.uuid, "done", 0)
+        return False
 
     def undo(self, migration: Migration) -> int:
         """Bring indices back into the form before `migration`; returns how many.
@@ -95,8 +122,7 @@ class Migrator:
         changed = 0
         for template, index in self._indices():
             if self.ledger.is_done(migration.number, index.logical, index.uuid):
-                self._move(index, template, [migration], undo=True)
-                changed += 1
+                changed += self._move(index, template, [migration], undo=True)
         return changed
 
     def plan(self) -> int:
@@ -110,7 +136,7 @@ class Migrator:
             if not changes and not self._needed(index, pending):
                 continue
             count += 1
-            total = self.client.request("GET", f"/{index.name}/_count").body["count"]
+            total = self.client.request("GET", f"/{paths.name(index.name)}/_count").body["count"]
             self.say(f"{index.logical}: would copy {total} documents and change {changes} of them")
             for migration in pending:
                 self.say(f"  {migration.number}: {migration.name}")
@@ -128,7 +154,7 @@ class Migrator:
                     copy = self.ledger.copy_of(logical)
                     if settle and copy is not None and self._settle(copy, template):
                         name = copy.target
-                    found = self.client.request("GET", f"/{name}", accept=(404,))
+                    found = self.client.request("GET", f"/{paths.name(name)}", accept=(404,))
                     if found.found and name in found.body:
                         index = _index(name, logical, found.body[name])
                         if not index.hidden or copy is not None:  # hidden by a swap, and not by its operator
@@ -155,35 +181,97 @@ class Migrator:
 
     def _count_changes(self, index: Index, pending: Sequence[Migration]) -> int:
         return sum(
-            _differs(applied(pending, hit["_source"]), hit["_source"])
-            for hits in scan.pages(self.client, index.name)
+            converted(bytes(hit.source), lambda body: applied(pending, body))[1]
+            for hits in scan.verbatim(self.client, index.name)
             for hit in hits
+            if hit.source is not None
         )
 
-    def _move(self, index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> None:
-        """Copy, compare, swap, and note it."""
+    def _move(self, index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> bool:
+        """Copy, compare, swap, and note it; False where the index is gone by now."""
         numbers = tuple(migration.number for migration in migrations)
         word = "reverted" if undo else "migrated"
         fresh = Copy(index.logical, index.name, index.uuid, f"{word}-{numbers[-1]:04d}-{index.logical}", numbers, undo)
-        before = self.ledger.copy_of(index.logical)
         copier = Copier(self.client, self.ledger, template, _transform(migrations, undo), self.lease)
-        if before is not None and before.after(0) != fresh.after(0):
-            copier.discard(before)
-            before = None
-        copy = before if before is not None else fresh
-        if before is not None:
-            self.say(f"{index.logical}: going on with the copy that an earlier run left")
-        try:
-            copied, changed = copier.copy(copy, _target(index, template, migrations, undo))
-            copier.swap(copy)
-        except (TooManyDead, ProtocolError, ConfigError, CredentialsRefused):
+        copy = self.ledger.copy_of(index.logical)
+        if copy is not None and not copy.is_for(fresh):
             copier.discard(copy)
+            copy = None
+        if copy is not None:
+            self.say(f"{index.logical}: going on with the copy that an earlier run left")
+        copy = copy if copy is not None else fresh
+        target = _target(index, template, migrations, undo)
+        try:
+            try:
+                tally = copier.copy(copy, target)
+            except Uneven:
+                copier.discard(copy)
+                tally = copier.copy(fresh, target)
+            copier.swap(copy)
+            self._note(copy, tally.changed)
+        except (HarvestError, KeyboardInterrupt) as error:
+            if isinstance(error, Refused | ConfigError) and self._is_gone(index, error):
+                self._discard_quietly(copier, copy)
+                return False
+            self._let_go(copier, copy, error)
             raise
-        self._note(copy, changed)
-        self.say(f"{index.logical}: copied {copied} documents, changed {changed}; it is now an alias of {copy.target}")
+        aside = f", kept what fits no mapping in {tally.odd} of them under 'odd'" if tally.odd else ""
+        self.say(
+            f"{index.logical}: copied {tally.copied} documents, changed {tally.changed}{aside}; it is now an alias of "
+            f"{copy.target}"
+        )
+        return True
+
+    def _is_gone(self, index: Index, error: Exception) -> bool:
+        """Whether somebody has removed the index meanwhile, as prune does: then its migration is over."""
+        found = self.client.request("GET", f"/{paths.name(index.name)}/_settings", accept=(404,))
+        there = found.found and index.name in found.body
+        if there and found.body[index.name]["settings"]["index"]["uuid"] == index.uuid:
+            return False
+        if self.lease is not None:
+            self.lease.renew()  # it is lost where another run has put its copy in the index's place
+            self.lease.check()
+        self.say(f"{index.logical}: was removed meanwhile, so there is nothing to migrate ({error.__class__.__name__})")
+        return True
+
+    def _let_go(self, copier: Copier, copy: Copy, error: BaseException) -> None:
+        """Give the index back to its writers, or say that they wait, and for what."""
+        try:
+            if isinstance(error, RaceLost):
+                return  # it is another run's now
+            if isinstance(error, _FOR_GOOD):
+                copier.discard(copy)
+                return
+            if self._brief(copier).release(copy):
+                return
+        except RaceLost:
+            return
+        except HarvestError as another:
+            log.debug("the write block could not be lifted: %s", another)
+        self.say(
+            f"{copy.source} is write-blocked: harvests into it wait until harvest.py setup migrate is run again, or "
+            f'until PUT /{copy.source}/_settings {{"index.blocks.write": null}}'
+        )
+
+    def _brief(self, copier: Copier) -> Copier:
+        """The same for a run that was told to stop, or whose cluster is away: it tries for a few seconds more."""
+        client = replace(self.client, retry=RetryPolicy(SystemClock(), _FEW_SECONDS))
+        client.raw = self.client.raw  # its connections, which whoever made it closes
+        return replace(copier, client=client)
+
+    def _discard_quietly(self, copier: Copier, copy: Copy) -> None:
+        try:
+            copier.discard(copy)
+        except HarvestError as error:
+            log.warning("the copy %s is left: %s", copy.target, error)
+
+    def _check(self) -> None:
+        if self.lease is not None:
+            self.lease.check()
 
     def _note(self, copy: Copy, changed: int) -> None:
-        uuid = self.client.request("GET", f"/{copy.target}").body[copy.target]["settings"]["index"]["uuid"]
+        self._check()
+        uuid = self.client.request("GET", f"/{paths.name(copy.target)}").body[copy.target]["settings"]["index"]["uuid"]
         for number in copy.numbers:
             self.ledger.record(number, copy.logical, uuid, "undone" if copy.undo else "done", changed)
         self.ledger.forget(copy)
@@ -194,17 +282,17 @@ class Migrator:
             names = ",".join(
                 f"{word}-*-{pattern}" for pattern in template.patterns for word in ("migrated", "reverted")
             )
-            found = self.client.request("GET", f"/_resolve/index/{names}", accept=(404,))
+            found = self.client.request("GET", f"/_resolve/index/{paths.pattern(names)}", accept=(404,))
             for name in (index["name"] for index in (found.body.get("indices", ()) if found.found else ())):
                 made = retention.MIGRATED.fullmatch(name)
                 copy = self.ledger.copy_of(made[1]) if made is not None else None
-                copier = Copier(self.client, self.ledger, template, lambda body: body)
+                copier = Copier(self.client, self.ledger, template, lambda body: body, self.lease)
                 if copy is not None and copy.target == name and not copier.original_there(copy):
                     copier.discard(copy)
 
     def _settle(self, copy: Copy, template: Template) -> bool:
         """Bring a swap to its end that a run had begun when it was killed; False when none was."""
-        copier = Copier(self.client, self.ledger, template, lambda body: body)
+        copier = Copier(self.client, self.ledger, template, lambda body: body, self.lease)
         if not copier.is_read(copy):
             return False
         copier.finish(copy)
@@ -226,10 +314,6 @@ def _transform(migrations: Sequence[Migration], undo: bool) -> Callable[[Body], 
     return back
 
 
-def _differs(one: Body, other: Body) -> bool:
-    return repr(one) != repr(other)  # in Python 1 equals True, in JSON it does not
-
-
 def _target(index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> Body:
     """The index to copy into. It takes every document that the old one took: nothing is strict, nothing malformed."""
     settings: dict[str, Any] = dict(template.settings.get("index", {}))
@@ -239,6 +323,7 @@ def _target(index: Index, template: Template, migrations: Sequence[Migration], u
         mappings.pop("_meta", None)
         for migration in migrations:
             mappings["properties"] = migration.unmap(mappings.get("properties", {}))
+    mappings["properties"] = {**mappings.get("properties", {}), odd.ODD: odd.MAPPING}
     return {"settings": {"index": settings}, "mappings": mappings}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harvesters import useragents
+
 _NOBODY = ("", "None")
 # What the index of episodes has from the second version of its template on.
 _EPISODE_FIELDS_2 = (
@@ -58,9 +60,31 @@ def as_episode_1(fields: dict[str, Any]) -> dict[str, Any]:
     return _without(_EPISODE_FIELDS_2, fields)
 
 
+def with_timestamp(body: dict[str, Any]) -> dict[str, Any]:
+    """Logstash's ``@timestamp`` called ``timestamp``; where both are there, ``timestamp`` counts.
+
+    Elasticsearch refuses a document with a value for ``@timestamp``, which is an alias of the other.
+    """
+    if "@timestamp" not in body:
+        return body
+    rest = _without(("@timestamp",), body)
+    if rest.get("timestamp") in (None, "") and body["@timestamp"] is not None:
+        rest["timestamp"] = body["@timestamp"]
+    return rest
+
+
+def with_useragent(body: dict[str, Any]) -> dict[str, Any]:
+    """``ua`` made from the ``useragent``, where there is one; Logstash's own stays."""
+    if not body.get("useragent"):
+        return body
+    changed = dict(body)
+    useragents.add_to(changed)
+    return changed
+
+
 def todays(body: dict[str, Any]) -> dict[str, Any]:
     """All of it for a user action; one of today comes back the same."""
-    return without_nobody(with_booleans(with_crn(body)))
+    return without_nobody(with_timestamp(with_booleans(with_crn(body))))
 
 
 def _without(names: tuple[str, ...], body: dict[str, Any]) -> dict[str, Any]:

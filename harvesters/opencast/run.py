@@ -107,10 +107,13 @@ def load_episodes(assembly: Assembly, target: str, pattern: str | None, mpids: I
     """
     from harvesters.opencast.episode_index import EpisodeIndex
     from harvesters.opencast.workflows import WorkflowLookup
+    from harvesters.search import form, templates
     from harvesters.sinks.changed import ChangedOnly
     from harvesters.sinks.elastic import ElasticSink
 
     assembly.settings.require_all(_ENGAGE, _ADMIN, _USER, _PASSWORD)
+    # An index from before an upgrade would refuse each episode; that is said before Opencast is asked for them.
+    form.require_fitting(assembly.search(), target, templates.find("episodes"))
     now = assembly.clock.now()
     chosen = list(dict.fromkeys(mpids))
     pattern = pattern or yesterday(now)

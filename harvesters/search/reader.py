@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
+from harvesters.elastic import paths
+from harvesters.elastic.client import SearchClient
+from harvesters.elastic.errors import Refused, error_type, index_of
 from harvesters.errors import ConfigError
-from harvesters.search.client import SearchClient
 
 _BUCKETS = 10_000  # a page; a cluster allows 65,536 in all (search.max_buckets)
 _DOCUMENTS = 1_000
@@ -128,14 +129,24 @@ class IndexReader:
         return dict(self._post("_field_caps", {"fields": names})["fields"])
 
     def _post(self, what: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Any:
-        found = self.client.request("POST", f"/{self._path}/{what}", body, params=params, accept=(404,))
-        if not found.found:
+        try:
+            found = self.client.request("POST", f"/{self._path}/{what}", body, params=params, accept=(404,))
+        except Refused as error:
+            if error_type(error.body) != "index_closed_exception":
+                raise
+            which = index_of(error.body) or self.index
             raise ConfigError(
-                f"{self.client.name} has no index {self.index!r}: fill it first (load_episodes, index), or name "
-                "another."
+                f"the index {which} of {self.client.name} is closed: open it (POST /{which}/_open), or name another."
+            ) from error
+        if not found.found:
+            which = index_of(found.body) or self.index
+            behind = f" (of {self.index!r})" if which != self.index else ""
+            raise ConfigError(
+                f"{self.client.name} has no index {which!r}{behind}: it was never filled (load_episodes, index), or "
+                "was removed, renamed or rolled over since. Name another."
             )
         return found.body
 
     @property
     def _path(self) -> str:
-        return quote(self.index, safe="*,-+._:")
+        return paths.pattern(self.index)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from harvesters.search.client import SearchClient
+from harvesters.elastic import paths
+from harvesters.elastic.client import SearchClient
 from harvesters.search.templates import Template
 
 _DATES = {"day": (r"([0-9]{4}\.[0-9]{2}\.[0-9]{2})", "%Y.%m.%d"), "month": (r"([0-9]{4}-[0-9]{2})", "%Y-%m")}
+_WITH_STACKS = "useractions"  # one Opencast installation of several may be a "stack" in the names of its indices
 MIGRATED = re.compile(r"(?:migrated|reverted)-\d{4}-(.+)")
 """Names of the indices that `setup migrate` makes; what follows is the name that their alias has."""
 
@@ -25,26 +27,37 @@ class DatedIndex:
     last: date
 
 
-def last_day(template: Template, name: str) -> date | None:
-    """The last UTC day that index `name` of `template` is for; None unless it is exactly such an index."""
-    pattern, spelling = _DATES[template.dated]
+def last_day(template: Template, name: str, stacks: Collection[str] = ()) -> date | None:
+    """The last UTC day that index `name` of `template` is for; None unless it is exactly such an index.
+
+    Args:
+        stacks: whose ``useractions-STACK-YYYY.MM.DD`` are ours too.
+    """
+    pattern, _ = _DATES[template.dated]
+    named = [""] if template.name != _WITH_STACKS else ["", *(f"{stack}-" for stack in stacks if stack)]
     for prefix in template.patterns:
-        found = re.fullmatch(re.escape(prefix.removesuffix("*")) + pattern, name)
-        if found is None or not prefix.endswith("-*"):
+        if not prefix.endswith("-*"):
             continue
-        try:
-            first = datetime.strptime(found[1], spelling).replace(tzinfo=UTC).date()
-        except ValueError:
-            return None  # 2026.02.30
-        if template.dated == "day":
-            return first
-        return (first.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+        for stack in named:
+            found = re.fullmatch(re.escape(prefix.removesuffix("*") + stack) + pattern, name)
+            if found is not None:
+                return _day_of(template, found[1])
     return None
+
+
+def _day_of(template: Template, text: str) -> date | None:
+    try:
+        first = datetime.strptime(text, _DATES[template.dated][1]).replace(tzinfo=UTC).date()
+    except ValueError:
+        return None  # 2026.02.30
+    if template.dated == "day":
+        return first
+    return (first.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
 
 
 def indices_of(client: SearchClient, template: Template, states: str = "open,closed") -> Iterator[tuple[str, str]]:
     """Indices of a template with what they are called by: their own name, or the alias that a migration left."""
-    path = f"/_resolve/index/{','.join(template.patterns)}"
+    path = f"/_resolve/index/{paths.pattern(','.join(template.patterns))}"
     answer = client.request("GET", path, params={"expand_wildcards": states}, accept=(404,))
     if not answer.found:
         return
@@ -56,16 +69,48 @@ def indices_of(client: SearchClient, template: Template, states: str = "open,clo
             yield name, alias["name"]
 
 
-def dated_indices(client: SearchClient, templates: Iterable[Template]) -> list[DatedIndex]:
+def dated_indices(
+    client: SearchClient, templates: Iterable[Template], stacks: Collection[str] = ()
+) -> list[DatedIndex]:
     """Our dated indices, those behind a dated alias that a migration left included; never anybody else's."""
     found = set()
     for template in templates:
         if template.dated:
             for name, logical in indices_of(client, template):
-                day = last_day(template, logical)
+                day = last_day(template, logical, stacks)
                 if day is not None:
                     found.add(DatedIndex(name, logical, day))
     return sorted(found, key=lambda index: (index.last, index.name))
+
+
+@dataclass(frozen=True)
+class Left:
+    """An index of our kinds that is not ours to remove although its name holds a date: why not."""
+
+    index: DatedIndex
+    why: str
+
+
+def left_alone(client: SearchClient, templates: Iterable[Template], stacks: Collection[str] = ()) -> list[Left]:
+    """The indices of our kinds with a date in their names that `dated_indices` does not have."""
+    found = {}
+    for template in templates:
+        if template.dated:
+            for name, logical in indices_of(client, template):
+                days = [_day_of(template, text) for text in re.findall(_DATES[template.dated][0], logical)]
+                known = [day for day in days if day is not None]
+                if known and last_day(template, logical, stacks) is None:
+                    found[name] = Left(DatedIndex(name, logical, max(known)), _why(template, logical))
+    return sorted(found.values(), key=lambda left: (left.index.last, left.index.name))
+
+
+def _why(template: Template, name: str) -> str:
+    for prefix in template.patterns if template.name == _WITH_STACKS else ():
+        found = re.fullmatch(rf"{re.escape(prefix.removesuffix('*'))}(.+)-{_DATES[template.dated][0]}", name)
+        if found is not None:
+            return f"the stack {found[1]!r} is not named in HARVEST_STACKS"
+    form = "YYYY.MM.DD" if template.dated == "day" else "YYYY-MM"
+    return f"its name is not exactly {template.patterns[0].removesuffix('*')}{form}"
 
 
 def _behind(alias: dict[str, Any]) -> list[str]:
@@ -74,12 +119,16 @@ def _behind(alias: dict[str, Any]) -> list[str]:
     return [name for name in indices if (made := MIGRATED.fullmatch(name)) and made[1] == alias["name"]]
 
 
+def first_kept(days: int, now: datetime) -> date:
+    """The first UTC day that is kept by who keeps `days` whole ones before today."""
+    return now.astimezone(UTC).date() - timedelta(days=days)
+
+
 def older_than(indices: Sequence[DatedIndex], days: int, now: datetime) -> list[DatedIndex]:
     """Those whose every moment lies more than `days` whole UTC days back."""
-    first_kept = now.astimezone(UTC).date() - timedelta(days=days)
-    return [index for index in indices if index.last < first_kept]
+    return [index for index in indices if index.last < first_kept(days, now)]
 
 
 def remove(client: SearchClient, index: DatedIndex) -> None:
     """Delete it; one that is gone by now is no error."""
-    client.request("DELETE", f"/{index.name}", accept=(404,))
+    client.request("DELETE", f"/{paths.name(index.name)}", accept=(404,))

@@ -11,8 +11,10 @@ from typing import Any
 
 import orjson
 
+from harvesters.elastic import paths
+from harvesters.elastic.client import SearchClient
+from harvesters.elastic.errors import reason
 from harvesters.errors import ConfigError
-from harvesters.search.client import SearchClient, reason
 
 # What newer clusters add to a template that they give back: when it was put.
 _OF_THE_CLUSTER = {"created_date", "created_date_millis", "modified_date", "modified_date_millis"}
@@ -118,7 +120,7 @@ class Comparison:
 
 def compare(client: SearchClient, template: Template) -> Comparison:
     """What putting `template` would change. Nothing is put."""
-    answer = client.request("GET", f"/_index_template/{template.name}", accept=(404,))
+    answer = client.request("GET", f"/_index_template/{paths.name(template.name)}", accept=(404,))
     if not answer.found:
         return Comparison(template, Verdict.NEW, [f"+ {line}" for line in _lines(template.body)])
     current = answer.body["index_templates"][0]["index_template"]
@@ -135,7 +137,7 @@ def compare(client: SearchClient, template: Template) -> Comparison:
 
 def put(client: SearchClient, template: Template) -> None:
     """Put it; indices made from now on follow it."""
-    client.request("PUT", f"/_index_template/{template.name}", template.body)
+    client.request("PUT", f"/_index_template/{paths.name(template.name)}", template.body)
 
 
 def _lines(body: Mapping[str, Any]) -> dict[str, None]:

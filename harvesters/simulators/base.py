@@ -39,7 +39,10 @@ class Request:
 
 @dataclass
 class Response:
-    """What to answer. A `stream` is sent chunk by chunk (chunked encoding) until it ends or the client leaves."""
+    """What to answer. A `stream` is sent chunk by chunk (chunked encoding) until it ends or the client leaves.
+
+    A ``Date`` among the headers is sent instead of the true one; ``""`` sends none.
+    """
 
     status: int = 200
     body: bytes = b""

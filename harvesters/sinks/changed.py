@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 import orjson
 
 from harvesters.document import Document, Outcome
+from harvesters.elastic import paths
 from harvesters.sinks.base import encodable
 from harvesters.sinks.elastic import ElasticSink
 
@@ -47,7 +47,7 @@ class ChangedOnly:
     def finish(self) -> None:
         """Make what was written visible to searches at once, where that is allowed."""
         self.sink.finish()
-        self.sink.client.request("POST", f"/{quote(self.index)}/_refresh", accept=(403, 404))
+        self.sink.client.request("POST", f"/{paths.name(self.index)}/_refresh", accept=(403, 404))
 
     def close(self) -> None:
         """Close the sink."""
@@ -55,6 +55,6 @@ class ChangedOnly:
 
     def _same(self, documents: Sequence[Document]) -> set[Document]:
         body = {"ids": [document.id for document in documents]}
-        answer = self.sink.client.request("POST", f"/{quote(self.index)}/_mget", body, accept=(404,)).body
+        answer = self.sink.client.request("POST", f"/{paths.name(self.index)}/_mget", body, accept=(404,)).body
         stored = {found["_id"]: found["_source"] for found in answer.get("docs", ()) if found.get("found")}
         return {one for one in documents if one.id in stored and stored[one.id] == orjson.loads(one.encoded)}

@@ -1,7 +1,7 @@
 """Elasticsearch: bulk requests from a few threads, each document's outcome its own.
 
-Documents are indexed under their own id, so delivering one twice leaves one. A bulk request answers 200 and refuses
-single items inside: those with 429 or 503 alone are sent again, those with 400 are dead with the server's reason.
+Documents are indexed under their own id, so delivering one twice leaves one. Those that the cluster refuses for what
+they say are dead with its reason; those that it refuses for what the index is end the run.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-
+from harvesters import useragents
 from harvesters.document import Document, Outcome
-from harvesters.errors import ConfigError, CredentialsRefused, SinkUnavailable
-from harvesters.retry import Transient
-from harvesters.search.client import Refused, SearchClient, error_type, is_block, reason
+from harvesters.elastic import bulk, paths
+from harvesters.elastic.bulk import Refusal
+from harvesters.elastic.client import SearchClient
+from harvesters.errors import ConfigError
+from harvesters.search import form
 from harvesters.sinks.base import not_json
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,15 @@ log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
 MAX_DOCUMENTS = 1000
 _FEWEST = 500  # documents that are worth a request of their own
-_ANSWER = {"filter_path": "errors,items.*.status,items.*.error"}  # half of a bulk's answer is of no interest
-# Refused with 400 for what the cluster is, not for what the document says: another try may work.
-_CLUSTER_STATE = {"validation_exception", "index_closed_exception"}
+_ALL = 3  # documents that show, when they are all and refused for the same reason, that it is not their fault
+_WITH_USER_AGENTS = "useractions"
+_OF_MAPPINGS = {
+    "document_parsing_exception",
+    "mapper_parsing_exception",
+    "strict_dynamic_mapping_exception",
+    "mapper_exception",
+    "illegal_argument_exception",
+}
 
 
 def by_day(document: Document) -> str:
@@ -41,20 +48,22 @@ def _dated(kind: str, day: date) -> str:
     return f"{kind}-{day:%Y.%m.%d}"
 
 
-@lru_cache(1000)
-def _action(index: str) -> bytes:
-    """The action line of a document of that index, as far as its id."""
-    return b'{"index":{"_index":%b,"_id":' % orjson.dumps(index)
-
-
 class _Request(NamedTuple):
     """Documents and the two lines of each; two lists, for the collector minds every pair that is made."""
 
     lines: list[bytes]
     documents: list[Document]
 
-    def part(self, start: int, end: int) -> _Request:
-        return _Request(self.lines[start:end], self.documents[start:end])
+
+_Refusals = list[tuple[Document, Refusal]]
+
+
+class IndexMisfit(ConfigError):
+    """The index refuses documents for what it is; `outcomes` are those of the documents that it was noticed by."""
+
+    def __init__(self, message: str, outcomes: list[Outcome]) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
 
 
 class ElasticSink:
@@ -65,7 +74,7 @@ class ElasticSink:
         index_name: the index of a document; by its kind and UTC date unless told otherwise.
         threads: requests under way at once; `send` returns when all are answered, so nothing piles up.
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
-        prepare: what is done to each document first, such as adding ``geoip``.
+        prepare: what is done to each document first, such as adding ``geoip``. User actions get their ``ua`` anyway.
         templated: whether the indices should have a template of the documents' kind; one warning if there is none.
     """
 
@@ -89,6 +98,10 @@ class ElasticSink:
         self.prepare = prepare
         self.templated = templated
         self._seen_kinds: set[str] = set()
+        self._taken = False
+        self._refused = 0
+        self._refusals: set[str] = set()
+        self._differences: dict[tuple[str, str, str], str] = {}
 
     @property
     def name(self) -> str:
@@ -109,7 +122,7 @@ class ElasticSink:
         root = self.client.request("GET", "/").body
         fresh = False
         if self.fresh_pattern:
-            path = f"/_resolve/index/{self.fresh_pattern}"
+            path = f"/_resolve/index/{paths.pattern(self.fresh_pattern)}"
             found = self.client.request("GET", path, accept=(404,))
             fresh = not found.found or not (found.body.get("indices") or found.body.get("aliases"))
         return f"elasticsearch:{root.get('cluster_uuid')}:{self.fresh_pattern}", fresh
@@ -119,10 +132,14 @@ class ElasticSink:
 
         Raises:
             SinkUnavailable: it went on refusing, or not answering, for longer than the retry budget.
+            RateLimited: the same, and it is a rate limit.
+            IndexMisfit: it refuses documents for what the index is.
             CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
         """
-        if self.prepare is not None:
-            for document in documents:
+        for document in documents:
+            if document.kind == _WITH_USER_AGENTS:
+                useragents.add_to(document.body)
+            if self.prepare is not None:
                 self.prepare(document)
         if not documents:
             return []
@@ -130,10 +147,13 @@ class ElasticSink:
             self._look_for_templates({document.kind for document in documents})
         outcomes: list[Outcome] = []
         newest, older = self._newest(documents)
-        for part in self._pool.map(self._send_part, self._parts(newest)):
+        refusals: _Refusals = []
+        for part, refused in self._pool.map(self._send_part, self._parts(newest)):
             outcomes.extend(part)
+            refusals.extend(refused)
         if older:
             outcomes += [Outcome(each, one.reason) for one in outcomes for each in older.get(one.document, ())]
+        self._judge(outcomes, refusals)
         return outcomes
 
     def finish(self) -> None:
@@ -166,90 +186,86 @@ class ElasticSink:
         for first in range(0, len(documents), size):
             yield documents[first : first + size]
 
-    def _send_part(self, documents: Sequence[Document]) -> list[Outcome]:
+    def _send_part(self, documents: Sequence[Document]) -> tuple[list[Outcome], _Refusals]:
         """Encode here, in the thread: while it waits for the cluster, another one encodes."""
         outcomes: list[Outcome] = []
+        refusals: _Refusals = []
         request, size = _Request([], []), 0
         for document in documents:
             try:
-                action = _action(self.index_name(document))
-                lines = b"%b%b}}\n%b\n" % (action, orjson.dumps(document.id), document.encoded)
+                lines = bulk.write(self.index_name(document), document.id, document.encoded)
             except TypeError as error:
                 outcomes.append(not_json(document, error))
                 continue
             if request.lines and size + len(lines) > self.max_bytes:
-                self._send(request, outcomes)
+                self._send(request, outcomes, refusals)
                 request, size = _Request([], []), 0
             request.lines.append(lines)
             request.documents.append(document)
             size += len(lines)
         if request.lines:
-            self._send(request, outcomes)
-        return outcomes
+            self._send(request, outcomes, refusals)
+        return outcomes, refusals
 
-    def _send(self, request: _Request, outcomes: list[Outcome]) -> None:
-        """Send until every document of the request has its outcome."""
-        waiting = request
-
-        def send() -> None:
-            nonlocal waiting
-            body = b"".join(waiting.lines)
-            answer = self.client.attempt("POST", "/_bulk", body, params=_ANSWER, lines=True).body
-            waiting, busy = self._sort(waiting, answer, outcomes)
-            if waiting.lines:
-                counts = f"{len(waiting.lines)} of {len(request.lines)}"
-                raise Transient(f"{counts} documents were not taken ({busy})")
-
-        try:
-            self.client.retry.call(send, self.name, SinkUnavailable)
-        except Refused as error:
-            if error.status not in (400, 413):
-                raise
-            self._apart(waiting, error, outcomes)
-
-    def _apart(self, request: _Request, error: Refused, outcomes: list[Outcome]) -> None:
-        """The request is too large, or one of its documents spoils it: halve it until it is clear which."""
-        count = len(request.lines)
-        if count > 1:
-            self._send(request.part(0, count // 2), outcomes)
-            self._send(request.part(count // 2, count), outcomes)
-            return
-        reason = f"{self.name} refused it: {error.reason}"
-        if error.status == 413:
-            reason = f"its {len(request.lines[0])} bytes are more than {self.name} takes (http.max_content_length)"
-        outcomes.append(Outcome(request.documents[0], reason))
-
-    def _sort(self, request: _Request, body: Any, outcomes: list[Outcome]) -> tuple[_Request, str]:
-        """Add the outcomes that are final; returns what is to be sent again, and why."""
-        items = body.get("items", [])
-        if len(items) != len(request.lines):
-            raise Transient(f"answered for {len(items)} of {len(request.lines)} documents")
-        again, why = _Request([], []), set()
-        if body.get("errors") is False:
+    def _send(self, request: _Request, outcomes: list[Outcome], refusals: _Refusals) -> None:
+        refused = bulk.deliver(self.client, request.lines)
+        if not refused:
             outcomes.extend([Outcome(document) for document in request.documents])
-            return again, ""
-        for lines, document, item in zip(*request, items, strict=True):
-            result = next(iter(item.values()))
-            status, error = int(result["status"]), result.get("error")
-            if 200 <= status < 300:
+            return
+        for place, document in enumerate(request.documents):
+            refusal = refused.get(place)
+            if refusal is None:
                 outcomes.append(Outcome(document))
-            elif _may_pass(status, error):
-                again.lines.append(lines)
-                again.documents.append(document)
-                why.add(f"{status} {error_type(error) or 'without a reason'}")
-            elif status in (401, 403):
-                raise CredentialsRefused(f"{self.name} refused a document: {reason(error)}. Check the rights of ES_*.")
-            elif status == 404:
-                raise ConfigError(f"{self.name} makes no index by itself: {reason(error)} (action.auto_create_index)")
-            else:
-                outcomes.append(Outcome(document, f"{self.name} refused it: {reason(error)}"))
-        return again, ", ".join(sorted(why))
+                continue
+            words = f"{self.name} refused it: {refusal.reason}"
+            if refusal.status == 413:
+                words = (
+                    f"its {len(request.lines[place])} bytes are more than {self.name} takes (http.max_content_length)"
+                )
+            outcomes.append(Outcome(document, words))
+            refusals.append((document, refusal))
+
+    def _judge(self, outcomes: list[Outcome], refusals: _Refusals) -> None:
+        """Tell documents that are odd from an index that is: dead letters are for the former.
+
+        Raises:
+            IndexMisfit: the index is in another form than our template's where it refused one, or the run has
+                delivered nothing and had all of three or more refused for the same reason.
+        """
+        for document, refusal in refusals:
+            if refusal.field and refusal.kind in _OF_MAPPINGS:
+                differs = self._difference(self.index_name(document), document.kind, refusal.field)
+                if differs:
+                    raise IndexMisfit(
+                        f"{self.name} refused {document.id!r} ({refusal.kind}): {differs}. The index is in the form of "
+                        "an older version: run harvest.py setup load_index_templates, then harvest.py setup migrate. "
+                        "Nothing is lost: what was not delivered comes with the next run.",
+                        outcomes,
+                    )
+        self._taken = self._taken or any(outcome.delivered for outcome in outcomes)
+        if self._taken or not refusals:
+            return
+        self._refusals.update(_sort_of(refusal) for _, refusal in refusals)
+        self._refused += len(refusals)
+        if self._refused >= _ALL and len(self._refusals) == 1 and "" not in self._refusals:
+            raise IndexMisfit(
+                f"{self.name} refused every document, for the same reason: {refusals[0][1].reason}. That is not the "
+                "documents' fault: see that the index fits (harvest.py setup load_index_templates, setup migrate). "
+                "Nothing is lost: what was not delivered comes with the next run.",
+                outcomes,
+            )
+
+    def _difference(self, index: str, kind: str, field: str) -> str:
+        key = (index, kind, field)
+        if key not in self._differences:
+            self._differences[key] = form.difference(self.client, index, kind, field)
+        return self._differences[key]
 
     def _look_for_templates(self, kinds: set[str]) -> None:
         """Say so once when a new index would have to guess its mappings."""
         for kind in sorted(kinds - self._seen_kinds):
             self._seen_kinds.add(kind)
-            found = self.client.request("GET", f"/_index_template/{kind}", accept=(400, 403, 404))
+            found = self.client.request("GET", f"/_index_template/{paths.name(kind)}", accept=(400, 403, 404))
             if found.status in (400, 404):
                 log.warning(
                     "%s has no index template %s: new indices guess their mappings. Run setup load_index_templates.",
@@ -258,5 +274,8 @@ class ElasticSink:
                 )
 
 
-def _may_pass(status: int, error: Any) -> bool:
-    return status == 429 or status >= 500 or is_block(error) or error_type(error) in _CLUSTER_STATE
+def _sort_of(refusal: Refusal) -> str:
+    """What refusals for the same reason have in common; "" for one that says nothing of the index."""
+    if refusal.kind not in _OF_MAPPINGS:
+        return ""
+    return f"{refusal.kind} {refusal.field or refusal.reason}"

@@ -6,8 +6,9 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+from harvesters.elastic import paths
+from harvesters.elastic.client import Answer, SearchClient
 from harvesters.retry import RetryPolicy, Transient
-from harvesters.search.client import Answer, SearchClient
 from harvesters.stores.blob import Blob, Conflict, Version
 
 
@@ -65,7 +66,7 @@ class ElasticBlob(Blob):
 
     @property
     def _path(self) -> str:
-        return f"/{self.index}/_doc/{self.id}"
+        return f"/{paths.name(self.index)}/_doc/{paths.name(self.id)}"
 
     def _get(self) -> Version | None:
         answer = self.client.attempt("GET", self._path, accept=(404,))

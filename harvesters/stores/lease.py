@@ -95,6 +95,7 @@ class Lease:
     blob: Blob
     clock: Clock
     ttl: float = 60.0
+    generation: int = field(default=0, init=False)  # how often it was taken; whoever has it later has a higher one
     _held: tuple[Holder, str] | None = None
     _since: tuple[float, datetime] | None = None  # when it was last ours for certain: elapsed and wall-clock time
     _lost: str = ""
@@ -147,6 +148,7 @@ class Lease:
                 raise LeaseHeld(self._held_by(holder)) from None
             etag = current.etag  # it was written, and we did not hear of it
         self._held, self._since = (mine, etag), since
+        self.generation = mine.generation
         if doubtful:
             self._prove(mine)
         return mine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, TextIO
 
 import orjson
 
+from harvesters import exact
+from harvesters.errors import ReaderGone
 from harvesters.files import StandardOutput, refusal, replacing
 
 Row = dict[str, Any]
+_HALF = re.compile("[\ud800-\udfff]")
 Writer = Callable[[Iterable[Row], Sequence[str], TextIO], int]
 
 
@@ -70,11 +74,19 @@ def _printable(value: Any) -> str:
 
 
 def _json(row: Row, columns: Sequence[str]) -> str:
-    return orjson.dumps({column: row[column] for column in columns if column in row}).decode()
+    known = {column: row[column] for column in columns if column in row}
+    try:
+        return orjson.dumps(known, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+    except TypeError:  # half of a surrogate pair, or a number that keeps its spelling
+        return exact.dumps(known).decode()
 
 
 def _cell(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return str(value).lower()
+    # Half of a surrogate pair, which no encoding has, is shown as JSON spells it.
+    text = str(value) if isinstance(value, str | list | dict) else ""
+    return text.encode("utf-8", "backslashreplace").decode() if _HALF.search(text) else value
 
 
 @contextmanager
@@ -84,6 +96,7 @@ def opened(path: str | None) -> Iterator[TextIO]:
     Raises:
         ConfigError: it cannot be written.
         SinkUnavailable: there is no room.
+        ReaderGone: it is a pipe, and whoever read it has left.
     """
     if path in (None, "-"):
         with StandardOutput().text() as stream:
@@ -97,7 +110,7 @@ def opened(path: str | None) -> Iterator[TextIO]:
         else:
             with replacing(target.resolve()) as stream:
                 yield stream
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError as error:
+        raise ReaderGone(f"{target} was closed") from error
     except OSError as error:
         raise refusal(error, target, "Give --output another file.", "Run again then.") from error

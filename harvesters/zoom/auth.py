@@ -14,7 +14,7 @@ from requests.auth import HTTPBasicAuth
 from harvesters.clock import Clock
 from harvesters.errors import ConfigError, CredentialsRefused
 from harvesters.http import HttpSource, read_json
-from harvesters.privacy import protect, protect_basic
+from harvesters.privacy import excerpt, protect, protect_basic
 from harvesters.retry import RetryPolicy
 from harvesters.sourceclock import SourceClock
 from harvesters.tokens import TokenCache
@@ -79,7 +79,7 @@ class OAuth:
         self._form = {"grant_type": "account_credentials", "account_id": account_id}
         self._basic = HTTPBasicAuth(client_id.encode(), client_secret.encode())
         self._http = HttpSource(f"Zoom's OAuth at {url}", retry, timeout)
-        self._tokens = TokenCache(self.clock, self._fetch, _MARGIN)
+        self._tokens = TokenCache(self.clock, self._fetch, _MARGIN, f"zoom {client_id}")
         self._date = SourceClock(self.clock)
         protect_basic(client_id, client_secret)
 
@@ -119,7 +119,7 @@ class OAuth:
         text = body.get("access_token")
         if response.status_code != 200 or not isinstance(text, str) or not text:
             reason = body.get("reason") or body.get("errorMessage") or body.get("message") or ""
-            error = " ".join(str(part) for part in (body.get("error"), reason) if part)
+            error = excerpt(" ".join(str(part) for part in (body.get("error"), reason) if part))
             raise CredentialsRefused(
                 f"{self.url} gives no token ({response.status_code} {error}".rstrip() + f"): {self.advice}"
             )
@@ -140,7 +140,7 @@ class Jwt:
         self.clock = clock
         self._key = key
         self._secret = secret
-        self._tokens = TokenCache(clock, self._sign, 0.0)
+        self._tokens = TokenCache(clock, self._sign, 0.0, f"zoom {key}")
         protect([secret])
 
     @property

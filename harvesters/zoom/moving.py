@@ -7,12 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
-
 from harvesters.document import Document, Outcome
+from harvesters.elastic import bulk
 from harvesters.errors import SinkUnavailable
-from harvesters.retry import Transient
-from harvesters.search.client import reason
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.zoom import meetings, sessions
 
@@ -111,13 +108,7 @@ class MovingSink:
 
     def _delete(self, documents: list[tuple[str, str]]) -> None:
         """Delete (index, id); what is gone already is."""
-        lines = b"".join(orjson.dumps({"delete": {"_index": index, "_id": id}}) + b"\n" for index, id in documents)
-
-        def attempt() -> None:
-            answer = self.client.attempt("POST", "/_bulk", lines, params={"refresh": "true"}, lines=True).body
-            for item in answer.get("items", []):
-                result = item["delete"]
-                if not 200 <= result["status"] < 300 and result["status"] != 404:
-                    raise Transient(f"does not delete from {result.get('_index')}: {reason(result.get('error'))}")
-
-        self.client.retry.call(attempt, self.name, SinkUnavailable)
+        actions = [bulk.delete(index, id) for index, id in documents]
+        refused = bulk.deliver(self.client, actions, params={"refresh": "true"}, settled=(404,))
+        for refusal in refused.values():
+            raise SinkUnavailable(f"{self.name} does not delete {len(refused)} documents: {refusal.reason}")

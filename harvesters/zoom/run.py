@@ -33,16 +33,17 @@ _OAUTH = ("ZOOM_ACCOUNT_ID", "ZOOM_CLIENT_ID", "ZOOM_CLIENT_SECRET")
 _JWT = ("ZOOM_KEY", "ZOOM_SECRET")
 
 
-def open_client(assembly: Assembly, max_wait: float) -> tuple[ZoomClient, str]:
+def open_client(assembly: Assembly, max_wait: float, needs: Sequence[str] = ()) -> tuple[ZoomClient, str]:
     """The client of the account that the settings name, and what tells the account apart.
 
     Args:
         max_wait: seconds that a single wait for a rate limit may last.
+        needs: settings that the command needs beside ours; what is missing is named at once.
 
     Raises:
         ConfigError: something is missing, or cannot be read.
     """
-    auth, account = _auth(assembly)
+    auth, account = _auth(assembly, needs)
     url = assembly.settings.url("ZOOM_API_URL")
     name = hashlib.blake2b(f"{url}\n{account}".encode(), digest_size=6).hexdigest()
     budgets = Budgets(assembly.slots, assembly.clock, name, max_wait)
@@ -50,17 +51,18 @@ def open_client(assembly: Assembly, max_wait: float) -> tuple[ZoomClient, str]:
     return client, account
 
 
-def _auth(assembly: Assembly) -> tuple[Auth, str]:
+def _auth(assembly: Assembly, needs: Sequence[str]) -> tuple[Auth, str]:
     """How to log in, and what tells the account apart: OAuth, unless only a JWT pair is given."""
     settings = assembly.settings
     have = [bool(settings.get(name)) for name in _OAUTH]
     pair = [settings.get(name) for name in _JWT]
     by_flags = any(name in settings.flags for name in _JWT) and not any(name in settings.flags for name in _OAUTH)
     if all(pair) and (by_flags or not all(have)):
+        settings.require_all(*needs)
         return Jwt(pair[0], pair[1], assembly.clock), f"key {pair[0]}"
     if any(pair) and not all(pair) and (by_flags or not any(have)):
-        settings.require_all(*_JWT)
-    settings.require_all(*_OAUTH)
+        settings.require_all(*needs, *_JWT)
+    settings.require_all(*needs, *_OAUTH)
     account, client, secret = (settings.get(name) for name in _OAUTH)
     return OAuth(account, client, secret, settings.url("ZOOM_OAUTH_URL"), assembly.retry, assembly.timeout), account
 

@@ -322,3 +322,14 @@ def test_install_kopf_points_to_kibana_where_there_is_no_docker(
 def test_install_kopf_only_explains_when_asked_to(harvest: Command, docker: FakeDocker) -> None:
     assert "kopf is gone" in harvest("dev", "install_kopf", "--explain").out
     assert docker.told == []
+
+
+@pytest.mark.parametrize("directory", ["/proc/harvest", "/dev/null/harvest"])
+@pytest.mark.parametrize("words", [("up", "--embedded"), ("down",)])
+def test_a_state_directory_that_cannot_be_made_is_78(
+    harvest: Command, here: Path, directory: str, words: tuple[str, ...]
+) -> None:
+    result = harvest("dev", *words, env={"HARVEST_STATE_DIR": directory})
+    assert result.code == 78
+    assert directory in result.err
+    assert "HARVEST_STATE_DIR" in result.err

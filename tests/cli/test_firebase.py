@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -102,6 +103,58 @@ class TestSource:
             assert harvest("firebase", "export", "classes", *arguments, env=env).code == 0
             assert any(request.path == "/token" for request in database.requests)
             assert not any(request.param("auth") for request in database.requests)
+
+    @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()])
+    def test_a_service_account_itself_is_used_and_shown_by_nothing(
+        self, harvest: Command, database: FirebaseSimulator, encode: Any
+    ) -> None:
+        account = database.service_account()
+        text = json.dumps(account, indent=2)
+        secrets = [
+            account["private_key"][60:100],
+            account["private_key_id"],
+            account["client_email"],
+            encode(text)[:40],
+        ]
+        good = harvest(
+            "--log-level", "DEBUG", "firebase", "export", "classes", env={"FIREBASE_CREDENTIALS": encode(text)}
+        )
+        assert good.code == 0
+        broken = harvest("--log-level", "DEBUG", "firebase", "export", env={"FIREBASE_CREDENTIALS": encode(text)[:-90]})
+        assert broken.code == 78
+        database.revoke()
+        database.fail("status", times=9, response=Response.json({"error": "invalid_grant"}, 400), path="/token")
+        refused = harvest("--log-level", "DEBUG", "firebase", "export", env={"FIREBASE_CREDENTIALS": encode(text)})
+        assert refused.code == 77
+        for result in (good, broken, refused):
+            assert not [secret for secret in secrets if secret in result.err]
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "FIREBASE_ENDPOINT",
+            "FIREBASE_KEY",
+            "FIREBASE_CHECKPOINT",
+            "FIREBASE_TIMEZONE",
+            "HARVEST_LOOKBACK",
+            "HARVEST_STATE_DIR",
+            "REDIS_URL",
+            "LOGGLY_TOKEN",
+            "ES_HOST",
+        ],
+    )
+    @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()])
+    def test_no_setting_that_holds_a_private_key_is_shown(
+        self, harvest: Command, database: FirebaseSimulator, setting: str, encode: Any
+    ) -> None:
+        account = database.service_account()
+        for text in (json.dumps(account), account["private_key"]):
+            output = "es" if setting == "ES_HOST" else "-"
+            result = harvest("--log-level", "DEBUG", "firebase", "events", "-o", output, env={setting: encode(text)})
+            assert result.code == 78
+            assert f"{setting} holds a private key" in result.err
+            assert account["private_key"][60:100] not in result.err
+            assert encode(text)[:60] not in result.err
 
     def test_a_key_on_the_command_line_wins_over_credentials(
         self, harvest: Command, database: FirebaseSimulator
@@ -289,6 +342,41 @@ class TestEvents:
         assert result.report["rows"] < 20
         assert count(elasticsearch_url, f"{prefix}events") == 81
 
+    def test_numbers_keep_their_spelling_and_odd_texts_end_nothing(
+        self, harvest: Command, database: FirebaseSimulator, tmp_path: Path
+    ) -> None:
+        big, huge = "123456789012345678901234567890", "1e400"
+        data = f'{{"n":[{big},-{huge}],"s":"\\ud83d","f":1.5}}'
+        odd = f'{{"type":"heart","created_at":{huge},"data":{data},"app":"\\ud83d"}}'
+        answer = f'{{"-ZZZZZZZZZZZZZZZZZZZ":{odd},"a":{{"type":"heart"}}}}'.encode()
+        dump, exported = tmp_path / "dump.json", tmp_path / "lines.jsonl"
+        dump.write_bytes(answer)
+        database.fail("status", path="/events.json", response=Response(200, answer))
+        assert harvest("firebase", "export", "events", "-o", str(exported)).code == 0
+        database.fail("status", path="/events.json", response=Response(200, answer))
+        outs = [harvest("firebase", "events", "-o", "-", "--no-update-checkpoint")]
+        outs += [harvest("firebase", "load", str(file), "-o", "-") for file in (dump, exported)]
+        for result in outs:
+            assert result.code == 0, result.err
+            line = next(line for line in result.out.splitlines() if "-ZZZ" in line)
+            assert f'"n":[{big},-{huge}]' in line
+            assert f'"created_at_raw":{huge}' in line
+            assert '"f":1.5' in line
+            assert len(result.documents) == 2
+        database.fail("status", path="/users.json", response=Response(200, answer.replace(b"data", b"bio")))
+        result = harvest("firebase", "profiles", "-o", "-")
+        assert f'"n":[{big},-{huge}]' in result.out
+
+    def test_elements_of_a_list_keep_the_ids_that_they_have(
+        self, harvest: Command, database: FirebaseSimulator
+    ) -> None:
+        database.edit("/numbered", [{"id": "-uid-1", "type": "heart"}, None, {"id": "2", "type": "heart"}])
+        assert isinstance(database.value("/numbered"), list)
+        arguments = ["--path", "numbered", "-o", "-"]
+        for command in (["events", "--no-update-checkpoint"], ["profiles"], ["classes"]):
+            documents = harvest("firebase", *command, *arguments).documents
+            assert [(line["id"], line.get("id_raw")) for line in documents] == [("0", "-uid-1"), ("2", None)]
+
     def test_with_redis_stdout_gets_everything_again_when_the_checkpoint_is_gone(
         self, harvest: Command, database: FirebaseSimulator, redis_server: Redis, state: Path
     ) -> None:
@@ -404,6 +492,38 @@ class TestEvents:
         assert process.returncode == 0, log
         assert (state / "last-firebase-event").read_text() in EVENTS
         assert "reconnects=0" in log
+
+    def test_follow_removes_what_was_deleted_while_it_was_cut_off(
+        self, harvest: Command, database: FirebaseSimulator, prefix: str, elasticsearch_url: str
+    ) -> None:
+        def found() -> int:
+            return int(requests.get(f"{elasticsearch_url}/{prefix}events/_count", timeout=30).json()["count"])
+
+        assert harvest("firebase", "events").code == 0
+        assert count(elasticsearch_url, f"{prefix}events") == 80
+        env = {**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0", "HARVEST_LOOKBACK": str(20 * 86_400)}
+        last = sorted(key for key in EVENTS if key.startswith("-"))[-4:]
+        with subprocess.Popen(
+            [sys.executable, str(ROOT / "harvest.py"), "--env-file", os.devnull, "firebase", "events", "--follow"],
+            env=env,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                self.wait(lambda: database.open_streams == 1)
+                database.load_anew("/events", {key: value for key, value in EVENTS.items() if key not in last[:3]})
+                database.drop_streams()
+                self.wait(lambda: found() == 77)
+                self.wait(lambda: database.open_streams == 1)
+                database.edit(f"/events/{last[3]}")
+                self.wait(lambda: found() == 76)
+                process.send_signal(signal.SIGTERM)
+                _, log = process.communicate(timeout=20)
+            finally:
+                process.kill()
+        assert process.returncode == 0, log
+        assert "firebase events done" in log
+        assert "removed=3" in log
 
     @staticmethod
     def wait(condition: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harvesters import useragents
 from harvesters.search.saved import saved_queries
 from tests.cli.conftest import Command, Result
 from tests.indices import EPISODES, USERACTIONS, Cluster, cluster_for_a_test
@@ -23,7 +24,7 @@ EDGE = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.
 
 
 def action(hour: int, huid: str, mpid: str = "mp-1", **fields: Any) -> dict[str, Any]:
-    return {
+    body = {
         "timestamp": datetime(2026, 2, 12, hour, 30, tzinfo=UTC).isoformat(),
         "huid": huid,
         "mpid": mpid,
@@ -34,6 +35,8 @@ def action(hour: int, huid: str, mpid: str = "mp-1", **fields: Any) -> dict[str,
         "geoip": {"country_name": "France"},
         **fields,
     }
+    useragents.add_to(body)
+    return body
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from harvesters.cli import main
 from harvesters.cli.reference import commands
 from harvesters.simulators.opencast.server import OpencastSimulator
 from tests.cli.conftest import Command
+from tests.cli.processes import COMMANDS, GROUPS, run
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -74,11 +76,13 @@ def test_the_table_of_commands_says_what_the_commands_say() -> None:
 
 
 def test_every_command_has_help_with_an_example(harvest: Command) -> None:
-    for path, command in commands(main.cli):
+    for path, _ in commands(main.cli):
         result = harvest(*path.split()[1:], "--help")
         assert result.code == 0
         assert "Usage: harvest.py" in result.out
-        assert "Example" in result.out or not command.params, f"{path} --help shows no example"
+        example = re.search(r"Examples?:\n +(?:\./|echo .*)?harvest\.py (.+)", result.out)
+        assert example is not None, f"{path} --help shows no example"
+        assert " ".join(path.split()[1:]) in example[0]
 
 
 def test_help_imports_no_client_library() -> None:
@@ -93,6 +97,71 @@ def test_help_imports_no_client_library() -> None:
 
 def test_version(harvest: Command) -> None:
     assert __version__ in harvest("--version").out
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("useraction",), "useractions"),
+        (("user-action",), "useractions"),
+        (("setup", "mirgate"), "migrate"),
+        (("export", "atendance"), "attendance"),
+        (("firebase", "event"), "events"),
+        (("dev", "simulate", "opencats"), "opencast"),
+        (("dev", "upp"), "up"),
+        (("--log-level", "DEBUGG", "query"), "DEBUG"),
+        (("query", "--format", "tabel"), "table"),
+        (("query", "top-episods"), "top_episodes"),
+        (("firebase", "export", "--format", "jsonlines"), "jsonl"),
+        (("dev", "simulate", "opencast", "--dialect", "stok"), "stock"),
+        (("dev", "up", "--services", "elasticsaerch"), "elasticsearch"),
+        (("completion", "bahs"), "bash"),
+        (("query", "--formta", "csv"), "--format"),
+    ],
+)
+def test_what_is_mistyped_is_told_what_may_be_meant(harvest: Command, words: tuple[str, ...], meant: str) -> None:
+    result = harvest(*words)
+    assert result.code == 2
+    assert re.search(rf"Did you mean [^?]*{meant}\b", result.err, re.I), result.err
+    assert result.out == ""
+
+
+def test_what_is_like_nothing_gets_no_hint(harvest: Command) -> None:
+    assert "Did you mean" not in harvest("xylophone").err
+    assert "Did you mean" not in harvest("--log-format", "xylophone", "query").err
+
+
+def test_every_choice_gives_such_a_hint() -> None:
+    for path, command in [*commands(main.cli), ("harvest.py", main.cli)]:
+        for parameter in command.params:
+            assert type(parameter.type) is not click.Choice, f"{path} {parameter.name}: use harvesters.cli.choices"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hunter2-secret",),
+        ("--log-level", "hunter2-secret", "query"),
+        ("useractions", "hunter2-secret"),
+        ("query", "--start", "hunter2-secret"),
+        ("useractions", "-p", "from-the-line", "from-the-line"),
+        ("useractions", "--password=from-the-line", "--batch-size", "from-the-line"),
+    ],
+)
+def test_what_is_wrong_with_the_command_line_is_masked_as_logs_are(words: tuple[str, ...]) -> None:
+    finished = run(*words, environment={"MATTERHORN_REST_PASS": "hunter2-secret"})
+    assert finished.returncode == 2
+    assert "Error: " in finished.stderr
+    assert "***" in finished.stderr
+    assert "hunter2-secret" not in finished.stderr
+    assert "from-the-line" not in finished.stderr
+
+
+@pytest.mark.parametrize("words", [*COMMANDS, *GROUPS], ids=" ".join)
+def test_help_reads_the_same_without_docstrings(harvest: Command, words: list[str]) -> None:
+    stripped = run(*words, "--help", environment={"PYTHONOPTIMIZE": "2"})
+    assert (stripped.returncode, stripped.stderr) == (0, "")
+    assert stripped.stdout == harvest(*words, "--help").out
 
 
 @pytest.mark.parametrize("arguments", [("--log-level", "loud"), ("--log-format", "xml"), ("useraction",), ("--what",)])
@@ -144,6 +213,40 @@ def test_a_bug_is_exit_1_with_a_traceback_and_no_secret() -> None:
     assert "this is a bug" in finished.stderr
     assert "RuntimeError: saw ***" in finished.stderr
     assert "hunter2" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("broken", "words", "code"),
+    [
+        ("raise RuntimeError('saw hunter2-secret')", "'--workers', '1'", 1),
+        ("raise RuntimeError('saw hunter2-secret')", "'--workers', '2'", 1),
+        ("t = threading.Thread(target=thread); t.start(); t.join()", "'--workers', '1'", 0),
+        ("t = threading.Thread(target=thread); t.start(); t.join()", "'--workers', '2'", 0),
+        ("log.info('%d', 'saw hunter2-secret')", "'--workers', '2'", 0),
+        ("warnings.warn('RuntimeError: saw hunter2-secret')", "'--workers', '2'", 0),
+        ("log.info('RuntimeError: saw hunter2-secret'); raise SystemExit(3)", "'--workers', '2'", 3),
+    ],
+)
+def test_no_process_and_no_thread_shows_a_secret(broken: str, words: str, code: int) -> None:
+    program = (
+        "import logging, threading, warnings\n"
+        "from harvesters.cli import main\nfrom harvesters.indexing import run\n"
+        "log = logging.getLogger('harvesters')\n"
+        "def thread(): raise RuntimeError('saw hunter2-secret')\n"
+        f"def broken(*a, **k): {broken}\n"
+        f"run.index_queue = broken; main.main(['--env-file', '/dev/null', 'index', '-q', 'q', {words}])"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MATTERHORN_REST_PASS": "hunter2-secret"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert finished.returncode == code, finished.stderr
+    assert "saw ***" in finished.stderr or "a log line of" in finished.stderr
+    assert "hunter2" not in finished.stderr + finished.stdout
 
 
 def test_harvest_py_in_the_checkout_is_the_same_command() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harvesters.elastic.client import SearchClient
 from harvesters.migration.ledger import Ledger
 from harvesters.search import templates
-from harvesters.search.client import SearchClient
 from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test
 from tests.clocks import FakeClock
@@ -78,6 +78,25 @@ class TestPrune:
         assert f"removed {cluster.index(2)}\n" in result.out
         left = [index["name"] for index in cluster.ask("GET", f"/_resolve/index/{cluster.prefix}*")["indices"]]
         assert left == [f"{cluster.prefix}copy"]
+
+    def test_indices_of_a_stack_go_where_it_is_named_and_what_is_left_is_said(
+        self, harvest: Command, cluster: Cluster
+    ) -> None:
+        date = f"{cluster.month.replace('-', '.')}.05"
+        mine, other = f"useractions-my-stack-{date}", f"useractions-other-{date}"
+        names = [mine, other, f"useractions-{date}-backup"]
+        for name in names:
+            cluster.ask("PUT", f"/{name}")
+        try:
+            result = harvest("setup", "prune", "--older-than", "20000d", env={"HARVEST_STACKS": "x, my-stack"})
+            left = cluster.ask("GET", f"/_resolve/index/useractions-*{date}*")["indices"]
+        finally:
+            for name in names:
+                cluster.ask("DELETE", f"/{name}", accept=(404,))
+        assert [index["name"] for index in left] == sorted([other, f"useractions-{date}-backup"])
+        assert f"removed {mine}\n" in result.out
+        assert f"left {other}: the stack 'other' is not named in HARVEST_STACKS\n" in result.out
+        assert f"left useractions-{date}-backup: its name is not exactly useractions-YYYY.MM.DD\n" in result.out
 
     @pytest.mark.parametrize("days", ["", "0", "-1d", "4w", "soon"])
     def test_a_bad_age_is_usage(self, harvest: Command, days: str) -> None:

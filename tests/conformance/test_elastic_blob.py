@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from harvesters.elastic.client import SearchClient
 from harvesters.errors import Unavailable
 from harvesters.retry import Transient
-from harvesters.search.client import SearchClient
 from harvesters.stores.blob import Conflict
 from harvesters.stores.elastic import ElasticBlob
 from tests.clocks import FakeClock, patient

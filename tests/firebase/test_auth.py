@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,30 +97,6 @@ def test_a_token_endpoint_that_is_down_is_retried(timed: Any, clock: FakeClock) 
     timed.fail("status", path="/token", times=1000, response=Response(503))
     with pytest.raises(Unavailable):
         client(timed, clock).get(("events",))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read"),
-        ("{", "no JSON"),
-        ("[]", "lacks client_email"),
-        ('{"client_email": "x"}', "private_key"),
-    ],
-)
-def test_a_file_that_is_no_service_account(tmp_path: Path, content: str | None, message: str) -> None:
-    path = tmp_path / "account.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(ConfigError, match=message):
-        ServiceAccount.from_file(path, HttpSource("x", patient()))
-
-
-def test_the_file_of_the_console_is_read(tmp_path: Path, timed: Any, clock: FakeClock) -> None:
-    path = tmp_path / "account.json"
-    path.write_text(json.dumps(timed.service_account()))
-    http = HttpSource("Firebase", patient(clock), 10)
-    assert FirebaseClient(timed.url, ServiceAccount.from_file(path, http), http).get(("events", "a", "n")) == 1
 
 
 def test_the_legacy_secret_is_a_parameter_and_masked_everywhere() -> None:

@@ -14,18 +14,31 @@ from harvesters.document import Document
 from harvesters.errors import ConfigError
 from harvesters.firebase.documents import EPOCH, EventMapper, date_parts, moment_of
 from harvesters.firebase.indices import Indices
-from harvesters.firebase.people import course, profile
+from harvesters.firebase.people import EntityMapper, course, profile
 from harvesters.firebase.scrub import Scrubber
 from harvesters.firebase.sentiment import open_sentiment
 from harvesters.simulators.firebase import buddyup
 from tests.firebase.conftest import END, START
 
-KEY = "-JsR2brAMCP_V0uYTpw4"  # made on 2015-06-22T16:16:28.619Z (facts: section 5)
+KEY = "-JsR2brAMCP_V0uYTpw4"  # made on 2015-06-22T16:16:28.619Z
 MS = 1_435_000_000_000  # 2015-06-22T19:06:40Z
 
 
 def document(value: Any, key: str = KEY, **options: Any) -> Document:
     mapper = EventMapper(ZoneInfo("UTC"), **options)
+    made = mapper.document(mapper.row(key, value))
+    assert isinstance(made, Document)
+    return made
+
+
+MAPPERS = (
+    EventMapper(ZoneInfo("UTC")),
+    EntityMapper("buddyupprofiles", profile),
+    EntityMapper("buddyupclasses", course),
+)
+
+
+def made_by(mapper: EventMapper | EntityMapper, value: Any, key: str) -> Document:
     made = mapper.document(mapper.row(key, value))
     assert isinstance(made, Document)
     return made
@@ -262,6 +275,64 @@ def test_clocks_that_change_within_a_quarter_of_an_hour() -> None:
         assert made.body["hour"] == moment.astimezone(zone).hour
 
 
+@pytest.mark.parametrize(
+    ("key", "own", "raw"),
+    [
+        ("0", "-JsR2brAMCP_V0uYTpw4", ["-JsR2brAMCP_V0uYTpw4"]),
+        ("0", {"n": 1}, [{"n": 1}]),
+        ("0", 7, [7]),
+        ("1", True, [True]),
+        ("0", "", [""]),
+        ("-K", "-K", []),
+        ("7", 7, []),
+        ("7", None, []),
+    ],
+)
+def test_an_id_of_its_own_is_kept_where_it_says_something_else_than_the_key(key: str, own: Any, raw: list[Any]) -> None:
+    for mapper in MAPPERS:
+        body = made_by(mapper, {"id": own, "type": "heart"}, key).body
+        assert body["id"] == key
+        assert [body[name] for name in ("id_raw",) if name in body] == raw
+
+
+def test_entries_of_lists_keep_what_they_said_themselves() -> None:
+    body = made_by(
+        MAPPERS[1],
+        {
+            "classes": [{"id": "c-1", "n": 1}, None, {"id": "2"}],
+            "schools": {"s-1": {"id": "s-1", "name": "A"}, "s-2": {"id": "another"}, "s-3": True},
+            "groups": {"g": {"user_id": "kept as it is"}},
+            "buddies": {"b-1": {"id": "x", "user_id": "b-1"}, "b-2": {"user_id": "c"}},
+            "buddies-outgoing": [{"user_id": "u2", "accepted": True}, True],
+            "class_ids": ["mine"],
+        },
+        "u1",
+    ).body
+    assert body["classes"] == [{"id": "0", "id_raw": "c-1", "n": 1}, {"id": "2"}]
+    assert body["class_ids"] == ["0", "2"]
+    assert body["class_ids_raw"] == ["mine"]
+    assert body["schools"] == [
+        {"id": "s-1", "name": "A"},
+        {"id": "s-2", "id_raw": "another"},
+        {"id": "s-3", "value": True},
+    ]
+    assert body["groups"] == [{"id": "g", "user_id": "kept as it is"}]
+    assert body["buddies"] == [{"user_id": "b-1", "id": "x"}, {"user_id": "b-2", "user_id_raw": "c"}]
+    assert body["buddies-outgoing"] == [
+        {"user_id": "0", "user_id_raw": "u2", "accepted": True},
+        {"user_id": "1", "accepted": True},
+    ]
+
+
+def test_a_field_that_ends_with_raw_already_is_not_written_over() -> None:
+    body = document({"id": "a", "id_raw": "b", "type": ["c"], "type_raw": "d"}, "0").body
+    assert (body["id_raw"], body["id_raw_raw"], body["type_raw"], body["type_raw_raw"]) == ("b", "a", "d", ["c"])
+
+
+def test_documents_say_that_they_may_change() -> None:
+    assert all(made_by(mapper, {}, "a").mutable for mapper in MAPPERS)
+
+
 def test_names_that_elasticsearch_refuses_are_moved_aside() -> None:
     event = {" ": 1, "": 2, "_id": "x", "_source": {"a": 1}, "a..b": 3, "data.body": 4, "_mine": 5, "a b": {" ": 6}}
     body = document(event).body
@@ -272,7 +343,7 @@ def test_names_that_elasticsearch_refuses_are_moved_aside() -> None:
 
 def test_what_json_in_utf8_cannot_say_is_replaced() -> None:
     made = document({"data": {"body": "a\ud83db \U0001f600", "n": [10**30, -(10**400), 2**64 - 1]}})
-    assert orjson.loads(made.encoded)["data"] == {"body": "a\ufffdb \U0001f600", "n": [1e30, None, 2**64 - 1]}
+    assert json.loads(made.encoded)["data"] == {"body": "a\ufffdb \U0001f600", "n": [10**30, -(10**400), 2**64 - 1]}
 
 
 def test_an_event_that_is_nested_beyond_all_bounds_is_dead_and_ends_nothing() -> None:

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import BadInput, ConfigError
+from harvesters.firebase.dumps import reading
 from harvesters.firebase.dumps.reading import Dump
 
 CONTENT: dict[str, Any] = {f"-K{number:03}": {"n": number, "text": "é☕" * number, "x": 1.5} for number in range(50)}
@@ -158,9 +160,11 @@ def test_a_number_of_any_size_does_not_end_a_load(tmp_path: Path, number: str, i
     text = BIG % number
     path.write_text(f'{{"users": [{number}], "events": {text}}}' if inside else text)
     expected = {"a": {"n": 1.5}, "c": {"n": json.loads(number), "f": [2.5, {"g": 1e3}]}, "d": {"n": 7}}
-    assert read(path, *inside) == expected
+    written = orjson.dumps(read(path, *inside))
+    assert json.loads(written) == expected
+    assert f'"n":{number}' in written.decode()
     path.write_text(f'[{{"n": 1}}, null, {{"n": {number}}}]')
-    assert read(path) == {"0": {"n": 1}, "2": {"n": json.loads(number)}}
+    assert json.loads(orjson.dumps(read(path))) == {"0": {"n": 1}, "2": {"n": json.loads(number)}}
 
 
 def test_a_dump_with_a_large_number_that_is_cut_off_is_damaged_all_the_same(tmp_path: Path) -> None:
@@ -177,6 +181,17 @@ def test_half_of_a_surrogate_pair_does_not_end_a_load(tmp_path: Path) -> None:
     assert list(read(path)) == ["a", "b"]
     path.write_text('{"a": {"s": "\\ud83d"}, "b": {"n": 1}}')
     assert read(path)["b"] == {"n": 1}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 65_536])
+def test_half_of_a_surrogate_pair_as_bytes_does_not_end_a_load(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(b'{"a": {"n": 1}, "b": {"s": "x\xed\xa0\xbdy \xed\x95\x9c"}, "c": {"n": 2}}')
+    really = reading._Mended.read
+    monkeypatch.setattr(reading._Mended, "read", lambda self, wanted=-1: really(self, min(size, wanted)))
+    assert read(path) == {"a": {"n": 1}, "b": {"s": "x\ufffdy \ud55c"}, "c": {"n": 2}}
 
 
 def test_what_a_damaged_dump_holds_is_not_in_the_message(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import json
+import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvesters.errors import BadInput, ConfigError, Interrupted, ProtocolError, ReaderGone, TryLater, Unavailable
+from harvesters.errors import (
+    BadInput,
+    ConfigError,
+    Interrupted,
+    ProtocolError,
+    ReaderGone,
+    SinkUnavailable,
+    TryLater,
+    Unavailable,
+)
 from harvesters.firebase.dumps.file import ExportFile, ExportStdout
 from harvesters.firebase.dumps.formats import Format, Lines, OneObject
 from harvesters.firebase.dumps.writing import Export
@@ -213,6 +225,32 @@ def test_a_file_that_cannot_be_written(exporter: Exporter, tmp_path: Path) -> No
     exporter.file = tmp_path
     with pytest.raises(ConfigError, match="cannot be written"):
         exporter.run("x")
+
+
+def test_a_full_disk_names_the_directory_and_loses_nothing(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter.server.load("/x", {f"k{number:03}": number for number in range(200)})
+    really, room = os.write, [3000]
+
+    def write(handle: int, data: Any) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = min(room[0], len(data))
+        room[0] -= taken
+        return really(handle, data[:taken])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(SinkUnavailable, match=re.escape(f"Make room in {exporter.file.parent}")):
+            exporter.run("x")
+    exporter.run("x")
+    assert exporter.content() == {f"k{number:03}": number for number in range(200)}
+
+
+def test_connections_are_closed_at_the_end(exporter: Exporter) -> None:
+    exporter.server.load("/x", {"a": 1})
+    export = exporter.run("x")
+    manager: Any = vars(export.walk.client.http.session.get_adapter("http://"))["poolmanager"]
+    assert len(manager.pools) == 0
 
 
 def test_standard_output(exporter: Exporter) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 import threading
 import time
 import uuid
@@ -17,7 +19,9 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harvesters.elastic.client import SearchClient
 from harvesters.errors import BadInput, Unavailable
+from harvesters.firebase import exact
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.elastic import IndexingSink, SearchIndex
 from harvesters.firebase.events import Removal
@@ -26,7 +30,6 @@ from harvesters.firebase.mirror import Mirror
 from harvesters.firebase.people import EntityMapper, course, profile
 from harvesters.firebase.pushid import push_floor
 from harvesters.pipeline import Pipeline, Progress
-from harvesters.search.client import SearchClient
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase import buddyup
 from harvesters.simulators.firebase.server import FirebaseSimulator
@@ -266,6 +269,37 @@ def test_a_removed_event_leaves_whichever_month_it_is_in(cluster: Cluster) -> No
     assert cluster.found(cluster.indices.events) == 48
 
 
+def test_the_keys_of_the_look_back_are_found(cluster: Cluster) -> None:
+    ms = 1_456_000_000_000
+    first = push_floor(ms)
+    times = {
+        first: ms,
+        push_floor(ms - 1): ms - 1,
+        push_floor(ms + 1): ms,
+        "7": ms,
+        "zebra": ms - 9,
+        f"reminder-{ms}": ms,
+    }
+    index = cluster.index(cluster.indices.events)
+    assert list(index.keys_since(first)) == []
+    cluster.events.send(documents(cluster, [(key, {"created_at": created}) for key, created in times.items()]))
+    found = {key for batch in index.keys_since(first) for key in batch}
+    assert found == {first, push_floor(ms + 1), "7", f"reminder-{ms}"}
+
+
+def test_numbers_that_no_index_takes_are_kept_as_they_are_spelled(cluster: Cluster) -> None:
+    big, huge = "123456789012345678901234567890", "1e400"
+    data = f'{{"n":{big},"h":[{huge}],"m":7}}'
+    text = f'{{"type":"heart","order":{big},"created_at":{huge},"creator":{big},"data":{data}}}'
+    (outcome,) = cluster.events.send(documents(cluster, [("-JsR2brAMCP_V0uYTpw4", exact.loads(text.encode()))]))
+    assert outcome.delivered, outcome.reason
+    requests.post(f"{cluster.url}/{cluster.indices.events}/_refresh", timeout=30)
+    answer = requests.get(f"{cluster.url}/{cluster.indices.events}/_search?q=data.m:7", timeout=30).text
+    assert f'"data":{data}' in answer
+    assert f'"order_raw":{big}' in answer
+    assert f'"created_at_raw":{huge}' in answer
+
+
 def test_a_template_that_is_there_is_left_alone(cluster: Cluster) -> None:
     name = cluster.indices.classes
     own = {"index_patterns": [name], "template": {"mappings": {"properties": {"mine": {"type": "keyword"}}}}}
@@ -354,6 +388,31 @@ def test_pages_that_end_too_early_delete_nothing(firebase: FirebaseSimulator, sy
     with pytest.raises(Unavailable, match="deleted"):
         sync.run()
     assert len(sync.content()) == 60
+
+
+def test_no_room_for_the_temporary_file_changes_nothing(
+    firebase: FirebaseSimulator, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firebase.load("/users", {f"u{number}": {"first_name": "Ana"} for number in range(5)})
+    sync.run()
+    before = sync.content()
+    firebase.edit("/users/u1")
+    full = open("/dev/full", "w+b")  # noqa: SIM115 - the mirror closes it
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(Unavailable, match=re.escape(f"Make room in {tmp_path}")):
+        sync.run()
+    monkeypatch.undo()
+    assert sync.content() == before
+
+
+def test_a_mirror_that_is_read_again_remembers_only_what_is_there_now(firebase: FirebaseSimulator, sync: Sync) -> None:
+    firebase.load("/users", {f"u{number}": {"first_name": "Ana"} for number in range(5)})
+    mirror = sync.run()
+    firebase.edit("/users/u1")
+    list(mirror.pages(None))
+    mirror.sweep()
+    assert "u1" not in sync.content()
 
 
 def test_an_empty_source_empties_nothing_unless_it_is_meant(firebase: FirebaseSimulator, sync: Sync) -> None:

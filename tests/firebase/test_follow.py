@@ -22,6 +22,7 @@ from harvesters.firebase.cursor import EventKeys, SinceKey
 from harvesters.firebase.documents import EventMapper
 from harvesters.firebase.follow import FollowedEvents
 from harvesters.firebase.paging import PageSize
+from harvesters.firebase.pushid import push_floor, push_ms
 from harvesters.firebase.run import harvest_events
 from harvesters.firebase.sse import EventParser, ServerEvent
 from harvesters.http import HttpSource
@@ -165,6 +166,92 @@ def test_what_happens_while_the_connection_is_broken_is_not_lost(
         assert listener.keys == KEYS[:6], "each once"
 
 
+@pytest.mark.parametrize("number", [3, 80])
+@pytest.mark.parametrize("how", ["drop_streams", "cancel_streams", "put", "null"])
+def test_what_was_deleted_while_nobody_listened_is_removed(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, how: str, number: int
+) -> None:
+    firebase.load("/events", dict.fromkeys(KEYS, EVENT))
+    kept = {} if how == "null" else dict.fromkeys(KEYS[number:], EVENT)
+    gone = set(KEYS) if how == "null" else set(KEYS[:number])
+    with listening(firebase, redis_url, tmp_path) as listener:
+        listener.wait(lambda: set(listener.keys) == set(KEYS))
+        if how in ("put", "null"):
+            firebase.edit("/events", kept or None)
+        else:
+            firebase.load_anew("/events", kept)
+            getattr(firebase, how)()
+        told = [{"id": key, "deleted": True} for key in sorted(gone)]
+        listener.wait(lambda: len(listener.lines) == len(KEYS) + len(told))
+        assert sorted(listener.lines[len(KEYS) :], key=lambda line: line["id"]) == told
+        firebase.edit(f"/events/{KEYS[0]}", EVENT)
+        listener.wait(lambda: listener.keys[-1] == KEYS[0])
+
+
+@pytest.mark.parametrize("empty", [b"null", b"{}", b"[]"])
+def test_an_empty_snapshot_that_is_not_true_removes_nothing(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, empty: bytes
+) -> None:
+    firebase.load("/events", dict.fromkeys(KEYS, EVENT))
+    with listening(firebase, redis_url, tmp_path) as listener:
+        listener.wait(lambda: len(listener.keys) == len(KEYS))
+        firebase.fail("status", times=3 if empty == b"{}" else 0, response=Response(200, b"{}"))
+        firebase.send_raw(b'event: put\ndata: {"path":"/","data":%b}\n\n' % empty)
+        firebase.edit("/events/-KaBcDeFgHiJkLmNo999", EVENT)
+        listener.wait(lambda: listener.keys[-1] == "-KaBcDeFgHiJkLmNo999")
+        assert not [line for line in listener.lines if "deleted" in line]
+        assert listener.harvest.removed == 0
+
+
+class _Index:
+    """An index that holds some keys."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+        self.asked: list[str] = []
+
+    def keys_since(self, first: str) -> Iterator[list[str]]:
+        self.asked.append(first)
+        yield [*self.keys]
+
+
+def test_what_the_index_holds_of_the_look_back_is_compared_with_the_database(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    """As after a time in which no process ran: nothing is remembered, and the index has what was deleted."""
+    ms = push_ms(KEYS[0])
+    firebase.load("/events", {KEYS[5]: EVENT, KEYS[6]: EVENT})
+    FileBlob(tmp_path / "checkpoint").write(KEYS[7].encode(), None)
+    old, reminder, old_reminder = push_floor(ms - 61_000), f"group-reminder-a-{ms}", f"group-reminder-a-{ms - 61_000}"
+    listener = Listener(firebase, redis_url, tmp_path)
+    listener.harvest.index = _Index(KEYS[5], KEYS[6], KEYS[7], KEYS[8], old, reminder, old_reminder, "zebra", "12")
+    listener.thread.start()
+    try:
+        listener.until_listening()
+        listener.wait(lambda: len(listener.lines) == 5)
+        assert listener.keys[:2] == KEYS[5:7]
+        assert {line["id"] for line in listener.lines if "deleted" in line} == {KEYS[7], KEYS[8], reminder}
+    finally:
+        listener.end()
+
+
+def test_nothing_goes_on_listening_when_the_run_has_ended(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    listener = Listener(firebase, redis_url, tmp_path)
+    before = set(threading.enumerate())
+    listener.thread.start()
+    listener.until_listening()
+    fetching = [thread for thread in set(threading.enumerate()) - before if thread.name == "fetch"]
+    assert fetching
+    listener.stop.set()
+    listener.thread.join(10)
+    for thread in fetching:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert listener.error is None
+
+
 def test_a_revoked_token_is_renewed(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:
     with listening(firebase, redis_url, tmp_path, account=True) as listener:
         firebase.revoke()
@@ -191,6 +278,21 @@ def test_keep_alives_make_it_look_where_the_stream_does_not(
         firebase.edit("/events/12", EVENT)
         firebase.keep_alive()
         listener.wait(lambda: listener.keys == [KEYS[0], "12"])
+
+
+def test_odd_texts_and_numbers_do_not_end_the_stream(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path
+) -> None:
+    event = b'{"type":"heart","data":{"n":1e400,"i":123456789012345678901234567890,"s":"\\ud83d"}}'
+    with listening(firebase, redis_url, tmp_path) as listener:
+        for number, path in ((0, "/%b"), (1, "/")):
+            key = KEYS[number].encode()
+            data = event if path != "/" else b'{"%b":%b}' % (key, event)
+            where = path.encode() % key if path != "/" else b"/"
+            firebase.send_raw(b'event: put\ndata: {"path":"%b","data":%b}\n\n' % (where, data))
+            listener.wait(lambda number=number: KEYS[number] in listener.keys)  # type: ignore[misc]
+        assert listener.harvest.reconnects == 0
+        assert b'"n":1e400,"i":123456789012345678901234567890' in listener.output.read_bytes()
 
 
 def test_an_empty_database_is_listened_to(firebase: FirebaseSimulator, redis_url: str, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Collection
 
 import pytest
 
-from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
-from harvesters.search.client import Refused, SearchClient, reason
+from harvesters.elastic.client import SearchClient
+from harvesters.elastic.errors import Refused, reason
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, TryLater, Unavailable
 from harvesters.settings import Settings
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.clocks import FakeClock, patient
@@ -63,7 +64,8 @@ def test_a_far_cluster_gets_its_bodies_compressed() -> None:
         (403, "security_exception", CredentialsRefused),
         (403, "cluster_block_exception", Unavailable),
         (404, "index_not_found_exception", Refused),
-        (429, "es_rejected_execution_exception", Unavailable),
+        (429, "es_rejected_execution_exception", TryLater),
+        (429, "cluster_block_exception", Unavailable),
         (503, "cluster_manager", Unavailable),
     ],
 )
@@ -74,7 +76,7 @@ def test_what_an_answer_means(status: int, kind: str, meaning: type[Exception]) 
         with pytest.raises(meaning, match="says why"):
             client.request("GET", "/x")
         client.close()
-    assert bool(clock.slept) == (meaning is Unavailable)
+    assert bool(clock.slept) == (meaning in (Unavailable, TryLater))
 
 
 def test_a_status_that_the_caller_understands_is_no_error() -> None:

@@ -34,6 +34,22 @@ def test_exactly_our_dated_indices(name: str, day: date | None) -> None:
     assert last_day(find("useractions"), name) == day
 
 
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("useractions-prod-2017.10.05", True),
+        ("useractions-dev-1-2017.10.05", True),
+        ("useractions-dev-2017.10.05", False),
+        ("useractions-dev-1-x-2017.10.05", False),
+        ("useractions-prod-2017.10.05-backup", False),
+        ("useractions-2017.10.05", True),
+    ],
+)
+def test_indices_of_a_stack_are_ours_where_it_is_named(name: str, ours: bool) -> None:
+    assert (last_day(find("useractions"), name, ["prod", "dev-1"]) is not None) == ours
+    assert last_day(find("meetings"), "meetings-prod-2017.10.05", ["prod"]) is None
+
+
 def test_a_month_ends_on_its_last_day() -> None:
     assert last_day(MONTHLY, "events-2024-02") == date(2024, 2, 29)
     assert last_day(MONTHLY, "events-2025-12") == date(2025, 12, 31)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from harvesters.elastic.client import SearchClient
 from harvesters.search import templates
-from harvesters.search.client import SearchClient
 from harvesters.search.templates import Template, Verdict, compare, put
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.clocks import patient

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from harvesters.document import Document, Outcome
-from harvesters.errors import ConfigError, CredentialsRefused, SinkUnavailable
-from harvesters.search.client import SearchClient
+from harvesters.elastic.client import SearchClient
+from harvesters.errors import ConfigError, CredentialsRefused, SinkUnavailable, TryLater
 from harvesters.sinks.elastic import ElasticSink, by_day
 from tests.clocks import FakeClock, patient
 from tests.nodes import Node
@@ -77,14 +77,28 @@ class TestItems:
         bulk = Bulk(lambda id, before: BUSY if id == "1" else TAKEN)
         with (
             sink_of(bulk) as sink,
-            pytest.raises(SinkUnavailable, match="1 of 3 documents were not taken \\(429 es_rej"),
+            pytest.raises(TryLater, match="1 of 3 documents were not taken \\(429 es_rej"),
         ):
+            sink.send(documents(3))
+
+    @pytest.mark.parametrize("status", [403, 429])
+    def test_a_full_disk_is_no_rate_limit(self, status: int) -> None:
+        block = error("cluster_block_exception", "index [useractions-1] blocked by: [TOO_MANY_REQUESTS/12/disk usage]")
+        bulk = Bulk(lambda id, before: (status, block) if id == "1" else TAKEN)
+        with sink_of(bulk) as sink, pytest.raises(SinkUnavailable, match="cluster_block_exception"):
             sink.send(documents(3))
 
     def test_without_the_right_to_write_nothing_is_dead(self) -> None:
         bulk = Bulk(lambda id, before: (403, error("security_exception", "action is unauthorized")))
         with sink_of(bulk) as sink, pytest.raises(CredentialsRefused, match="unauthorized"):
             sink.send(documents(3))
+
+    def test_an_index_that_was_removed_that_moment_is_made_anew(self) -> None:
+        gone: Item = (404, error("index_not_found_exception", "no such index [useractions-1]"))
+        bulk, clock = Bulk(lambda id, before: TAKEN if before else gone), FakeClock()
+        with sink_of(bulk, clock) as sink:
+            assert dead(sink.send(documents(3))) == {}
+        assert clock.slept
 
     def test_an_index_that_may_not_be_made_is_a_matter_of_configuration(self) -> None:
         bulk = Bulk(lambda id, before: (404, error("index_not_found_exception", "no such index [useractions-1]")))

@@ -52,7 +52,7 @@ class Lines:
             return ()
         file.seek(start)
         try:
-            key = json.loads(file.read(end - start))["key"]  # not orjson: the value may hold half a surrogate pair
+            key = json.loads(file.read(end - start).decode("utf-8", "replace"))["key"]  # a value may be no UTF-8
         except (ValueError, KeyError, TypeError):
             raise ValueError("its last line is no {key, value}") from None
         if not isinstance(key, str):

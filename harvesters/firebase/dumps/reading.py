@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import re
 import zlib
@@ -14,13 +13,14 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO, NoReturn, cast
 
-import orjson
-
 from harvesters.errors import BadInput, ConfigError
+from harvesters.firebase import exact
 from harvesters.firebase.keys import Path, children_of
 
 _HEAD = 64 * 1024
 _LINE = re.compile(rb'\s*\{\s*"key"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"value"\s*:')
+_HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_CUT = re.compile(rb"\xed[\xa0-\xbf]?\Z")
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 
@@ -115,13 +115,17 @@ class Dump:
                 if _is_child(member):
                     yield member
             return
+        except UnicodeDecodeError:
+            pass
         except ijson.JSONError as error:
-            if "overflow" not in _short(error):
+            if "overflow" not in _short(error) and "UTF8" not in _short(error):
                 raise
-        # A number beyond 64 bits, which the fast reader does not take; the other one goes on where it stopped.
+        # A number beyond 64 bits or a double, or half of a surrogate pair as bytes: the fast reader takes neither, and
+        # the other one goes on where it stopped.
         with self._opened() as again:
             self._head(again)
-            for key, value in filter(_is_child, islice(self._members(again, shape, fast=False), read, None)):
+            mended = cast(BinaryIO, _Mended(again))
+            for key, value in filter(_is_child, islice(self._members(mended, shape, fast=False), read, None)):
                 yield key, _plain(value)
 
     def _members(self, file: BinaryIO, shape: bytes, fast: bool) -> Iterator[tuple[str, Any]]:
@@ -141,7 +145,7 @@ class Dump:
             if not line.strip():
                 continue
             try:
-                entry = _parsed(line)
+                entry = exact.loads(line, keys=3)
                 key, value = str(entry["key"]), entry["value"]
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise ValueError(f"line {number} is no {{key, value}}") from None
@@ -262,26 +266,38 @@ def _is_child(member: tuple[str, Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """`value` with floats for the decimals of the slower reader."""
+    """`value` with floats for the decimals of the slower reader, or with the spelling of what is no float."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return float(value) if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal):
+        return exact.real(str(value).replace("E+", "e").replace("E", "e"))
+    return exact.integer(value) if isinstance(value, int) else value
 
 
-def _parsed(line: bytes) -> Any:
-    """A line as JSON; Python's own reader takes half of a surrogate pair, which must not end the load."""
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return json.loads(line)
+class _Mended:
+    """A file in which halves of surrogate pairs, where they stand as bytes, are U+FFFD, which is as long."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._held = b""
+
+    def read(self, size: int = -1) -> bytes:
+        while True:
+            block = self._file.read(size)
+            text = self._held + block
+            held = _CUT.search(text) if block else None  # the rest of it comes with the next block
+            self._held = held[0] if held else b""
+            text = _HALF.sub(b"\xef\xbf\xbd", text[: len(text) - len(self._held)])
+            if text or not block:
+                return text
 
 
 def _is_json(text: bytes) -> bool:
     try:
-        _parsed(text)
-    except (ValueError, RecursionError):
+        exact.loads(text)
+    except ValueError:
         return False
     return True
 

@@ -54,7 +54,7 @@ class Export:
             HarvestError: as its subclasses say.
         """
         self._watch = watch
-        with closing(self.writer):
+        with closing(self.walk.client), closing(self.writer):
             return run(self, self.clock)
 
     def work(self) -> None:

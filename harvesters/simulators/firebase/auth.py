@@ -1,6 +1,6 @@
 """Who may read the simulated database: the legacy secret, and a Google service account with its token endpoint.
 
-Facts: section 6. The endpoint answers as ``https://oauth2.googleapis.com/token`` does.
+The endpoint answers as ``https://oauth2.googleapis.com/token`` does.
 """
 
 from __future__ import annotations

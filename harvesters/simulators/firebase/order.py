@@ -1,6 +1,6 @@
 """The orders of the Realtime Database: of keys, and of values.
 
-Source: nameCompare and the value index of @firebase/database (facts: section 5).
+Source: nameCompare and the value index of @firebase/database.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A Firebase Realtime Database on loopback: the REST interface, its event streams, and the token endpoint.
 
-Built from the project's facts on Firebase (sections 5 and 6). What is not known of the real server, and chosen here:
+Built from what the real system is known to do. What is not known of the real server, and chosen here:
 the texts of some 400s (see `firebase_query`), `shallow` with limits (a switch), the query string kept in a redirect.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from email.utils import formatdate
 from random import Random
 from threading import RLock
 from typing import Any
@@ -54,7 +55,8 @@ class FirebaseSimulator(Simulator):
     Google's emulator. rules: ``.indexOn`` by path. max_response: bytes of the largest answer (streams: twice that).
     shallow_with_limits: whether `shallow` may be combined with a query, as Google's own CLI does against the
     documentation. token_life: seconds. read_rate: children per second that the database pretends to read, against
-    which `timeout` is measured; None reads in no time. now: the server's clock, seconds since 1970.
+    which `timeout` is measured; None reads in no time. now: the server's clock, seconds since 1970; answers have it as
+    ``Date`` while `tells_time`.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class FirebaseSimulator(Simulator):
         self.shallow_with_limits = shallow_with_limits
         self.read_rate = read_rate
         self.redirects: list[str] = []
+        self.tells_time = True
         self._now = now
         self._account = ServiceAccount(f"{self.url}/token", now, token_life)
         self._gate = Gate(secret, self._account, public=public, emulator=emulator)
@@ -101,6 +104,11 @@ class FirebaseSimulator(Simulator):
         with self._tree_lock:
             self._tree.extend(_keys(path), pairs)
 
+    def load_anew(self, path: str, children: Mapping[str, Any]) -> None:
+        """Have `path` hold these children and no others, unheard by streams."""
+        with self._tree_lock:
+            self._tree.put(_keys(path), dict(children))
+
     def value(self, path: str = "/") -> Any:
         """What is at `path`, as JSON data that the caller must not change."""
         with self._tree_lock:
@@ -119,6 +127,11 @@ class FirebaseSimulator(Simulator):
         """Send what the real server sends every 30 seconds."""
         with self._tree_lock:
             self._streams.send("keep-alive", None)
+
+    def send_raw(self, text: bytes) -> None:
+        """Send these bytes to the open streams, such as an event that no `edit` makes."""
+        with self._tree_lock:
+            self._streams.send_raw(text)
 
     def cancel_streams(self) -> None:
         """Tell the streams that the rules no longer allow them to read, and end them."""
@@ -151,7 +164,12 @@ class FirebaseSimulator(Simulator):
         super().stop()
 
     def handle(self, request: Request) -> Response:
-        """Answer one request."""
+        """Answer one request, with the server's time."""
+        response = self._respond(request)
+        response.headers["Date"] = formatdate(self._now(), usegmt=True) if self.tells_time else ""
+        return response
+
+    def _respond(self, request: Request) -> Response:
         if request.path == "/token" and request.method == "POST":
             return self._account.token(request)
         if not request.path.endswith(".json"):

@@ -1,6 +1,6 @@
 """The open event streams of a simulated Realtime Database: what each of them hears of an edit.
 
-Events as documented (facts: section 5): ``put`` and ``patch`` with path and data, ``keep-alive``, ``cancel``,
+Events as documented: ``put`` and ``patch`` with path and data, ``keep-alive``, ``cancel``,
 ``auth_revoked`` with a bare text (firebase-admin's SSE client compares it unquoted), all others with JSON. A stream
 begins with a ``put`` of the whole node at ``/``. Nothing here is locked: the simulator
 calls it while it holds the tree.
@@ -49,6 +49,10 @@ class Stream:
     def send(self, event: str, data: Any) -> None:
         """Send one event."""
         self._queue.put(_event(event, data))
+
+    def send_raw(self, text: bytes) -> None:
+        """Send these bytes: events that no data of ours makes."""
+        self._queue.put(text)
 
     def end(self) -> None:
         """End the answer, well formed."""
@@ -138,6 +142,11 @@ class Streams:
             stream.send(event, data)
             if last:
                 stream.end()
+
+    def send_raw(self, text: bytes) -> None:
+        """Send these bytes to every stream."""
+        for stream in list(self._open):
+            stream.send_raw(text)
 
     def end(self) -> None:
         """End every stream as a server does that shuts down."""

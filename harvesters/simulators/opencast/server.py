@@ -101,15 +101,15 @@ class OpencastSimulator(Simulator):
         """Change fields of a row, as when a FOOTPRINT grows: same id, same ``created``."""
         return self.table.update(row_id, **changes)
 
-    def move(self, timezone: str) -> None:
-        """Be a server of that time zone from now on."""
-        self.zone = ZoneInfo(timezone)
-        self._writer = ActionWriter(self.version, self._writer.dialect, self.zone, self.table.stored)
-
     @property
     def players(self) -> Players:
         """What people watch with, by who runs this server and by its version."""
         return "dce" if self.dialect == "dce" else "paella6" if self.version < 16 else "paella7"
+
+    def move(self, timezone: str) -> None:
+        """Be a server of that time zone from now on."""
+        self.zone = ZoneInfo(timezone)
+        self._writer = ActionWriter(self.version, self._writer.dialect, self.zone, self.table.stored)
 
     def generate(
         self,

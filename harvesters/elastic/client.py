@@ -1,13 +1,16 @@
 """Elasticsearch over elasticsearch-py 8.19 (servers 8 and 9): one request, judged; retries are ours alone.
 
-Only what the core of Elasticsearch has is asked for; modules such as ILM are probed and used where they are.
+Only what the core of Elasticsearch has is asked for; modules such as ILM are probed and used where they are. Answers
+are read here and not by elasticsearch-py, whose errors quote a body that it cannot read: it may hold people's ids.
 """
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import logging
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,25 +20,28 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from harvesters import privacy
+from harvesters import exact, privacy
 from harvesters.addresses import base_url
+from harvesters.elastic.errors import Refused, is_block, reason
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
 from harvesters.retry import RetryPolicy, Transient, parse_retry_after
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
-    from elastic_transport import ApiError
+    from elastic_transport import ApiResponseMeta, TlsError
     from elasticsearch import Elasticsearch
 
 _PASSING = {408, 429, 500, 502, 503, 504}
+_ANSWERED = ("application/vnd.elasticsearch+json", "application/json", "text/*")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The status of an answer, and its body as JSON."""
+    """The status of an answer, its body as JSON, and as the bytes that came."""
 
     status: int
     body: Any
+    raw: bytes = b""
 
     @property
     def found(self) -> bool:
@@ -97,13 +103,17 @@ class SearchClient:
     @cached_property
     def raw(self) -> Elasticsearch:
         """elasticsearch-py's client, which retries nothing."""
+        from elastic_transport import Serializer
         from elasticsearch import Elasticsearch
-        from elasticsearch.serializer import OrjsonSerializer
 
-        class Compatible(OrjsonSerializer):
-            """What servers answer to clients of version 8, read four times faster than with `json`."""
+        class Verbatim(Serializer):
+            """The bytes as they came, whatever they are said to be."""
 
-            mimetype = "application/vnd.elasticsearch+json"
+            def loads(self, data: bytes) -> bytes:
+                return data
+
+            def dumps(self, data: bytes) -> bytes:
+                return data
 
         # It keeps a list of dead nodes and warns of each; there is one, and the retry policy says what happens to it.
         logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
@@ -111,7 +121,9 @@ class SearchClient:
         if self.api_key:
             more["api_key"] = self.api_key
         elif self.user:
-            more["basic_auth"] = (self.user, self.password)
+            # Encoded here: elasticsearch-py takes ASCII alone. An environment's bytes may be no UTF-8 either.
+            credentials = f"{self.user}:{self.password}".encode("utf-8", "surrogateescape")
+            more["basic_auth"] = base64.b64encode(credentials).decode()
         if self.ca_certs:
             if not Path(self.ca_certs).is_file():
                 raise ConfigError(f"ES_CA_CERTS={self.ca_certs!r}: there is no such file")
@@ -124,7 +136,7 @@ class SearchClient:
                 request_timeout=self.timeout,
                 connections_per_node=self.connections,
                 http_compress=self.remote,
-                serializers={Compatible.mimetype: Compatible()},
+                serializers=dict.fromkeys(_ANSWERED, Verbatim()),
                 **more,
             )
         except (ValueError, OSError) as error:
@@ -161,9 +173,15 @@ class SearchClient:
         params: Mapping[str, Any] | None = None,
         accept: Collection[int] = (),
         lines: bool = False,
+        unread: bool = False,
     ) -> Answer:
-        """As `request`, but one try: what may pass is raised as `Transient`. `lines`: the body is NDJSON."""
-        from elastic_transport import ConnectionError, TlsError, TransportError
+        """As `request`, but one try: what may pass is raised as `Transient`.
+
+        Args:
+            lines: the body is NDJSON.
+            unread: leave the answer's body to the caller, who takes `Answer.raw`, and raises `Transient` if it is cut.
+        """
+        from elastic_transport import ConnectionError, SerializationError, TlsError, TransportError
         from elasticsearch import ApiError, UnsupportedProductError
 
         headers = {"accept": "application/json"}
@@ -175,35 +193,42 @@ class SearchClient:
         except UnsupportedProductError as error:
             raise ProtocolError(self._stranger) from error
         except ApiError as error:
+            said = _error_body(error.body, error.meta.headers)
             if error.meta.status in accept:
                 self._make_sure(error.meta.headers)
-                return Answer(error.meta.status, error.body)
-            raise self._judge(error, f"{method} {path}") from error
+                return Answer(error.meta.status, said)
+            raise self._judge(error.meta, said, f"{method} {path}") from None
         except TlsError as error:
-            raise ConfigError(f"{self.name}: no secure connection: {error.message} (see ES_CA_CERTS)") from error
+            if _is_about_certificates(error):
+                raise ConfigError(f"{self.name}: no secure connection: {error.message} (see ES_CA_CERTS)") from error
+            raise Transient(f"no secure connection: {error.message} (does ES_HOST speak TLS?)") from error
         except ConnectionError as error:
             raise Transient(f"no answer: {error.message}") from error
+        except SerializationError:  # its message quotes the body
+            raise Transient("sent what is no JSON") from None
         except TransportError as error:  # such as a body that is cut off
             raise Transient(f"no sensible answer: {error.message}") from error
-        return Answer(answer.meta.status, answer.body)
+        raw = answer.body if isinstance(answer.body, bytes) else b""
+        return Answer(answer.meta.status, None if unread or not raw else read_json(raw), raw)
 
     def close(self) -> None:
         """Drop the connections."""
         if "raw" in self.__dict__:
             self.raw.close()
 
-    def _judge(self, error: ApiError, what: str) -> Exception:
-        status, text = int(error.meta.status), reason(error.body)
-        if status in _PASSING or is_block(error.body):
-            after = parse_retry_after(error.meta.headers.get("retry-after"), self.retry.clock.now())
-            return Transient(f"answered {status} {text}", after)
+    def _judge(self, meta: ApiResponseMeta, body: Any, what: str) -> Exception:
+        status, text = int(meta.status), reason(body)
+        if status in _PASSING or is_block(body):
+            after = parse_retry_after(meta.headers.get("retry-after"), self.retry.clock.now())
+            # A full disk is 429 too, but no rate limit: waiting does not help, somebody has to make room.
+            return Transient(f"answered {status} {text}", after, limited=status == 429 and not is_block(body))
         if status in (401, 403):
             return CredentialsRefused(
                 f"{self.name} refused {what}: {text}. Check ES_API_KEY or ES_USER, and its rights."
             )
         if status == 406:  # OpenSearch does not take the media types of Elasticsearch's clients
             return ProtocolError(f"{self._stranger} It answers {what} with {status} {text}")
-        return Refused(f"{self.name}: {what}: {status} {text}", status, text)
+        return Refused(f"{self.name}: {what}: {status} {text}", status, text, body)
 
     @property
     def _stranger(self) -> str:
@@ -232,43 +257,60 @@ class SearchClient:
         return f"{parts.scheme}://{host}:{443 if parts.scheme == 'https' else 80}{parts.path}"
 
 
+def read_json(body: bytes, exactly: bool = False) -> Any:
+    """An answer's body. What orjson refuses, such as half of a surrogate pair in a document, Python's reader takes.
+
+    Args:
+        exactly: numbers that neither 64 bits nor a double can hold keep their spelling.
+
+    Raises:
+        Transient: it is no JSON, as a body is that was cut off; the message holds nothing of it.
+    """
+    if not exactly:
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return exact.loads(body)
+    except ValueError as error:
+        place = getattr(error, "pos", None)
+        where = f", which breaks off or goes wrong at character {place}" if place is not None else ""
+        raise Transient(f"sent JSON that cannot be read: {len(body)} bytes{where}") from None
+
+
+def _error_body(body: Any, headers: Mapping[str, str]) -> Any:
+    """An error as JSON; of anything else, such as a proxy's page, its size and type."""
+    try:
+        if isinstance(body, bytes) and body:
+            found = orjson.loads(body)
+            if isinstance(found, dict):
+                return found
+    except orjson.JSONDecodeError:
+        pass
+    size = len(body) if isinstance(body, bytes | str) else 0
+    kind = str(headers.get("content-type") or "no type").partition(";")[0]
+    return f"({size} bytes of {kind})" if size else ""
+
+
+def _is_about_certificates(error: TlsError) -> bool:
+    """Whether the other side's certificate is refused; a handshake that was torn may succeed next time."""
+    waiting: list[BaseException] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return True
+        inner = (one.__cause__, one.__context__, *getattr(one, "errors", ()), *one.args)
+        waiting += [part for part in inner if isinstance(part, BaseException)]
+    return False
+
+
 def _with_default_port(host: str) -> str:
     """A bare host listens where Elasticsearch does; a URL says itself, or means its scheme's port."""
     host = host.strip()
     bare = "://" not in host and "/" not in host and not re.search(r":[0-9]*$", host)
     return f"{host}:9200" if bare else host
-
-
-class Refused(ProtocolError):
-    """The cluster refused a request for what is in it; `status` and `reason` are its own."""
-
-    def __init__(self, message: str, status: int, reason: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-
-
-def reason(body: Any) -> str:
-    """The server's own words in an error body or a bulk item's ``error``: type and reason, down to the cause."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(error, dict):
-        return str(error)[:300]
-    words = [": ".join(str(error[name]) for name in ("type", "reason") if error.get(name))]
-    cause = error.get("caused_by")
-    roots = [root for root in error.get("root_cause") or () if isinstance(root, dict) and root.get("reason")]
-    if isinstance(cause, dict) and cause.get("reason"):
-        words.append(str(cause["reason"]))
-    elif roots and roots[0]["reason"] != error.get("reason"):  # "all shards failed" does not say why
-        words.append(": ".join(str(roots[0][name]) for name in ("index", "reason") if roots[0].get(name)))
-    return "; ".join(words)[:1000]
-
-
-def error_type(body: Any) -> str:
-    """The type of an error body or of a bulk item's ``error``, such as ``document_parsing_exception``."""
-    error = body.get("error", body) if isinstance(body, dict) else {}
-    return str(error.get("type", "")) if isinstance(error, dict) else ""
-
-
-def is_block(body: Any) -> bool:
-    """Whether it is a block on an index or the cluster, which somebody will lift."""
-    return error_type(body) == "cluster_block_exception"

@@ -1,0 +1,78 @@
+"""JSON that says again what was said: numbers of any size keep their spelling, texts their halves of surrogate pairs.
+
+Several times slower than orjson, so it is for what orjson refuses or would round: `rounds` tells.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from decimal import Decimal
+from typing import Any
+
+# An integer of 64 bits has at most 20 digits, a double keeps 15; exponents are spelled in many ways.
+_PRECISE = re.compile(rb"[0-9][0-9.]{15}|[0-9][eE][-+0-9]")
+
+
+class Number(str):
+    """A number that neither 64 bits nor a double can hold, as it was spelled."""
+
+    __slots__ = ()
+
+
+def rounds(body: bytes) -> bool:
+    """Whether orjson may give back another number than `body` holds; sometimes true without need."""
+    return _PRECISE.search(body) is not None
+
+
+def loads(body: bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        text = body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text = body.decode("utf-8", "replace")
+    try:
+        return json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def dumps(value: Any) -> bytes:
+    """The JSON text of what `loads` returned, or of anything made of the same; everything beyond ASCII is escaped."""
+    return "".join(_parts(value)).encode()
+
+
+def _parts(value: Any) -> list[str]:
+    if isinstance(value, Number):
+        return [str(value)]
+    if isinstance(value, dict):
+        members = [f"{json.dumps(str(name))}:{''.join(_parts(inner))}" for name, inner in value.items()]
+        return ["{", ",".join(members), "}"]
+    if isinstance(value, list | tuple):
+        return ["[", ",".join("".join(_parts(inner)) for inner in value), "]"]
+    return [json.dumps(value, allow_nan=False)]
+
+
+def _integer(text: str) -> Any:
+    if len(text) > 20:
+        return Number(text)
+    value = int(text)
+    return value if -(2**63) <= value < 2**64 and text != "-0" else Number(text)
+
+
+def _real(text: str) -> Any:
+    value = float(text)
+    try:
+        same = math.isfinite(value) and Decimal(text) == Decimal(repr(value))
+    except ArithmeticError:  # an exponent that not even Decimal has
+        same = False
+    return value if same else Number(text)
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
