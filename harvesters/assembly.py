@@ -37,6 +37,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The settings that make two jobs of the same command.
+_TELLING = (
+    "S3_HARVEST_TS_BUCKET",
+    "S3_LAST_ACTION_TS_KEY",
+    "MATTERHORN_ENGAGE_HOST",
+    "ZOOM_LAST_END_TS_KEY",
+    "ZOOM_ACCOUNT_ID",
+    "FIREBASE_CHECKPOINT",
+    "FIREBASE_ENDPOINT",
+)
+
 
 @dataclass
 class Assembly:
@@ -91,7 +102,12 @@ class Assembly:
         from harvesters.sinks.deadletters import open_dead_letters
 
         target = self.settings.get("HARVEST_DEAD_LETTERS")
-        return self._closed_with_us(open_dead_letters(target, self.settings.state_dir(), self.retry, self.job))
+        return self._closed_with_us(open_dead_letters(target, self.settings.state_dir(), self.retry, self._job))
+
+    @property
+    def _job(self) -> str:
+        """What tells this job's dead letters from another's: the command, what it reads, and its checkpoint."""
+        return " ".join([self.job, *(self.settings.get(name) for name in _TELLING)])
 
     @cached_property
     def geoip(self) -> GeoIP | None:

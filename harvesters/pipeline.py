@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
+from harvesters.canonical import canonical
 from harvesters.clock import Clock
 from harvesters.cursor import Cursor
 from harvesters.document import Document
@@ -212,6 +213,8 @@ class Pipeline:
 
     Args:
         delivered: what the sink already got; None for a range that is to be sent whole.
+        accepted: the rows that went to the dead letters in a run that ended well. They are tried again, for what was
+            refused once may be taken now; if not, they are no news and spend nothing of the budget.
         progress: moves the checkpoint.
         stop: set to finish the batch in hand, commit, and raise `Interrupted`.
     """
@@ -224,6 +227,7 @@ class Pipeline:
     delivered: DeliveredLog | None
     stop: threading.Event
     counts: Counts = field(default_factory=Counts)
+    accepted: DeliveredLog | None = None
     _dead_marks: list[Mark] = field(default_factory=list)
     _under_way: dict[str, Mark] = field(default_factory=dict)
     _reached: Cursor | None = None
@@ -272,7 +276,8 @@ class Pipeline:
     def _remember(self) -> None:
         if self.delivered is not None:
             self.delivered.add_pending()
-            self.delivered.add(self._dead_marks)
+        if self.accepted is not None:
+            self.accepted.add(self._dead_marks)
 
     def _batches(self, scope: Any) -> Iterator[_Batch]:
         for page in self.harvest.pages(scope):
@@ -283,7 +288,7 @@ class Pipeline:
         batch = _Batch(page=page)
         rows: list[tuple[Any, Mark, bytes]] = []
         for row in page.rows:
-            raw = _raw(row)
+            raw = canonical(row)
             rows.append((row, Mark.of(self.harvest.row_id(row), raw), raw))
         known: dict[str, bytes] = {}
         if self.delivered is not None and rows:
@@ -299,7 +304,6 @@ class Pipeline:
         for (row, mark, raw), document in zip(rows, made, strict=True):
             if isinstance(document, str):
                 batch.letters.append(DeadLetter(self.harvest.kind, self.harvest.row_id(row), document, row))
-                self._dead_marks.append(mark)
                 continue
             if mark.id in known or (document.mutable and self._forgetful):
                 document.revision = mark.digest.hex()
@@ -326,7 +330,9 @@ class Pipeline:
                 marks.append(mark)
                 continue
             letters.append(DeadLetter(document.kind, document.id, outcome.reason, _parsed(batch.raw[document])))
-            self._dead_marks.append(mark)
+        dead = len(letters)
+        letters = self._news(letters)
+        batch.duplicates += dead - len(letters)
         if letters:
             self.dead_letters.write(letters)
             self.budget.spend(letters)
@@ -337,6 +343,13 @@ class Pipeline:
             if self._under_way.get(mark.id) is mark:
                 del self._under_way[mark.id]
         self._count(batch, len(marks), len(letters))
+
+    def _news(self, letters: list[DeadLetter]) -> list[DeadLetter]:
+        """Those that no run that ended well has had."""
+        marks = [Mark.of(letter.id, canonical([letter.reason, letter.row])) for letter in letters]
+        known = self.accepted.known(mark.id for mark in marks) if self.accepted is not None and marks else {}
+        self._dead_marks += marks
+        return [letter for letter, mark in zip(letters, marks, strict=True) if known.get(mark.id) != mark.digest]
 
     def _measure(self, page: Page) -> None:
         by_rows = self.counts.rows / page.expected if page.expected else 0.0
@@ -392,14 +405,6 @@ def _next(ready: queue.Queue[tuple[bool, Any]], stop: threading.Event) -> tuple[
         except queue.Empty:
             if stop.is_set():
                 raise Interrupted("told to stop while fetching; run the same command again to go on") from None
-
-
-def _raw(row: Any) -> bytes:
-    """The row in one spelling, whatever the order of its keys."""
-    try:
-        return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        return repr(row).encode("utf-8", "backslashreplace")
 
 
 def _parsed(raw: bytes) -> Any:

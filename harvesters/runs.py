@@ -216,7 +216,8 @@ class HarvestRun:
         if planned.note:
             log.warning("%s", planned.note)
         progress = self._progress(planned, looks, cursor, etag)
-        job = _Harvesting(self, planned, progress, self._log(progress))
+        delivered = self._log(progress)
+        job = _Harvesting(self, planned, progress, delivered, self._accepted(delivered))
         return run(job, self.parts.clock, self.parts.listeners, good_end)
 
     def _load(self) -> tuple[Cursor | None, str | None]:
@@ -279,6 +280,13 @@ class HarvestRun:
         delivered.job = progress.checkpoint.blob.place
         return delivered
 
+    def _accepted(self, delivered: DeliveredLog | None) -> DeliveredLog | None:
+        """The dead letters that a good run has had, remembered beside what was delivered and as long."""
+        if delivered is None:
+            return None
+        name = self.parts.dead_letters.name
+        return DeliveredLog(delivered.cache, delivered.source, lambda: (f"dead {name}", False), job=delivered.job)
+
 
 _STDOUT = "-"
 
@@ -291,6 +299,7 @@ class _Harvesting:
     planned: Plan
     progress: Progress
     delivered: DeliveredLog | None
+    accepted: DeliveredLog | None
 
     @property
     def command(self) -> str:
@@ -307,6 +316,7 @@ class _Harvesting:
             self.delivered,
             run.parts.stop,
             counts=run.counts,
+            accepted=self.accepted,
         )
         what = f"{planned.window} from " if planned.window is not None else ""
         log.info("harvesting %s%s to %s", what, run.harvest.source, run.sink.name)

@@ -85,6 +85,30 @@ def test_nothing_but_the_dev_commands_imports_simulators_and_standins() -> None:
             assert BESIDE.isdisjoint(imported(path)), path
 
 
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count too."""
+    knows = {room: set() for room in rooms()}  # type: dict[str, set[str]]
+    for room in knows:
+        place = HOUSE / room
+        for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
+            knows[room] |= set(imported(path)) & knows.keys() - {room}
+    while leaves := [room for room, others in knows.items() if not others]:
+        for leaf in leaves:
+            del knows[leaf]
+        for others in knows.values():
+            others.difference_update(leaves)
+    assert knows == {}, "these know each other"
+
+
+def test_settings_are_read_where_a_process_begins_and_nowhere_else() -> None:
+    """`dev` and the stand-ins make the environments of the processes that they start."""
+    for path in HOUSE.rglob("*.py"):
+        if path.relative_to(HOUSE).parts[0] not in {"settings.py", "cli", "dev", "standins"}:
+            text = path.read_text()
+            assert "environ" not in text.replace("environment", ""), path
+            assert "getenv" not in text, path
+
+
 def test_the_page_names_every_room() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     assert [room for room in sorted(rooms()) if room not in page] == []

@@ -170,7 +170,15 @@ class Run:
 
     def go(self) -> list[str]:
         pipeline = Pipeline(
-            self.harvest, self.sink, self.letters, self.budget, self.progress, self.log, self.stop, self.counts
+            self.harvest,
+            self.sink,
+            self.letters,
+            self.budget,
+            self.progress,
+            self.log,
+            self.stop,
+            self.counts,
+            DeliveredLog(self.cache, "https://engage", lambda: ("dead", False)),
         )
         pipeline.run(WINDOW, TimeCursor(WINDOW.end))
         return self.events
@@ -196,7 +204,6 @@ class TestOrder:
             "send 6",
             "mark 6",
             "finish",
-            "mark 2 3",
             "commit 0910",
         ]
         assert (run.counts.rows, run.counts.documents, run.counts.delivered, run.counts.dead) == (6, 5, 4, 2)
@@ -318,6 +325,20 @@ class TestRepeats:
         again.go()
         assert again.letters.kept == []
         assert again.counts.duplicates == 2
+
+    def test_a_row_that_was_refused_goes_out_when_it_is_taken(self) -> None:
+        first = Run(page(1, 2), dead=("2",))
+        first.go()
+        again = Run(page(1, 2), before=first)
+        again.go()
+        assert [document.id for document in again.sink.sent] == ["2"]
+
+    def test_over_the_budget_it_is_over_the_budget_in_the_next_run_too(self) -> None:
+        first = Run(page(*range(11), poison=True))
+        with pytest.raises(TooManyDead):
+            first.go()
+        with pytest.raises(TooManyDead):
+            Run(page(*range(11), poison=True), before=first).go()
 
     def test_a_dead_row_of_a_failed_run_is_dead_again_in_the_next(self) -> None:
         first = Run(page(1, poison=True), page(2), fails="2")

@@ -40,7 +40,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
     """
     settings = assembly.settings
     # What is in hand is finished after SIGTERM too, so retries go on: their clock does not know of it.
-    patient = Assembly(settings, threading.Event())
+    patient = Assembly(settings, threading.Event(), assembly.job)
     with closing(patient):
         sink = patient.sink("es", fresh_pattern="useractions-*")
         queue = settings.require("SQS_QUEUE_NAME")
