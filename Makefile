@@ -1,13 +1,16 @@
-# make demo   the main job on embedded servers        make test    the test suite
-# make lint   format, lint, types                      make bench   the figures of docs/benchmarks.md
-# make docs   the generated parts of README.md and example.env
+# make demo        the main job on embedded servers      make test    the test suite
+# make test-fast   the tests for which nothing listens   make lint    format, lint, types
+# make docs        docs/reference.md and example.env     make bench   the figures of docs/benchmarks.md
 
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests at a time. Each worker starts servers of its own, an Elasticsearch among them: about 1.5 GB of memory.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test lint format bench docs clean
+.PHONY: demo test test-fast lint format bench docs clean
 
 # One virtual environment for everything; made again when the dependencies change.
 $(VENV)/.installed: setup.cfg pyproject.toml
@@ -19,8 +22,14 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/python harvest.py dev demo
 
+# pytest rewrites each test file before it runs it: what was rewritten is kept, whatever the environment says.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/.installed
+	$(PYTEST) --fast $(ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -76,6 +76,14 @@ def interpreter(environment: Mapping[str, str]) -> float:
     return time.perf_counter() - started
 
 
+def harvest_help() -> float:
+    """Seconds that ``harvest.py --help`` takes."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "harvesters", "--help"]
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
 def baseline(name: str, environment: Mapping[str, str], **arguments: Any) -> dict[str, Any]:
     """Run a baseline (see `benchmarks.baseline`) in a process of its own; what it measured."""
     command = [sys.executable, "-m", "benchmarks.baseline", name, orjson.dumps(arguments).decode()]

@@ -12,14 +12,16 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 
-from benchmarks import elastic, firebase, useractions, zoom
+from benchmarks import elastic, firebase, guard, useractions, zoom
 from benchmarks.figures import Figure, table
 from benchmarks.groups import Group, Sizes
 
@@ -59,13 +61,18 @@ def measure(group: str, cases: Sequence[str], sizes: Sizes) -> list[Figure]:
     return figures
 
 
-def machine() -> str:
+QUIET = 1.5
+"""Load of the machine from which on a measurement says more about other programs than about ours."""
+_PATIENCE = 300
+
+
+def machine(load: float) -> str:
     """What it was measured on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{cores} cores ({_model()}), {memory:.0f} GB of memory, Python {platform.python_version()} on {sys.platform}; "
-        f"load {os.getloadavg()[0]:.1f} when it began"
+        f"load {load:.1f} when it began"
     )
 
 
@@ -97,7 +104,7 @@ def write(path: Path, group: str, text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; 1 when a figure misses its target."""
+    """Run; 1 when a figure misses its target, or was to be published and measured on a busy machine."""
     parser = argparse.ArgumentParser(
         prog="benchmarks.run", description="Measure, and print figures beside their targets."
     )
@@ -106,7 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=3, help="how often each thing is measured; the median counts")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables of whole groups into this file")
+    parser.add_argument("--guard", action="store_true", help="only three ratios with wide margins, in seconds")
     options = parser.parse_args(arguments)
+    if options.guard:
+        figures = [*guard.guarded()]
+        print("\n".join(table(figures)))
+        return 0 if all(figure.met for figure in figures) else 1
     try:
         names = selected(options.name)
     except ValueError as error:
@@ -114,23 +126,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = Sizes(options.scale, options.runs)
     found = dict(_measured(names, sizes, options.write))
     if options.json:
-        figures = {group: [figure.as_dict() for figure in figures] for group, (_, figures) in found.items()}
-        print(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
+        shown = {group: [figure.as_dict() for figure in each.figures] for group, each in found.items()}
+        print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
     else:
-        print("\n\n".join(text for text, _ in found.values()))
-    return 0 if all(figure.met for _, figures in found.values() for figure in figures) else 1
+        print("\n\n".join(each.text for each in found.values()))
+    return (
+        0
+        if all(measured.published for measured in found.values())
+        and all(figure.met for each in found.values() for figure in each.figures)
+        else 1
+    )
 
 
-def _measured(
-    names: dict[str, list[str]], sizes: Sizes, page: Path | None
-) -> Iterator[tuple[str, tuple[str, list[Figure]]]]:
+@dataclass(frozen=True)
+class Measured:
+    """The figures of a group, as text too; not `published` when they were to be, and the machine was busy."""
+
+    text: str
+    figures: list[Figure]
+    published: bool = True
+
+
+def _measured(names: dict[str, list[str]], sizes: Sizes, page: Path | None) -> Iterator[tuple[str, Measured]]:
     for group, cases in names.items():
-        where = machine()
+        load = quiet() if page is not None else os.getloadavg()[0]
         figures = measure(group, cases, sizes)
-        text = section(group, figures, sizes, where)
-        if page is not None and cases == [*GROUPS[group].cases]:
-            write(page, group, text)
-        yield group, (text, figures)
+        text = section(group, figures, sizes, machine(load))
+        whole = page is not None and cases == [*GROUPS[group].cases]
+        yield group, Measured(text, figures, page is None or not whole or publish(page, group, text, load))
+
+
+def quiet(load: Callable[[], tuple[float, ...]] = os.getloadavg, sleep: Callable[[float], None] = time.sleep) -> float:
+    """The load of the machine, as soon as it is below `QUIET`, or after five minutes: what ran before fades slowly."""
+    for _ in range(_PATIENCE):
+        if load()[0] < QUIET:
+            break
+        sleep(1)
+    return load()[0]
+
+
+def publish(page: Path, group: str, text: str, load: float) -> bool:
+    """Write what was measured into `page`; False, and nothing written, when it began on a busy machine."""
+    if load < QUIET:
+        write(page, group, text)
+        return True
+    print(f"{group} is not published: it began at a load of {load:.1f}, not below {QUIET}", file=sys.stderr)
+    return False
 
 
 def _case(group: str, case: str, sizes: Sizes) -> list[Figure]:

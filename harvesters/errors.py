@@ -83,7 +83,7 @@ class RaceLost(TryLater):
 
 
 class RateLimited(TryLater):
-    """The other side still asked to be left alone (429) when the retry budget was spent."""
+    """The other side still asked to be left alone (429) when the retry budget was spent, or ``--max-wait`` was."""
 
 
 class Interrupted(TryLater):

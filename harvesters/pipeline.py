@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -35,6 +36,8 @@ from harvesters.telemetry import per_second
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+_DEAD = 50_000  # marks of dead rows that wait for the end of a run, which may never come; older ones are forgotten
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,7 @@ class Pipeline:
     stop: threading.Event
     counts: Counts = field(default_factory=Counts)
     accepted: DeliveredLog | None = None
-    _dead_marks: list[Mark] = field(default_factory=list)
+    _dead_marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=_DEAD))
     _under_way: dict[str, Mark] = field(default_factory=dict)
     _reached: Cursor | None = None
 
@@ -277,7 +280,7 @@ class Pipeline:
         if self.delivered is not None:
             self.delivered.add_pending()
         if self.accepted is not None:
-            self.accepted.add(self._dead_marks)
+            self.accepted.add(list(self._dead_marks))
 
     def _batches(self, scope: Any) -> Iterator[_Batch]:
         for page in self.harvest.pages(scope):

@@ -8,6 +8,8 @@ from email.utils import parsedate_to_datetime
 from harvesters.clock import Clock
 from harvesters.timespan import as_utc
 
+_CUT = timedelta(milliseconds=999)  # a ``Date`` has whole seconds: the source's clock may be so much further
+
 
 class SourceClock:
     """Goes on from the last ``Date`` that was heard of, however our own clock is set meanwhile.
@@ -34,3 +36,8 @@ class SourceClock:
             return None
         moment, since = self._heard
         return moment + timedelta(seconds=self._clock.monotonic() - since)
+
+    def earlier(self) -> datetime:
+        """The earlier of our now and the source's: what lies behind it has not happened yet."""
+        ours, theirs = self._clock.now(), self.now()
+        return ours if theirs is None else min(ours, theirs + _CUT)

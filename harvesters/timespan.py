@@ -73,7 +73,10 @@ class Window:
 
 
 class IntervalSet:
-    """Sorted, disjoint, non-empty windows: what a back-fill has done, and what it has not."""
+    """Sorted, disjoint, non-empty windows: what a back-fill has done, and what it has not.
+
+    Back-fills are the next thing that is built on it; until then only its tests use it.
+    """
 
     def __init__(self, windows: Iterable[Window] = ()) -> None:
         self._windows: tuple[Window, ...] = tuple(_merged(windows))

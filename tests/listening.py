@@ -32,8 +32,10 @@ def listens(item: pytest.Item) -> bool:
     fixtures = functools.partial(_fixtures, item)
     asked: Any = getattr(item, "fixturenames", ())
     called: Any = getattr(item, "callspec", None)
-    parts = [getattr(item, "function", None), *(called.params.values() if called is not None else ())]
-    return _Search(fixtures).any([*parts, *(function for name in asked for function in fixtures(name))])
+    values = [*called.params.values()] if called is not None else []
+    names = {*asked, *(value for value in values if isinstance(value, str))}  # a parameter may name a fixture
+    parts = [getattr(item, "function", None), *values, *(function for name in names for function in fixtures(name))]
+    return _Search(fixtures).any(parts)
 
 
 def forbid_listening(patch: pytest.MonkeyPatch) -> None:

@@ -345,6 +345,7 @@ class TestLoggly:
         def hang(*_: object, **__: object) -> None:
             started.set()
             never.wait(30)
+            raise requests.ConnectionError
 
         monkeypatch.setattr(requests, "post", hang)
         monkeypatch.setattr(telemetry, "_LAST_WORDS", 0.05)

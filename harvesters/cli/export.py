@@ -33,7 +33,6 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it, or fail as a usage error."""
         match = re.fullmatch(r"(\d+)\s*([smh]?)", str(value).strip().lower())
         seconds = int(match[1]) * _SECONDS[match[2]] if match is not None else 0
         if not seconds:
@@ -41,8 +40,8 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]
         return seconds
 
 
-class Export(Protocol):
-    """What every export offers."""
+class Table(Protocol):
+    """What every export makes."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -118,8 +117,8 @@ def attendance(
     from harvesters.tables.attendance import Attendance
 
     with _indices(common) as (selection, reader, assembly):
-        counted = Attendance(selection, reader(source_index_pattern, source), chunk_interval, live, witness)
-        _write(counted, common, assembly)
+        table = Attendance(selection, reader(source_index_pattern, source), chunk_interval, live, witness)
+        _write(table, common, assembly)
 
 
 @export.command("viewing_options", short_help="Which options of the player each person used.")
@@ -173,12 +172,12 @@ def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[..., 
         yield Selection(reader(common["episodes_index"]), common["term"], common["year"]), reader, assembly
 
 
-def _write(made: Export, common: dict[str, Any], assembly: Assembly) -> None:
+def _write(table: Table, common: dict[str, Any], assembly: Assembly) -> None:
     from harvesters.tables.output import opened, write_csv, write_json_lines
 
     write = write_json_lines if common["as_json"] else write_csv
     with opened(common["output"]) as stream:
-        count = write(_until_stopped(made.rows(), assembly), made.columns, stream)
+        count = write(_until_stopped(table.rows(), assembly), table.columns, stream)
     log.info("%d rows exported", count)
 
 

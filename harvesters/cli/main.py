@@ -65,11 +65,9 @@ class LazyGroup(click.Group):
         self.table = table if table is not None else {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the table."""
         return [*self.table, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
         wanted = cmd_name.replace("_", "-")
         for name, (module, attribute, _) in self.table.items():
             if name.replace("_", "-") == wanted:
@@ -133,7 +131,7 @@ class LazyGroup(click.Group):
 def cli(context: click.Context, log_level: str, log_format: str, env_file: Path | None) -> None:
     """Harvest learning-analytics events from where they are born to where they are analysed.
 
-    Settings come from flags, the environment and .env, in this order; README.md lists them all.
+    Settings come from flags, the environment and .env, in this order; docs/reference.md lists them all.
     """
     telemetry.configure(log_level.upper(), log_format, colours=coloured(sys.stderr))
     context.obj = settings = Settings.read(env_file)

@@ -1,6 +1,6 @@
-"""The generated parts of the documentation: commands and options from click, settings from `settings.py`.
+"""The generated documents: commands and options from click, settings from `settings.py`.
 
-``make docs`` writes them into README.md and example.env; a test fails when they are out of date.
+``make docs`` writes docs/reference.md and example.env; a test fails when they are out of date.
 """
 
 from __future__ import annotations
@@ -100,25 +100,29 @@ def _comment(setting: Setting) -> Iterator[str]:
     yield from (f"# {line}" for line in wrap(text, 100))
 
 
-def splice(text: str, name: str, content: str) -> str:
-    """`text` with what stands between the markers called `name` replaced."""
-    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    head, _, rest = text.partition(begin)
-    _, found, tail = rest.partition(end)
-    if not found:
-        raise ValueError(f"the markers of {name} are missing")
-    return f"{head}{begin}\n\n{content}\n{end}{tail}"
+def reference() -> str:
+    """The whole of docs/reference.md."""
+    return f"""# Reference
 
+Every command, option and setting. Written by `make docs` from the program itself; do not edit it.
 
-def readme(text: str) -> str:
-    """README.md with its generated parts made anew."""
-    return splice(splice(text, "options", options_reference()), "settings", settings_reference())
+## Commands and options
+
+Any option and command works with hyphens for underscores and the other way round (`--engage_host`, `--engage-host`).
+`./harvest.py completion bash` prints the shell completion.
+
+{options_reference()}
+## Settings
+
+From `.env` beside `harvest.py` (or `--env-file`); the process environment wins over it, a flag wins over both, and an
+empty value counts as unset. `example.env` has them all with their comments.
+
+{settings_reference()}"""
 
 
 def main() -> None:
-    """Write the generated parts."""
-    path = ROOT / "README.md"
-    path.write_text(readme(path.read_text()))
+    """Write the generated documents."""
+    (ROOT / "docs" / "reference.md").write_text(reference())
     (ROOT / "example.env").write_text(example_env())
 
 

@@ -38,7 +38,6 @@ class Moment(click.ParamType):  # type: ignore[type-arg]
         self.zone_setting = zone_setting
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it, or fail as a usage error."""
         if isinstance(value, datetime):
             return value
         try:
@@ -53,7 +52,6 @@ class Zone(click.ParamType):  # type: ignore[type-arg]
     name = "zone"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check it, or fail as a usage error."""
         try:
             return zone(str(value)).key
         except ValueError as error:

@@ -25,7 +25,6 @@ class Days(click.ParamType):  # type: ignore[type-arg]
     name = "days"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it, or fail as a usage error."""
         found = re.fullmatch(r"([0-9]{1,6})d?", str(value).strip())
         if found is None or not int(found[1]):
             self.fail(f"{value!r} is no number of days, such as 400d", param, ctx)

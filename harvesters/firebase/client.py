@@ -21,8 +21,8 @@ from harvesters.addresses import base_url
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.firebase.auth import Auth
 from harvesters.firebase.keys import Path, children_of, rank
-from harvesters.firebase.sourceclock import SourceClock
 from harvesters.http import HttpSource, parse_json
+from harvesters.sourceclock import SourceClock
 
 log = logging.getLogger(__name__)
 

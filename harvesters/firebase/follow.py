@@ -117,9 +117,9 @@ class FollowedEvents(Events):
 
     def _miss(self) -> None:
         """What the output has of the look-back's range; `page` takes away from it what the database has."""
-        seen = (key for key, said in self._recent.items() if said != _digest(removed(key)))
-        self._missing = {key for key in seen if within(key, self._range)}
-        self._missing.update(held(self.index, self._range))
+        gone = {key for key, said in self._recent.items() if said == _digest(removed(key))}
+        seen = {key for key in self._recent if within(key, self._range)}
+        self._missing = seen.union(held(self.index, self._range)) - gone  # a removal may still be under way
 
     def _vanished(self, answer: Any) -> Iterator[Page]:
         """Remove what the database did not show, once it is certain that it is gone; see `second_look` for `answer`."""

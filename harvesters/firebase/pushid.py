@@ -40,11 +40,6 @@ def push_floor(ms: int) -> str:
     return _encode(ms, _TIME) + ALPHABET[0] * _RANDOM
 
 
-def push_ceiling(ms: int) -> str:
-    """The largest push id of millisecond `ms`. Raises ValueError outside 0..`MAX_MS`."""
-    return _encode(ms, _TIME) + ALPHABET[-1] * _RANDOM
-
-
 class PushIds:
     """Makes push ids as one client does: unique, and ascending as long as its clock does not go back."""
 

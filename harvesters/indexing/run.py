@@ -56,7 +56,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
             follow=wanted.follow,
             receivers=wanted.receivers,
         )
-        with closing(sink):
+        with closing(sink), closing(source):
             report = run(_Indexing(indexer), patient.clock)
     if not wanted.follow and assembly.stop.is_set():
         raise Interrupted("told to stop: finished what was in hand; the rest is still in the queue")

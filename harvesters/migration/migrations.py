@@ -84,10 +84,10 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(
         4,
-        "episodes can hold people, subjects, room, planned times and the text of slides",
+        "episodes can hold people, subjects, room, planned times and the text of slides; live_stream is a boolean",
         "episodes",
         born=2,
-        apply=upgrade.with_known_duration,
+        apply=lambda body: upgrade.with_live_stream(upgrade.with_known_duration(body)),
         outdated=lambda properties: "slide_text" not in properties,
         undo=upgrade.as_episode_1,
         unmap=upgrade.as_episode_1,

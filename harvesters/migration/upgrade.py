@@ -49,6 +49,11 @@ def without_nobody(body: dict[str, Any]) -> dict[str, Any]:
     return _without(("huid",), body) if body.get("huid") in _NOBODY else body
 
 
+def with_live_stream(body: dict[str, Any]) -> dict[str, Any]:
+    """An episode with ``live_stream`` as a boolean, which the ancestor's 0 and 1 were not."""
+    return {**body, "live_stream": boolean(body["live_stream"])} if "live_stream" in body else body
+
+
 def with_known_duration(body: dict[str, Any]) -> dict[str, Any]:
     """An episode without the ``duration`` -1, which is Opencast's word for unknown."""
     duration = body.get("duration")

@@ -189,11 +189,12 @@ class Lease:
 
     def explain_race(self, error: RaceLost) -> RaceLost:
         """The same loss, with the name of whoever holds the lease now."""
-        holder = self._look()
-        mine = self._held
-        if holder is None or holder.released or (mine is not None and holder.token == mine[0].token):
-            return RaceLost(str(error))  # whoever it was, it was not by this lease
-        return RaceLost(f"{error}; the lease is held by {holder}")
+        holder, mine = self._look(), self._held
+        if holder is None:
+            return RaceLost(str(error))
+        if mine is not None and holder.token == mine[0].token:
+            return RaceLost(f"{error}, although it had lost the lease {self.blob.name}, which is ours")
+        return RaceLost(f"{error}; the lease {'was last' if holder.released else 'is'} held by {holder}")
 
     def release(self) -> None:
         """Give it back, so that the next run need not wait. Losing it first is no error here."""

@@ -11,7 +11,6 @@ before the message is sent, so that a kill between the two costs nothing.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -22,7 +21,7 @@ from typing import NamedTuple
 
 import orjson
 
-from harvesters import files
+from harvesters import canonical, files
 from harvesters.clock import Clock
 from harvesters.errors import ConfigError, Unavailable
 from harvesters.stores.cache import Cache
@@ -111,7 +110,7 @@ class Versions:
             )
 
     def _key(self, id: str) -> str:
-        name = hashlib.blake2b(self.queue.encode(), digest_size=8).hexdigest()
+        name = canonical.digest(self.queue.encode()).hex()
         return f"harvest:fifo:{name}:{id.encode('ascii', 'backslashreplace').decode()}"
 
     def _load(self, now: int) -> dict[str, list[_Sent]]:

@@ -12,6 +12,7 @@ from harvesters.http import HttpSource, read_json
 from harvesters.retry import RetryPolicy
 
 _PATH = "/__get_course_people.php"
+_SHORTEST = 1.0  # seconds that an answer may take, whatever the budget is
 
 
 class BannerClient:
@@ -23,7 +24,9 @@ class BannerClient:
 
     def __init__(self, base_url: str, retry: RetryPolicy, timeout: float = 60.0) -> None:
         self.base_url = base_url
-        self._http = HttpSource(f"Banner at {base_url}", retry, timeout)
+        # Who waits for the first byte does not see that the budget is over.
+        patience = min(timeout, max(retry.budget, _SHORTEST))
+        self._http = HttpSource(f"Banner at {base_url}", retry, patience)
 
     def people(self, term: str, crn: str) -> list[dict[str, Any]]:
         """The people of a course in a term such as ``202601``; none when it is not known.

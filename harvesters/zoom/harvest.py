@@ -35,7 +35,7 @@ from harvesters.zoom.state import RunState
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-_ROWS = 500  # from which on a page is handed over, whatever else is finished
+_ROWS = 500  # from which on a page is handed over, whatever else is finished; none has over twice as many
 
 
 @dataclass
@@ -213,17 +213,30 @@ class ZoomHarvest:
             # After a failure come those that had begun; the checkpoint must not pass the one that failed.
             whole = whole and all(one.meeting is meeting for one, meeting in zip(results, order, strict=False))
             refused += [one.meeting for one in results if one.refused]
-            rows: list[Row] = []
-            for one in results:
-                for row in self._rows(route.name, one):
-                    if len(rows) >= _ROWS:  # a meeting is done when its last row is
-                        yield MeetingsPage(rows)
-                        rows = []
-                    rows.append(row)
-            last = results[-1].meeting.end if whole and not refused else None
-            cursor = TimeCursor(last) if last is not None else None
-            complete = [one.meeting for one in results if not one.refused]
-            yield MeetingsPage(rows, cursor, requests=len(results), meetings=complete)
+            for rows, complete in self._bundles(route.name, results):
+                last = complete[-1].meeting.end if complete and whole and not refused else None
+                yield MeetingsPage(
+                    rows,
+                    TimeCursor(last) if last is not None else None,
+                    requests=len(complete) or 1,
+                    meetings=[one.meeting for one in complete if not one.refused],
+                )
+
+    def _bundles(self, route: str, results: list[_Attended]) -> Iterator[tuple[list[Row], list[_Attended]]]:
+        """Rows for one page each, and the meetings that are complete with them; only a very large one is divided."""
+        rows: list[Row] = []
+        complete: list[_Attended] = []
+        for one in results:
+            if rows and len(rows) + len(one.participants or ()) > 2 * _ROWS:
+                yield rows, complete
+                rows, complete = [], []
+            for row in self._rows(route, one):
+                if len(rows) >= 2 * _ROWS:
+                    yield rows, complete
+                    rows, complete = [], []
+                rows.append(row)
+            complete.append(one)
+        yield rows, complete
 
     def _fetch(self, route: Route, meeting: ListedMeeting) -> _Attended:
         if not meeting.uuid:

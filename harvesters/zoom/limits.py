@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from harvesters.clock import Clock
-from harvesters.errors import TryLater
+from harvesters.errors import RateLimited
 from harvesters.rate import Allowance, DaySpent, Slots
 from harvesters.retry import parse_retry_after
 from harvesters.timespan import iso
@@ -31,10 +31,6 @@ _MARGIN = 0.001  # seconds by which two clocks may measure a period differently
 _SURELY_DAILY = 10_000  # no plan has as many calls a second or a minute
 _STAND_BY = 600.0  # seconds; an answer that takes longer was given up by whoever waited for it
 _PER_DAY = (HEAVY, INTENSIVE)  # these share the day's budget, which starts anew at 00:00 GMT
-
-
-class RateLimited(TryLater):
-    """A call may go out only after more than ``--max-wait`` seconds, counted from when it was refused first."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk
-from harvesters.errors import SinkUnavailable
+from harvesters.errors import CredentialsRefused, SinkUnavailable
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.zoom import meetings, sessions
 
@@ -37,6 +37,7 @@ class MovingSink:
         self.client = sink.client
         self.removed = 0
         self._refreshed = False
+        self._may_delete = True
 
     @property
     def name(self) -> str:
@@ -63,8 +64,8 @@ class MovingSink:
         uuids = list(days)
         for first in range(0, len(uuids), _AT_ONCE // 2):
             for index, uuid, day in list(self._old(uuids[first : first + _AT_ONCE // 2])):
-                if day != days[uuid]:
-                    self._remove(index, uuid, day)
+                if day != days[uuid] and self._may_delete:
+                    self._try_to_remove(index, uuid, day)
         return outcomes
 
     def finish(self) -> None:
@@ -84,6 +85,13 @@ class MovingSink:
             match = _DAY.search(hit["_index"])
             if match is not None:
                 yield hit["_index"], hit["_id"], match[1]
+
+    def _try_to_remove(self, index: str, uuid: str, day: str) -> None:
+        try:
+            self._remove(index, uuid, day)
+        except CredentialsRefused as error:
+            self._may_delete = False
+            log.warning("meetings that have moved stay where they were as well: %s", error)
 
     def _remove(self, index: str, uuid: str, day: str) -> None:
         """The sessions first, so that what is left after a failure is found again by its meeting."""

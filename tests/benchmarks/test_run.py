@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import guard
 from benchmarks.figures import Figure, Target, table
 from benchmarks.groups import Sizes
-from benchmarks.run import GROUPS, markers, measure, section, selected, write
+from benchmarks.run import GROUPS, markers, measure, publish, quiet, section, selected, write
 
 TINY = Sizes(scale=0.002, runs=1)
 
@@ -58,6 +59,38 @@ def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
     page.write_text("nothing here")
     with pytest.raises(ValueError, match="no section of results"):
         write(page, "elastic", "new")
+
+
+def test_what_began_on_a_busy_machine_is_not_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    begin, end = markers("elastic")
+    page.write_text(f"{begin}\nold\n{end}\n")
+    assert not publish(page, "elastic", "new", 1.5)
+    assert "not published" in capsys.readouterr().err
+    assert "old" in page.read_text()
+    assert publish(page, "elastic", "new", 1.49)
+    assert "new" in page.read_text()
+
+
+def test_a_measurement_to_be_published_waits_until_the_machine_is_quiet() -> None:
+    loads = [3.0, 2.0, 1.4, 1.4]
+    slept: list[float] = []
+    assert quiet(lambda: (loads.pop(0),), slept.append) == 1.4
+    assert len(slept) == 2
+    assert quiet(lambda: (9.0,), slept.append) == 9.0
+
+
+def test_the_guard_measures_twice_before_it_says_that_something_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [0.9, 0.1, 0.5, 0.3]
+    monkeypatch.setattr(guard, "CHECKS", (lambda: Figure("start", values.pop(0), "s", Target(0.4)),) * 2)
+    assert [figure.value for figure in guard.guarded()] == [0.1, 0.3]
+    assert values == []
+
+
+def test_the_guard_looks_at_three_figures_with_wide_bounds() -> None:
+    assert [check.__name__ for check in guard.CHECKS] == ["one_by_one", "sink", "helped"]
+    helped = guard.helped()
+    assert helped.target == Target(0.4)
 
 
 def test_the_documentation_has_the_markers_of_every_group() -> None:

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 from pathlib import Path
 
-import click
 import pytest
 
-from harvesters.cli.main import cli
 from harvesters.search.saved import saved_queries
+from tests.commandline import examples, parses
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("load_episodes", "export", "query")
-
-
-def parses(words: list[str]) -> bool:
-    """Whether the command line knows these words; raises click's usage errors."""
-    with cli.make_context("harvest.py", words) as context:
-        command: click.Command = cli
-        rest = [*context._protected_args, *context.args]
-        while isinstance(command, click.Group):
-            name, found, rest = command.resolve_command(context, rest)
-            assert found is not None
-            command = found
-        command.make_context(str(name), rest)
-    return True
-
-
-def examples(text: str) -> list[list[str]]:
-    lines = [line for block in re.findall(r"```[a-z]*\n(.*?)```", text, re.S) for line in block.splitlines()]
-    calls = [match[1] for line in lines if (match := re.search(r"harvest\.py ([^#>|]*)", line))]
-    return [shlex.split(call) for call in calls]
 
 
 @pytest.mark.parametrize("name", NAMES)

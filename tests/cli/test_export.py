@@ -8,6 +8,8 @@ import json
 import os
 import random
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.cli.conftest import Command, Result
+from tests.cli.processes import nobody, run
 from tests.indices import EPISODES, USERACTIONS, Cluster, cluster_for_a_test
 
 CAPTIONS = "paella:caption:enabled"
@@ -426,6 +429,26 @@ class TestRollcall:
         assert "s3cret" not in result.err
         assert path.read_text() == "before"
 
+    def test_one_that_never_answers_is_69_and_leaves_the_old_file(
+        self, export: Export, banner: Banner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "rollcall.csv"
+        path.write_text("before")
+        over = threading.Event()
+        monkeypatch.setattr(banner, "handle", lambda request: Response(200) if over.wait(60) else Response(500))
+        began = time.monotonic()
+        result = export("rollcall", "-o", str(path), env={"HARVEST_RETRY_BUDGET": "1"})
+        over.set()
+        assert result.code == 69
+        assert "HARVEST_RETRY_BUDGET" in result.err
+        assert path.read_text() == "before"
+        assert time.monotonic() - began < 40  # HARVEST_HTTP_TIMEOUT alone is 60
+
+    @pytest.mark.parametrize("part", ["head", "chunks", "body"])
+    def test_one_that_dribbles_is_69(self, export: Export, banner: Banner, part: str) -> None:
+        banner.fail(f"dribble-{part}", seconds=0.01, times=10)
+        assert export("rollcall", env={"HARVEST_RETRY_BUDGET": "1"}).code == 69
+
     def test_without_the_setting_78(self, export: Export) -> None:
         result = export("rollcall")
         assert result.code == 78
@@ -468,6 +491,17 @@ class TestOutput:
 
     def test_a_dash_is_standard_output(self, export: Export) -> None:
         assert len(rows(export("attendance", "--term", "02", "-o", "-"))) == 1
+
+    @pytest.mark.parametrize("name", ["attendance", "viewing_options"])
+    def test_a_reader_that_left_is_quiet(self, watched: Cluster, name: str) -> None:
+        indices = ("--episodes-index", watched.name("episodes"), "-s", watched.name("useractions-*"), "-o", "-")
+        with nobody() as pipe:
+            gone = run(
+                *("--log-level", "WARNING", "export", name, *indices, "--term", "02"),
+                stdout=pipe,
+                environment={"ES_HOST": watched.url},
+            )
+        assert (gone.returncode, gone.stderr) == (0, "")
 
     def test_a_failed_export_leaves_the_file_as_it_was(self, export: Export, tmp_path: Path, banner: Banner) -> None:
         path = tmp_path / "rollcall.csv"

@@ -493,6 +493,25 @@ class TestEvents:
         assert (state / "last-firebase-event").read_text() in EVENTS
         assert "reconnects=0" in log
 
+    def test_a_fifo_queue_gets_every_edit_also_one_back_to_an_earlier_text(
+        self, harvest: Command, database: FirebaseSimulator, aws: str, redis_server: Redis
+    ) -> None:
+        redis_server.flush()
+        key, queue = "-KaBcDeFgHiJkLmNo000", f"edits-{uuid.uuid4().hex[:8]}.fifo"
+        database.load_anew("/events", {key: {"type": "heart"}})
+        for app in ("a", "b", "a", "b", None, "b"):
+            database.edit(f"/events/{key}/app", app)
+            arguments = ["firebase", "events", "-o", "sqs", "-q", queue]
+            assert harvest(*arguments, env={"REDIS_URL": redis_server.url}).code == 0
+        sqs = boto3.client("sqs")
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        told: list[Any] = []
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                told.append(json.loads(message["Body"]).get("app"))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        assert told == ["a", "b", "a", "b", None, "b"]
+
     def test_follow_removes_what_was_deleted_while_it_was_cut_off(
         self, harvest: Command, database: FirebaseSimulator, prefix: str, elasticsearch_url: str
     ) -> None:

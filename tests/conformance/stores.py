@@ -128,7 +128,8 @@ class LossyProxy(Simulator):
     """Forwards to a real server, and may lose the answers of requests that it has carried out.
 
     `lose`: methods of the next requests whose answers are lost. `serial`: one request at a time, for moto checks a
-    condition and then writes with no lock between.
+    condition and then writes with no lock between. `answers`: what is answered to the next PUTs, which are not carried
+    out. `deaf`: headers that are lost on the way. `puts` counts PUTs that were carried out.
     """
 
     def __init__(self, target: str) -> None:
@@ -137,9 +138,15 @@ class LossyProxy(Simulator):
         self.lose: list[str] = []
         self.before: Callable[[], object] = lambda: None  # called after an answer was lost
         self.serial = threading.Lock()
+        self.answers: list[Response] = []
+        self.deaf: tuple[str, ...] = ()
+        self.puts = 0
 
     def handle(self, request: Request) -> Response:
+        if request.method == "PUT" and self.answers:
+            return self.answers.pop(0)
         with self.serial:
+            self.puts += request.method == "PUT"
             response = self._forward(request)
         if request.method in self.lose:
             self.lose.remove(request.method)
@@ -150,7 +157,9 @@ class LossyProxy(Simulator):
     def _forward(self, request: Request) -> Response:
         connection = http.client.HTTPConnection(self.target, timeout=30)
         query = f"?{urlencode(request.query)}" if request.query else ""
-        headers = {name: text for name, text in request.headers.items() if name not in ("expect", "connection")}
+        headers = {
+            name: text for name, text in request.headers.items() if name not in ("expect", "connection", *self.deaf)
+        }
         try:
             connection.request(request.method, request.path + query, request.body, headers)
             answer = connection.getresponse()

@@ -116,6 +116,12 @@ class TestContract:
         DeliveredLog(bench.cache, "https://engage", lambda: ("q", False)).add([Mark.of("1", b"row")])
         assert DeliveredLog(bench.cache, source, lambda: (identity, fresh)).known(["1"]) == {}
 
+    def test_two_jobs_with_one_redis_and_one_output_do_not_know_of_each_other(self, bench: Bench) -> None:
+        one = DeliveredLog(bench.cache, "s", lambda: ("q", False), job="s3://bucket/last-action-timestamp")
+        other = DeliveredLog(bench.cache, "s", lambda: ("q", False), job="host:/var/state/last-action-timestamp")
+        one.add([Mark.of("1", b"row")])
+        assert (set(one.known(["1"])), other.known(["1"])) == ({"1"}, {})
+
     def test_any_id_can_be_remembered(self, bench: Bench) -> None:
         log = DeliveredLog(bench.cache, "s", lambda: ("q", False))
         odd = ["half a pair \ud83d", "größe", "a b\n", "\x00", "x" * 5000]

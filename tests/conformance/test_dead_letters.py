@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from tests.samples import logged
 class Bench:
     letters: DeadLetters
     read: Callable[[], list[dict[str, Any]]]
+    target: str
+    state: Path
 
 
 @pytest.fixture(params=["directory", "s3", "sqs"])
@@ -40,7 +44,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     if request.param != "directory":
         request.getfixturevalue("aws")
     readers = {"directory": lambda: in_directory(tmp_path / "dead-letters"), "s3": in_bucket, "sqs": in_queue}
-    return Bench(open_dead_letters(targets[request.param], tmp_path, patient()), readers[request.param])
+    target = targets[request.param]
+    return Bench(open_dead_letters(target, tmp_path, patient()), readers[request.param], target, tmp_path)
 
 
 def in_directory(directory: Path) -> list[dict[str, Any]]:
@@ -81,6 +86,54 @@ def test_later_ones_are_added(bench: Bench) -> None:
     bench.letters.write([letter(str(number)) for number in range(12)])
     bench.letters.write([letter("12")])
     assert sorted(int(found["id"]) for found in bench.read()) == list(range(13))
+
+
+class TestOnce:
+    """A run over the error budget comes by the same rows again, every two minutes for a weekend."""
+
+    def again(self, bench: Bench, *letters: DeadLetter, job: str = "") -> None:
+        open_dead_letters(bench.target, bench.state, patient(), job).write(letters)
+
+    def test_the_same_letter_is_kept_once(self, bench: Bench) -> None:
+        for _ in range(3):
+            self.again(bench, letter("1"), letter("2"), letter("2"))
+        assert sorted(found["id"] for found in bench.read()) == ["1", "2"]
+
+    def test_another_row_reason_or_job_makes_its_own(self, bench: Bench) -> None:
+        self.again(bench, letter("1"))
+        self.again(bench, letter("1", {"id": 1, "more": True}), replace(letter("1"), reason="another"))
+        self.again(bench, letter("1"), job="index")
+        self.again(bench, letter("1"), job="index")
+        assert [found["id"] for found in bench.read()] == ["1"] * 4
+
+    @pytest.mark.parametrize("how", ["removed", "replaced", "cut"])
+    def test_one_whose_file_is_gone_is_kept_again(self, tmp_path: Path, how: str) -> None:
+        directory = tmp_path / "dead-letters"
+        open_dead_letters("", tmp_path, patient()).write([letter("1")])
+        (file,) = directory.glob("*.jsonl")
+        if how == "cut":
+            file.write_text("")
+        else:
+            file.rename(tmp_path / "elsewhere")
+        if how == "replaced":
+            file.write_bytes(b"x" * 1000 + b"\n")
+        open_dead_letters("", tmp_path, patient()).write([letter("1")])
+        assert file.read_text().count('"reason"') == 1
+
+    def test_without_a_memory_all_are_kept(self, tmp_path: Path) -> None:
+        (tmp_path / "dead-letters.written").mkdir()
+        for _ in range(2):
+            open_dead_letters("", tmp_path, patient()).write([letter("1")])
+        assert len(in_directory(tmp_path / "dead-letters")) == 2
+
+
+def test_a_full_disk_is_69_and_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int, data: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(Unavailable, match=f"No space left on device. Make room in {tmp_path}/dead-letters"):
+        open_dead_letters("", tmp_path, patient()).write([letter("1")])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import io
 import os
@@ -16,8 +17,9 @@ from typing import Any
 import orjson
 import pytest
 
-from harvesters.errors import ConfigError, ReaderGone, SinkUnavailable
+from harvesters.errors import ConfigError, ReaderGone, SinkUnavailable, Unavailable
 from harvesters.sinks.jsonl import FileSink, StdoutSink
+from harvesters.stores.file import FileBlob
 from tests.conformance.test_sink import ids, lines_of
 from tests.samples import document, documents
 
@@ -219,3 +221,90 @@ def test_the_writer_of_lines_writes_on_after_a_short_write(tmp_path: Path, monke
     monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:5]))
     FileSink(tmp_path / "a.jsonl").send(documents(4))
     assert ids(lines_of(tmp_path / "a.jsonl")) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_onto_a_pipe_that_does_not_block_every_byte_is_written(unbuffered: bool) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    taken: list[bytes] = []
+
+    def read_slowly() -> None:
+        while chunk := os.read(reader, 3000):
+            taken.append(chunk)
+
+    thread = threading.Thread(target=read_slowly, daemon=True)
+    with os.fdopen(writer, "wb", buffering=0 if unbuffered else -1) as stream:
+        thread.start()
+        StdoutSink(stream).send([document(str(number), text="x" * 1000) for number in range(1000)])
+    thread.join(60)
+    assert [orjson.loads(line)["action_id"] for line in b"".join(taken).splitlines()] == [*map(str, range(1000))]
+    os.close(reader)
+
+
+def test_a_stream_that_takes_a_part_at_a_time_gets_all() -> None:
+    class Sparing(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data)[:7])
+
+    stream = Sparing()
+    StdoutSink(stream).send(documents(4))
+    assert ids(stream.getvalue().splitlines()) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_standard_output_that_cannot_be_written_is_69(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int, data: Any) -> int:
+        raise OSError(code, os.strerror(code))
+
+    with (tmp_path / "out").open("wb") as stream:
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(SinkUnavailable) as failed:
+            StdoutSink(stream).send(documents(1))
+    assert failed.value.code == 69
+
+
+def test_standard_output_that_was_closed_from_the_beginning_has_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(ReaderGone):
+        StdoutSink().send(documents(1))
+
+
+def test_who_waited_for_a_file_that_was_replaced_appends_to_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    FileSink(path).send(documents(1))
+    real = fcntl.flock
+    replaced: list[bool] = []
+
+    def replaced_meanwhile(handle: int, operation: int) -> None:
+        real(handle, operation)
+        if not replaced:
+            replaced.append(True)
+            (tmp_path / "new").write_bytes(b"")
+            (tmp_path / "new").replace(path)
+
+    monkeypatch.setattr(fcntl, "flock", replaced_meanwhile)
+    FileSink(path).send(documents(1, first=1))
+    assert ids(lines_of(path)) == ["1"]
+
+
+def test_a_full_disk_names_the_directory_and_the_state_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = FileBlob(tmp_path / "state" / "last")
+    etag = blob.write(b"before", None)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable, match=f"Make room in {tmp_path}/state"):
+        blob.write(b"after", etag)
+    assert (tmp_path / "state" / "last").read_bytes() == b"before"
+    assert not (tmp_path / "state" / ".last.new").exists()
+    with pytest.raises(SinkUnavailable, match=f"Make room in {tmp_path}/out"):
+        FileSink(tmp_path / "out" / "a.jsonl").send(documents(1))

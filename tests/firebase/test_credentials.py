@@ -28,7 +28,7 @@ TEXT = json.dumps(ACCOUNT, indent=2)
 @pytest.fixture(autouse=True)
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test protects is no secret of the next."""
-    monkeypatch.setattr(privacy, "_known", set())
+    monkeypatch.setattr(privacy, "_known", {})
     monkeypatch.setattr(privacy, "_pattern", None)
 
 

@@ -242,7 +242,7 @@ def test_without_redis_what_is_read_again_is_sent_again_under_the_same_id(cron: 
 
 def test_the_checkpoint_moves_only_behind_what_is_acknowledged(cron: Cron) -> None:
     cron.put(*(key_at(1000 - number) for number in range(100)))
-    cron.server.fail("status", after=4, times=10_000, response=Response(503))  # the time, and three pages
+    cron.server.fail("status", path="/events.json", after=3, times=10_000, response=Response(503))
     with pytest.raises(Unavailable):
         cron.run()
     sent = [line["id"] for line in read_lines(cron.output)]
@@ -256,7 +256,7 @@ def test_pages_of_one_millisecond_are_committed_one_by_one(cron: Cron) -> None:
     """The page that is read ahead shares its time with the one in hand, whose key alone may be committed."""
     keys = [key_at(100, number) for number in range(30)]
     cron.put(*keys)
-    cron.server.fail("status", after=2, times=10_000, response=Response(503))
+    cron.server.fail("status", path="/events.json", after=2, times=10_000, response=Response(503))
     with pytest.raises(Unavailable):
         cron.run(lookback=0)
     assert [line["id"] for line in read_lines(cron.output)] == keys[:20]

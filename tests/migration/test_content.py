@@ -73,7 +73,7 @@ class TestEpisodes:
         }
         ours = templates.find("episodes").mappings["properties"]
         (index,) = node.ask("GET", f"/{node.prefix}episodes/_mapping").values()
-        assert index["mappings"]["properties"].keys() == ours.keys()
+        assert index["mappings"]["properties"].keys() >= ours.keys()
         more = {
             "mpid": "c",
             "creator": ["A"],
@@ -84,6 +84,17 @@ class TestEpisodes:
         found = node.ask("POST", f"/{node.prefix}episodes/_search", {"query": {"match": {"slide_text": "Zeta"}}})
         assert [hit["_id"] for hit in found["hits"]["hits"]] == ["c"]
         assert migrate(node, "episodes") == 0
+
+    def test_of_the_ancestor_whether_it_was_a_live_stream_is_a_boolean(self, node: Node) -> None:
+        long = {"properties": {"mpid": {"type": "keyword"}, "live_stream": {"type": "long"}}}
+        node.ask("PUT", f"/{node.prefix}episodes", {"mappings": long})
+        bodies: list[dict[str, Any]] = [{"mpid": "a", "live_stream": 1}, {"mpid": "b", "live_stream": 0}, {"mpid": "c"}]
+        node.fill("episodes", bodies, "mpid")
+        assert migrate(node, "episodes") == 1
+        streams = {id: body.get("live_stream") for id, body in sources(node, "episodes").items()}
+        assert streams == {"a": True, "b": False, "c": None}
+        live = node.ask("POST", f"/{node.prefix}episodes/_search", {"query": {"term": {"live_stream": True}}})
+        assert [hit["_id"] for hit in live["hits"]["hits"]] == ["a"]
 
     def test_and_back(self, node: Node) -> None:
         before = self.fill(node)

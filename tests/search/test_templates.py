@@ -39,7 +39,20 @@ def test_every_template_is_explicit(name: str) -> None:
     assert template.mappings["_meta"] == {"harvest": name, "version": template.version}
     assert template.body["_meta"]["description"]
     assert set(_types(template.mappings)) <= {
-        *("keyword", "text", "date", "ip", "geo_point", "boolean", "long", "integer", "float", "flattened", "object")
+        *(
+            "alias",
+            "keyword",
+            "text",
+            "date",
+            "ip",
+            "geo_point",
+            "boolean",
+            "long",
+            "integer",
+            "float",
+            "flattened",
+            "object",
+        )
     }
     assert all(str(dynamic).lower() in ("false", "strict") for dynamic in _dynamics(template.mappings))
     if template.dated:
@@ -164,17 +177,19 @@ class TestLoading:
         put(client, Template(name, body))
         fields = {**body["template"]["mappings"]["properties"], "topic": {"type": "text"}}
         mappings = {**body["template"]["mappings"], "properties": fields}
-        newer = Template(name, {**body, "version": 2, "template": {**body["template"], "mappings": mappings}})
+        newer = Template(
+            name, {**body, "version": body["version"] + 1, "template": {**body["template"], "mappings": mappings}}
+        )
         found = compare(client, newer)
         client.close()
         assert found.verdict is Verdict.CHANGED
-        assert found.theirs == 1
+        assert found.theirs == body["version"]
         assert found.diff == [
             "- template.mappings.properties.topic.ignore_above=8191",
             "- template.mappings.properties.topic.type=keyword",
             "+ template.mappings.properties.topic.type=text",
-            "- version=1",
-            "+ version=2",
+            "- version=2",
+            "+ version=3",
         ]
 
     def test_one_older_than_the_clusters_is_left_out(self, node: Node) -> None:

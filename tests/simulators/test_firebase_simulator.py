@@ -384,7 +384,7 @@ def test_a_database_that_does_not_exist_is_404(firebase: FirebaseSimulator, get:
 
 
 def ask_token(firebase: FirebaseSimulator, **changed: Any) -> requests.Response:
-    """Ask for a token as section 6 of the facts does it, with some claims (or `kid`, `key`) changed."""
+    """Ask for a token as a service account does, with some claims (or `kid`, `key`) changed."""
     account = firebase.service_account()
     claims: dict[str, Any] = {
         "iss": account["client_email"],

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harvesters.errors import RateLimited
 from harvesters.rate import MemorySlots, RedisSlots
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.generate import generate
 from harvesters.simulators.zoom.limits import DAILY, RateLimits
-from harvesters.zoom.limits import HEAVY, INTENSIVE, LIGHT, Budgets, RateLimited, Ticket
+from harvesters.zoom.limits import HEAVY, INTENSIVE, LIGHT, Budgets, Ticket
 from harvesters.zoom.waits import Waits
 from tests.clocks import FakeClock
 from tests.zoom.conftest import Start

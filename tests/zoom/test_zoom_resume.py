@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from harvesters.errors import ConfigError, HarvestError, SinkUnavailable, Unavailable
+from harvesters.errors import ConfigError, HarvestError, RateLimited, SinkUnavailable, Unavailable
 from harvesters.http import HttpSource
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.auth import GRANULAR
 from harvesters.simulators.zoom.generate import generate
 from harvesters.stores.file import FileBlob
 from harvesters.timespan import Window
-from harvesters.zoom.limits import HEAVY, RateLimited
+from harvesters.zoom.limits import HEAVY
 from harvesters.zoom.state import RunStates
 from tests.clocks import FakeClock
 from tests.zoom.conftest import Start
@@ -207,11 +207,11 @@ def test_a_kill_while_the_state_is_written_loses_nothing(start: Start, monkeypat
     bench = start(*(meeting(f"m{number}==", NOON + timedelta(minutes=number)) for number in range(9)))
     limited(bench, after=4)
 
-    def killed(self: FileBlob, content: bytes) -> None:
+    def killed(path: Path, content: bytes) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileBlob, "_replace", killed)
+        patch.setattr("harvesters.files.replace", killed)
         with pytest.raises((Killed, RateLimited)):
             bench.harvest(max_wait=1)
     bench.clock.advance(5000)

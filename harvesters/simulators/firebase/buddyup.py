@@ -1,6 +1,6 @@
 """Made-up BuddyUp events, as they lie under ``/events`` of its Firebase: the same for the same seed, in order of time.
 
-Shapes, field names and types: the project's facts on BuddyUp (section 9). They carry what makes such events hard to
+Shapes, field names and types are those of BuddyUp's real exports. They carry what makes such events hard to
 index on purpose: one field with two types, push ids as field names, profiles in profiles, secrets, and on request
 texts beyond Lucene's longest term.
 """

@@ -1,6 +1,6 @@
 """The people, classes and groups of a made-up BuddyUp: everything follows from a seed and a number.
 
-Shapes: the project's facts on BuddyUp (section 9). Names, texts and addresses are invented.
+Shapes are those of BuddyUp's real exports. Names, texts and addresses are invented.
 """
 
 from __future__ import annotations

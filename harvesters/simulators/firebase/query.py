@@ -1,6 +1,6 @@
 """The query parameters of the Realtime Database's REST interface: what they mean, and what it says to wrong ones.
 
-The texts that the facts (section 5) quote are the server's; for `limit…`, `timeout`, clashing bounds and bounds of
+Texts in quotation marks are the server's own; for `limit…`, `timeout`, clashing bounds and bounds of
 `$key` that are no text none is known, there only the status is real.
 """
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from harvesters.firebase.sourceclock import SourceClock
+from harvesters.sourceclock import SourceClock
 from tests.clocks import FakeClock
 
 NOW = datetime(2016, 3, 1, 12, tzinfo=UTC)
