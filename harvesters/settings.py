@@ -80,6 +80,13 @@ SETTINGS: tuple[Setting, ...] = (
         default="digest",
     ),
     Setting(
+        "OPENCAST_SOURCE",
+        _OPENCAST,
+        "Short name of this Opencast, where several share a queue or a cluster: ids become NAME-NUMBER.",
+        without="ids are Opencast's numbers",
+        example="main-campus",
+    ),
+    Setting(
         "OPENCAST_TIMEZONE",
         _OPENCAST,
         "Time zone of the Opencast server: of times without an offset, of its days, and of what is sent to it.",

@@ -71,6 +71,9 @@ _useractions = click.option(
     show_default=True,
     help="Useraction indices to count in.",
 )
+_source = click.option(
+    "--source", default="", help="Count only actions of the Opencast of that name (OPENCAST_SOURCE); default: of all."
+)
 
 
 @click.group(cls=LazyGroup, short_help="Tables of attendance, viewing options and course rolls.")
@@ -94,8 +97,11 @@ def export() -> None:
     help="Which actions show what was watched; auto: footprints for episodes that have no heartbeat.",
 )
 @_useractions
+@_source
 @_common
-def attendance(live: bool, chunk_interval: int, witness: Witness, source_index_pattern: str, **common: Any) -> None:
+def attendance(
+    live: bool, chunk_interval: int, witness: Witness, source_index_pattern: str, source: str, **common: Any
+) -> None:
     """How much of each episode each person watched, in percent: mpid,huid,vod_attendance (or live_attendance).
 
     An episode is cut into parts of --chunk-interval; a part counts when a heartbeat was heard in it while the player
@@ -111,14 +117,15 @@ def attendance(live: bool, chunk_interval: int, witness: Witness, source_index_p
     from harvesters.tables.attendance import Attendance
 
     with _indices(common) as (selection, reader, assembly):
-        table = Attendance(selection, reader(source_index_pattern), chunk_interval, live, witness)
+        table = Attendance(selection, reader(source_index_pattern, source), chunk_interval, live, witness)
         _write(table, common, assembly)
 
 
 @export.command("viewing_options", short_help="Which options of the player each person used.")
 @_useractions
+@_source
 @_common
-def viewing_options(source_index_pattern: str, **common: Any) -> None:
+def viewing_options(source_index_pattern: str, source: str, **common: Any) -> None:
     """How often each person used an option of the player: mpid,huid,captions,playback_speed,view_mode.
 
     \b
@@ -128,7 +135,7 @@ def viewing_options(source_index_pattern: str, **common: Any) -> None:
     from harvesters.tables.viewing_options import ViewingOptions
 
     with _indices(common) as (selection, reader, assembly):
-        _write(ViewingOptions(selection, reader(source_index_pattern)), common, assembly)
+        _write(ViewingOptions(selection, reader(source_index_pattern, source)), common, assembly)
 
 
 @export.command(short_help="Who takes the courses that have episodes.")
@@ -151,7 +158,7 @@ def rollcall(**common: Any) -> None:
 
 
 @contextmanager
-def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str], IndexReader], Assembly]]:
+def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[..., IndexReader], Assembly]]:
     """The chosen episodes, and what reads any other index."""
     from harvesters.search.reader import IndexReader
     from harvesters.tables.selection import Selection
@@ -159,8 +166,8 @@ def _indices(common: dict[str, Any]) -> Iterator[tuple[Selection, Callable[[str]
     with running() as assembly:
         client = assembly.search()
 
-        def reader(index: str) -> IndexReader:
-            return IndexReader(client, index)
+        def reader(index: str, source: str = "") -> IndexReader:
+            return IndexReader(client, index, source)
 
         yield Selection(reader(common["episodes_index"]), common["term"], common["year"]), reader, assembly
 

@@ -26,6 +26,7 @@ _ZONE = "OPENCAST_TIMEZONE"
 )
 @click.option("-s", "--start", type=Moment(_ZONE), help="Only documents with a timestamp from then on.")
 @click.option("-e", "--end", type=Moment(_ZONE), help="Only documents with a timestamp before that.")
+@click.option("--source", default="", help="Only documents of the Opencast of that name (OPENCAST_SOURCE).")
 @click.option("--index", help="Index or pattern to ask, instead of the query's own.")
 @setting_option("--es-host", setting="ES_HOST")
 @click.option("-o", "--output", metavar="-|FILE", help="Where to write; default: standard output.")
@@ -34,6 +35,7 @@ def query(
     style: str,
     start: datetime | None,
     end: datetime | None,
+    source: str,
     index: str | None,
     output: str | None,
 ) -> None:
@@ -64,7 +66,7 @@ def query(
         try:
             found = parse_query(_standard_input(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
-            reader = IndexReader(assembly.search(), found.index)
+            reader = IndexReader(assembly.search(), found.index, source)
             answer = reader.search(found.body)
         except QueryError as error:
             raise click.UsageError(str(error)) from error

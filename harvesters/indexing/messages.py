@@ -44,7 +44,8 @@ def to_document(text: str, zone: tzinfo) -> Document:
     if isinstance(body.get("episode"), dict):
         body["episode"] = dict(body["episode"])
         _spell_out(body["episode"], _EPISODE_TEXTS)
-    return Document(str(id), KIND, moment, body)
+    source = body.get("source")  # where several Opencasts share a queue
+    return Document(f"{source}-{id}" if source and isinstance(source, str) else str(id), KIND, moment, body)
 
 
 def parsed(text: str) -> Any:

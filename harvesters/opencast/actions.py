@@ -48,19 +48,27 @@ def written(row: Any, zone: tzinfo) -> tuple[datetime, timedelta | None]:
     return utc, offset
 
 
-def to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Document:
+def document_id(source: str, number: Any) -> str:
+    """The id of an action's document; numbers are unique within one Opencast, which `source` names where it has to."""
+    return f"{source}-{number}" if source else str(number)
+
+
+def to_document(row: Any, moment: datetime, episode: dict[str, Any], source: str = "") -> Document:
     """The document of `row`, which happened at `moment`.
+
+    Args:
+        source: short name of the Opencast (``OPENCAST_SOURCE``).
 
     Raises:
         PoisonRow: a field that the document needs is missing, or holds what it never should.
     """
     try:
-        return _to_document(row, moment, episode)
+        return _to_document(row, moment, episode, source)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PoisonRow(str(error)) from error
 
 
-def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Document:
+def _to_document(row: Any, moment: datetime, episode: dict[str, Any], source: str) -> Document:
     action_id = integer(row.get("id"))
     if action_id is None:
         raise PoisonRow("'id' is missing")
@@ -89,8 +97,10 @@ def _to_document(row: Any, moment: datetime, episode: dict[str, Any]) -> Documen
         },
         "episode": episode,
     }
+    if source:
+        body["source"] = source
     return Document(
-        id=str(action_id),
+        id=document_id(source, action_id),
         kind=KIND,
         timestamp=moment,
         body=body,

@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import IO, Any, TypeVar
 
 import requests
@@ -26,12 +25,14 @@ from harvesters.opencast.jettison import as_dict, as_list, integer
 from harvesters.opencast.spool import SpooledRows
 from harvesters.privacy import protect_basic, redact
 from harvesters.retry import RetryPolicy
+from harvesters.sourceclock import SourceClock
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 ACTIONS = "/usertracking/actions.json"
+_CLOSE = timedelta(seconds=2)  # a Date has whole seconds
 _PLUGIN = (
     "Since Opencast 13 usertracking is a plugin that is off by default: set 'opencast-plugin-usertracking = on' in "
     "etc/org.opencastproject.plugin.impl.PluginManagerImpl.cfg of the presentation node, and check that this is it."
@@ -77,8 +78,7 @@ class OpencastClient:
         self.clock = retry.clock
         self._auth = auth
         self._http = HttpSource(f"Opencast at {base_url}", retry, timeout)
-        self._skew = timedelta()
-        self._date: datetime | None = None
+        self._time = SourceClock(retry.clock)
         protect_basic(user, password)
         # As bytes: Opencast reads Basic credentials as UTF-8, and requests would make Latin-1 of a text.
         name, secret = (part.encode("utf-8", "surrogateescape") for part in (user, password))
@@ -90,12 +90,12 @@ class OpencastClient:
 
     def now(self) -> datetime:
         """The server's time: ours, corrected when its ``Date`` header is off by two seconds or more."""
-        return self.clock.now() + self._skew
+        ours, theirs = self.clock.now(), self._time.now()
+        return ours if theirs is None or abs(theirs - ours) < _CLOSE else theirs
 
-    @property
-    def date(self) -> datetime | None:
-        """The ``Date`` of the latest answer; None when there was none that says so."""
-        return self._date
+    def time(self) -> datetime | None:
+        """What its answers say that the time is; None as long as none did."""
+        return self._time.now()
 
     def close(self) -> None:
         """Drop the connections."""
@@ -182,7 +182,7 @@ class OpencastClient:
     def check(self, response: requests.Response) -> None:
         """Raise what a status, or a page where JSON should be, means."""
         status = response.status_code
-        self._note_time(response)
+        self._time.hear(response.headers.get("Date"))
         if 300 <= status < 400:
             raise self._redirected(response.headers.get("Location", ""))
         if status in (401, 403, 419):
@@ -228,15 +228,6 @@ class OpencastClient:
         return ConfigError(
             f"{self.base_url} redirects to {target}; set the host (MATTERHORN_ENGAGE_HOST) to where it leads"
         )
-
-    def _note_time(self, response: requests.Response) -> None:
-        try:
-            date = parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
-        except (TypeError, ValueError, OverflowError):
-            return
-        skew = date - self.clock.now()
-        self._date = date
-        self._skew = skew if abs(skew) >= timedelta(seconds=2) else timedelta()
 
 
 def cache_of(headers: Mapping[str, str]) -> str:

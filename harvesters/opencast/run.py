@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,8 +11,10 @@ from typing import Any
 
 from harvesters.assembly import Assembly
 from harvesters.cursor import Times
+from harvesters.errors import ConfigError
 from harvesters.opencast.client import OpencastClient
 from harvesters.runs import HarvestRun, OnPlan
+from harvesters.settings import Settings
 from harvesters.spans import Everything, Span
 from harvesters.telemetry import Report
 
@@ -19,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _ZONE = "OPENCAST_TIMEZONE"
 _ENGAGE, _ADMIN = "MATTERHORN_ENGAGE_HOST", "MATTERHORN_ADMIN_HOST"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _USER, _PASSWORD = "MATTERHORN_REST_USER", "MATTERHORN_REST_PASS"
 
 
@@ -37,6 +41,21 @@ def open_client(assembly: Assembly, host: str) -> OpencastClient:
         assembly.retry,
         assembly.timeout,
     )
+
+
+def source_name(settings: Settings) -> str:
+    """``OPENCAST_SOURCE``; "" when it is unset.
+
+    Raises:
+        ConfigError: it is no name that can begin an id.
+    """
+    name = settings.get("OPENCAST_SOURCE")
+    if name and _NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"OPENCAST_SOURCE={name!r:.80} should be a short name of letters, digits, '_', '.' and '-', such as "
+            "main-campus"
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,8 @@ def harvest_useractions(assembly: Assembly, wanted: ActionsWanted, on_plan: OnPl
     client = open_client(assembly, _ENGAGE)
     episodes = EpisodeLookup(client, assembly.cache, settings.number("EPISODE_CACHE_EXPIRE"))
     stepwise = wanted.update and sink.durable
-    harvest = UserActions(client, episodes, assembly.cache, zone, wanted.batch_size, wanted.wait, stepwise)
+    name = source_name(settings)
+    harvest = UserActions(client, episodes, assembly.cache, zone, wanted.batch_size, wanted.wait, stepwise, name)
     interval = timedelta(minutes=settings.number("DEFAULT_INTERVAL"))
     run = HarvestRun(
         "useractions",

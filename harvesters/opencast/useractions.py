@@ -40,6 +40,7 @@ class UserActions:
         zone: the server's (``OPENCAST_TIMEZONE``).
         batch_size: actions a request.
         wait: seconds between two requests.
+        name: short name of the Opencast (``OPENCAST_SOURCE``); "" where no other shares the output.
         stepwise: whether the run may commit in its middle, which costs a small request for each page but the last.
     """
 
@@ -50,6 +51,7 @@ class UserActions:
     batch_size: int = 1000
     wait: float = 0.0
     stepwise: bool = True
+    name: str = ""
     kind: str = actions.KIND
     _witness: Witness = field(init=False)
     _dialect: Dialect | None = field(default=None, init=False)
@@ -77,7 +79,7 @@ class UserActions:
                 self._dialect = self._find()
         except Contradicted as contradiction:
             self._forget(contradiction)
-        return self.client.date
+        return self.client.time()
 
     def pages(self, window: Window) -> Iterator[Page]:
         """The actions of `window`, read to its end, or an error.
@@ -107,9 +109,10 @@ class UserActions:
         """Nothing is kept of a page."""
 
     def row_id(self, row: Any) -> str:
-        """The action's id."""
+        """The id of the action's document."""
         try:
-            return text(row.get("id")) or ""
+            number = text(row.get("id"))
+            return actions.document_id(self.name, number) if number else ""
         except (AttributeError, ValueError):
             return ""
 
@@ -130,7 +133,7 @@ class UserActions:
     def _document(self, row: Any, episodes: dict[str, dict[str, Any]]) -> Document | str:
         try:
             moment = actions.created(row, self.zone)
-            return actions.to_document(row, moment, episodes.get(actions.mpid_of(row) or "", {}))
+            return actions.to_document(row, moment, episodes.get(actions.mpid_of(row) or "", {}), self.name)
         except actions.PoisonRow as error:
             return str(error)
 

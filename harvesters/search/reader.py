@@ -26,10 +26,12 @@ class IndexReader:
 
     Args:
         index: name, alias or pattern, several with commas between.
+        source: only documents of this source (``OPENCAST_SOURCE``); "" for all.
     """
 
     client: SearchClient
     index: str
+    source: str = ""
     _fields: dict[str, str] = field(default_factory=dict)
 
     def exists(self) -> bool:
@@ -70,6 +72,9 @@ class IndexReader:
             ConfigError: there is no such index (a pattern that matches none is an empty answer).
             Refused: the cluster does not understand the search.
         """
+        if self.source:
+            only = {"term": {self.exact("source"): self.source}}
+            body = {**body, "query": {"bool": {"filter": [only, body.get("query", {"match_all": {}})]}}}
         # By default an answer leaves out, with status 200, the shards that failed.
         return dict(self._post("_search", body, {"allow_partial_search_results": "false"}))
 

@@ -231,3 +231,14 @@ class TestCluster:
 
     def test_one_that_does_not_answer_is_69(self, query: Command) -> None:
         assert query("devices", env={"ES_HOST": "127.0.0.1:1", "HARVEST_RETRY_BUDGET": "0"}).code == 69
+
+
+def test_only_one_opencast_of_several(query: Command, filled: Cluster) -> None:
+    named = [action(9, "alice", source="main"), action(9, "bob", source="main"), action(9, "carol", source="other")]
+    filled.fill("named-useractions", [*named, action(9, "dave")], USERACTIONS)
+    index = ("--index", filled.name("named-useractions"), "--format", "csv")
+    found = [list(row.values()) for row in table(query("actions_per_source", *index))]
+    assert sorted(found) == [["-", "1", "1"], ["main", "2", "2"], ["other", "1", "1"]]
+    rows = table(query("actions_per_hour", "--source", "main", *index))
+    assert [list(row.values())[1:] for row in rows] == [["2", "2"]]
+    assert table(query("actions_per_hour", "--source", "nobody", *index)) == []

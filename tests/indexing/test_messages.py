@@ -27,6 +27,12 @@ def test_a_message_of_today_is_its_document() -> None:
     assert made.body == action(7)
 
 
+def test_a_message_of_a_named_opencast_gets_the_id_that_the_harvest_gave_it() -> None:
+    made = to_document(json.dumps({**action(7), "source": "main-campus"}), UTC)
+    assert made.id == "main-campus-7"
+    assert made.body["source"] == "main-campus"
+
+
 def test_a_message_of_the_ancestor_is_brought_into_todays_form() -> None:
     made = to_document(ANCESTORS, UTC)
     assert made.body["is_live"] is True

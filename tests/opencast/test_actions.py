@@ -228,3 +228,27 @@ def test_the_media_package_of_a_row() -> None:
     assert mpid_of(changed(mediapackageId=None)) is None
     assert mpid_of(changed(mediapackageId=["a"])) is None
     assert mpid_of(changed(mediapackageId="half a pair: \ud83d")) is None
+
+
+def test_the_name_of_an_opencast_begins_the_id_where_there_is_one() -> None:
+    row = changed()
+    named, plain = (to_document(row, created(row, UTC), {}, source) for source in ("main-campus", ""))
+    assert (named.id, named.body["source"]) == ("main-campus-1234", "main-campus")
+    assert (plain.id, "source" in plain.body) == ("1234", False)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31T23:59:59Z", "2026-03-10T12:00:00+00:07"],
+)
+def test_a_time_that_no_clock_shows_is_no_date(odd: str) -> None:
+    with pytest.raises(PoisonRow, match="is no date"):
+        created(changed(created=odd), UTC)
+
+
+@pytest.mark.parametrize("field", ["inpoint", "outpoint", "length"])
+@pytest.mark.parametrize("odd", [float("inf"), float("nan"), "1e400", "9" * 5000, [], {}])
+def test_a_point_that_is_no_number_is_a_reason_and_no_traceback(field: str, odd: Any) -> None:
+    row = changed(**{field: odd})
+    with pytest.raises(PoisonRow):
+        to_document(row, created(row, UTC), {})

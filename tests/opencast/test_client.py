@@ -87,14 +87,15 @@ class TestCaches:
         assert len(node.requests) == 2
 
 
-class TestDate:
+class TestTime:
     def test_it_is_what_the_latest_answer_says(self, node: Actions) -> None:
         clock = FakeClock(datetime(2026, 3, 12, 15, tzinfo=UTC))
         client = OpencastClient(node.url, "u", "p", "basic", patient(clock))
-        assert client.date is None
+        assert client.time() is None
         client.actions(limit=1)
-        assert client.date is not None
-        assert abs(client.date - datetime.now(UTC)) < timedelta(minutes=1)
+        told = client.time()
+        assert told is not None
+        assert abs(told - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 class FullDisk(io.BytesIO):
