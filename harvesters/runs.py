@@ -182,10 +182,12 @@ class HarvestRun:
         if self.place is None or not self.asked.update or self.claim:
             return False
         owner = self.place.owner.load()
-        if owner == self.sink.address or (owner in ("", _STDOUT) and self.sink.durable):
+        if self.sink.durable and owner in ("", _STDOUT):  # before a queue is asked, which may be down
+            return False
+        if owner == self.sink.address:
             return False
         cursor, _ = self.place.checkpoint.load()
-        if cursor is None and (not owner or self.sink.durable):
+        if cursor is None and (self.sink.durable or (not owner and self.place.beginning.load() is None)):
             return False
         log.warning(
             "the checkpoint %s %s, so this run harvests since it and leaves it where it is; --update-last-ts (of zoom "
@@ -199,7 +201,12 @@ class HarvestRun:
     def _planned(self, looks: bool, good_end: type[HarvestError] | None) -> Report:
         cursor, etag = self._load()
         begun = self.place.beginning.load() if self.place is not None and self._first(cursor) else None
-        planned = self.asked.plan(cursor, self._now(), begun)
+        try:
+            now = self._now()
+        except HarvestError:
+            self._begin(self.asked.plan(cursor, self.parts.clock.now(), begun), looks)
+            raise
+        planned = self.asked.plan(cursor, now, begun)
         if planned is None:
             assert self.place is not None
             assert cursor is not None
@@ -215,10 +222,18 @@ class HarvestRun:
             self.guard.check(planned.window, where)
         if planned.note:
             log.warning("%s", planned.note)
+        self._begin(planned, looks)
         progress = self._progress(planned, looks, cursor, etag)
         delivered = self._log(progress)
         job = _Harvesting(self, planned, progress, delivered, self._accepted(delivered))
         return run(job, self.parts.clock, self.parts.listeners, good_end)
+
+    def _begin(self, planned: Plan | None, looks: bool) -> None:
+        """Write down where a first run begins, whatever fails after it: the source, the queue, or we."""
+        if self.place is not None and planned is not None and planned.begins is not None and not looks:
+            if not self.sink.durable:
+                self.place.owner.store(self.sink.address)  # or its next run would take this for another output's
+            self.place.beginning.store(planned.begins)
 
     def _load(self) -> tuple[Cursor | None, str | None]:
         if self.place is None or not self.asked.needs_checkpoint:
@@ -320,8 +335,8 @@ class _Harvesting:
         )
         what = f"{planned.window} from " if planned.window is not None else ""
         log.info("harvesting %s%s to %s", what, run.harvest.source, run.sink.name)
-        if planned.begins is not None and run.place is not None and self.progress.checkpoint is not None:
-            run.place.beginning.store(planned.begins)
+        if planned.begins is not None:
+            self.progress.claim()  # what one output began is not another's to finish: a look would take it away
         pipeline.run(planned.scope, planned.end, run.on_plan(planned))
         if run.at_end is not None:
             self.progress.check()

@@ -11,6 +11,7 @@ import pytest
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
+from harvesters.standins.moto import CREDENTIALS
 from harvesters.standins.redis import Redis
 from tests.cli.conftest import Command
 from tests.cli.test_firebase import database  # noqa: F401 - a fixture
@@ -158,6 +159,58 @@ class TestFirstRun:
         assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0, "the beginning counts no more"
         start = datetime.now(UTC) - timedelta(minutes=2)
         assert checkpoint.read_text() > compact(start)
+
+    @pytest.mark.parametrize("from_its_first_answer", [True, False])
+    def test_a_look_does_not_make_off_with_what_a_job_began(
+        self,
+        harvest: Command,
+        opencast: OpencastSimulator,
+        checkpoint: Path,
+        job: Path,
+        from_its_first_answer: bool,
+    ) -> None:
+        """An outage, somebody who looks whether it is over, and the job again."""
+        after = 0 if from_its_first_answer else 3
+        fault = opencast.fail("status", response=Response(503), path="/usertracking", after=after, times=10**6)
+        assert harvest("useractions", "-i", "10", "-o", str(job), env={"HARVEST_RETRY_BUDGET": "0.2"}).code == 69
+        opencast.faults.remove(fault)
+        look = harvest("useractions", "-i", "10", "-o", "-")
+        assert (look.code, ids(look.documents)) == (0, ALL)
+        assert not checkpoint.exists()
+        assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0
+        assert lines(job) == ALL
+
+    def test_a_queue_that_is_down_at_first_costs_nothing_either(
+        self, harvest: Command, opencast: OpencastSimulator, job: Path
+    ) -> None:
+        nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "HARVEST_RETRY_BUDGET": "0.2", **CREDENTIALS}
+        assert harvest("useractions", "-i", "10", "-q", "a-queue", env=nowhere).code == 69
+        assert harvest("useractions", "-i", "10", "-o", "-").code == 0
+        assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0
+        assert lines(job) == ALL
+
+    def test_standard_output_makes_up_for_its_own_and_moves_on(
+        self, harvest: Command, opencast: OpencastSimulator, checkpoint: Path
+    ) -> None:
+        fault = opencast.fail("status", response=Response(503), path="/usertracking", times=10**6)
+        assert harvest("useractions", "-i", "10", "-o", "-", env={"HARVEST_RETRY_BUDGET": "0.2"}).code == 69
+        opencast.faults.remove(fault)
+        assert ids(harvest("useractions", "-i", "0.01", "-o", "-").documents) == ALL
+        assert checkpoint.exists()
+        assert harvest("useractions", "-i", "0.01", "-o", "-", env=NO_LOOKBACK).documents == []
+
+    def test_a_range_by_hand_that_does_not_touch_it_makes_no_checkpoint(
+        self, harvest: Command, opencast: OpencastSimulator, checkpoint: Path, job: Path
+    ) -> None:
+        fault = opencast.fail("status", response=Response(503), path="/usertracking", times=10**6)
+        assert harvest("useractions", "-i", "10", "-o", str(job), env={"HARVEST_RETRY_BUDGET": "0.2"}).code == 69
+        opencast.faults.remove(fault)
+        by_hand = harvest("useractions", "-s", moments(opencast)[8].isoformat(), "-o", str(job))
+        assert (by_hand.code, lines(job)) == (0, {"108", "109"})
+        assert "where the first run began" in by_hand.err
+        assert not checkpoint.exists()
+        assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0
+        assert lines(job) == ALL
 
 
 def test_standard_output_gets_everything_again_when_the_commit_failed(
