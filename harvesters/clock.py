@@ -39,5 +39,5 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds`, or raise `Interrupted`."""
-        if self.stop.wait(max(0.0, seconds)):
+        if self.stop.wait(min(max(0.0, seconds), threading.TIMEOUT_MAX)):
             raise Interrupted("told to stop while waiting; run the same command again to go on")

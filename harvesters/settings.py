@@ -24,6 +24,8 @@ from harvesters.timespan import zone
 
 T = TypeVar("T")
 
+_FOREVER = 3e9  # a century, in seconds; clocks, timeouts and calendars end not far beyond
+
 log = logging.getLogger(__name__)
 
 
@@ -340,14 +342,15 @@ class Settings:
         raise ConfigError(f"not set: {'; '.join(texts)}. Put them into .env or the environment{advice}.")
 
     def number(self, name: str, minimum: float = 0.0) -> float:
-        """A numeric setting.
+        """A numeric setting; one beyond `_FOREVER` is as good as that.
 
         Raises:
             ConfigError: it is no number, or below `minimum`.
         """
-        return _read(
+        number = _read(
             name, self.get(name), lambda text: _bounded(float(text), minimum), f"a number, {minimum:g} or more"
         )
+        return min(number, _FOREVER)
 
     def optional_number(self, name: str, minimum: float = 0.0) -> float | None:
         """A numeric setting that may be unset."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from harvesters.cursor import Cursor, TimeCursor
 from harvesters.timespan import Window, floor_second, iso
+
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)  # no source has anything from before
 
 
 class WindowError(ValueError):
@@ -96,23 +98,28 @@ class Span:
         """The window, its end cut back to `now`; see `Asked.plan`."""
         now = floor_second(now)
         before = checkpoint.moment if checkpoint is not None else None
+        reached = begun.moment if before is None and begun is not None else before
         end = min(self.end, now) if self.end is not None else now
         note = "" if self.end is None or self.end <= now else f"the end is cut back to now ({iso(now)})"
         if self.start is None and before is not None and before > now:
             return None
-        first = begun.moment if begun is not None else now - self.interval
+        first = begun.moment if begun is not None else now - min(self.interval, now - _FIRST)
         start = self.start or before or min(first, end)
         if start > end:
             raise WindowError(f"the start ({iso(start)}) lies after the end ({iso(end)})")
-        window = Window(start, end)
+        window = Window(max(start, _FIRST), max(end, _FIRST))
         moves = self.update
         if self.start is not None:
-            touches = before is None or start <= before < end
+            touches = reached is None or start <= reached < end
             moves = self.update and touches
-            if self.update and not touches and before is not None:
+            if self.update and not touches and reached is not None:
                 note = f"{note}; " if note else ""
-                note += f"the checkpoint stays at {iso(before)}, for this range does not touch it"
+                note += (
+                    f"the checkpoint stays at {iso(reached)}, for this range does not touch it"
+                    if before is not None
+                    else f"no checkpoint is made: this range does not touch {iso(reached)}, where the first run began"
+                )
         again = before is not None and (self.start is None or (moves and self.start == before))
-        begins = TimeCursor(start) if moves and before is None and self.start is None and begun is None else None
+        begins = TimeCursor(window.start) if moves and before is None and self.start is None and begun is None else None
         scope = window.widened(self.lookback) if again else window
-        return Plan(scope, TimeCursor(end), moves, begins, window, note)
+        return Plan(scope, TimeCursor(window.end), moves, begins, window, note)

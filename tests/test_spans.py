@@ -51,6 +51,28 @@ def cursor(moment: datetime | None) -> TimeCursor | None:
     return TimeCursor(moment) if moment is not None else None
 
 
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+FAR = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("span", "checkpoint"),
+    [
+        (Span(interval=timedelta(days=10**9 - 1)), None),
+        (Span(FAR), None),
+        (Span(FAR, FAR + HOUR), None),
+        (Span(end=FAR + HOUR), None),
+        (Span(lookback=timedelta(seconds=3e9)), FAR),
+    ],
+)
+def test_no_window_begins_before_there_were_computers(span: Span, checkpoint: datetime | None) -> None:
+    made = planned(span, checkpoint)
+    assert made.window.start == FIRST
+    assert made.window.end in (FIRST, SECOND)
+    assert made.plan.end is not None
+    assert len(made.plan.end.encode()) == len("YYYYMMDDHHmmssZ")
+
+
 class TestLiveRun:
     def test_it_goes_from_the_checkpoint_to_now_floored_to_the_second(self) -> None:
         made = planned(Span(), SECOND - 2 * MINUTE)
@@ -126,6 +148,14 @@ class TestRangeByHand:
         assert not made.moves
         assert made.note == ""
         assert not planned(Span(SECOND - 3 * HOUR, update=False)).moves
+
+    def test_a_first_run_that_failed_counts_as_a_checkpoint_does(self) -> None:
+        for start, end, moves in ((3, 1, True), (1.5, 1, False), (3, 2, False), (2, 0, True)):
+            span = Span(SECOND - start * HOUR, SECOND - end * HOUR)
+            made = span.plan(None, NOW, TimeCursor(SECOND - 2 * HOUR))
+            assert made is not None
+            assert made.moves is moves
+            assert ("where the first run began" in made.note) is not moves
 
     def test_a_start_alone_goes_to_now(self) -> None:
         made = planned(Span(SECOND - 2 * HOUR), self.CHECKPOINT)

@@ -188,3 +188,22 @@ def test_letters_beyond_ascii_are_taken_by_opencast(harvest: Command, auth: str)
 def test_the_settings_of_these_tests_are_right(harvest: Command, opencast: OpencastSimulator) -> None:
     result = harvest("useractions", "-o", "-", "-i", "10", "--user", USER, "--password", PASSWORD)
     assert result.code == 0
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["DEFAULT_INTERVAL", "HARVEST_LOOKBACK", "HARVEST_LEASE_TTL", "HARVEST_HTTP_TIMEOUT", "HARVEST_RETRY_BUDGET"],
+)
+def test_a_length_of_time_that_no_calendar_has_is_as_good_as_for_ever(
+    harvest: Command, opencast: OpencastSimulator, setting: str
+) -> None:
+    for _ in range(2):  # what the first run writes down the second has to read
+        result = harvest("useractions", "-i", "10", "-o", "-", env={setting: "1e300"})
+        assert result.code == 0, result.err
+
+
+def test_a_time_before_all_others_is_one(harvest: Command, opencast: OpencastSimulator, tmp_path: Path) -> None:
+    far = ("-o", str(tmp_path / "all.jsonl"), "-s", "00010101000000")
+    assert harvest("useractions", *far, "-e", "00010102000000").code == 0
+    assert harvest("useractions", *far).code == 0
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 10
