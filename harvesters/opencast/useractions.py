@@ -28,8 +28,10 @@ from harvesters.timespan import Window, day_window
 
 log = logging.getLogger(__name__)
 
-# What is asked for to see a row near some moment: more than a day, so that there is one however quiet the night was.
-_NEAR = timedelta(hours=25)
+# What is asked for to see a row near some moment: more than a day, so that there is one however quiet the night was,
+# and so that no time zone is far enough from ours to hide it.
+_NEAR = timedelta(hours=27)
+_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -74,7 +76,8 @@ class UserActions:
         try:
             self._dialect = dialect.remembered(self.client, self.cache, self.zone)
             if self._dialect is not None:
-                self._look(self.client.now())
+                now = self.client.now()
+                self._look(Window(now, now), before=True)
             else:
                 self._dialect = self._find()
         except Contradicted as contradiction:
@@ -170,18 +173,25 @@ class UserActions:
             "lost: the checkpoint lies before all that was not delivered."
         )
 
-    def _look(self, moment: datetime) -> None:
-        """Have a row from shortly before `moment` heard, if there is one."""
+    def _look(self, window: Window, before: bool) -> None:
+        """Have a row from near `window` heard, if there is one.
+
+        Args:
+            before: from the day before, or else from the day after; where days are all that can be asked for.
+        """
         if self._dialect is Dialect.STOCK:
-            day = moment.astimezone(self.zone).date() - timedelta(days=1)
+            days = [day for day, _ in window.days(self.zone)] or [window.start.astimezone(self.zone).date()]
+            day = days[0] - _DAY if before else days[-1] + _DAY
             asked, params = day_window(day, self.zone), {"day": f"{day:%Y%m%d}"}
         else:
-            params = start_end(Window(moment - _NEAR, moment), self.zone)
+            params = start_end(Window(window.start - _NEAR, window.end + _NEAR), self.zone)
             asked = shown(params, self.zone)
         self._witness.hear(self.client.actions(**params, limit=1, offset=0).rows, asked)
 
-    def _vouch(self, moment: datetime) -> None:
-        """Make sure that no rows until `moment` means that there are none, and not that the server's time is another.
+    def _vouch(self, window: Window) -> None:
+        """Make sure that no rows in `window` means that there are none, and not that the server's time is another.
+
+        Zones may differ in summer only, so a row from near there says more than any other.
 
         Raises:
             ConfigError: it is.
@@ -189,9 +199,11 @@ class UserActions:
         if self._dialect is Dialect.EMPTY:
             return
         heard = self._witness.heard
-        self._look(moment)
-        if heard == self._witness.heard:
-            self._witness.hear(self.client.actions(limit=1, offset=0).rows, None)
+        for before in (True, False) if self._dialect is Dialect.STOCK else (True,):
+            self._look(window, before)
+            if heard != self._witness.heard:
+                return
+        self._witness.hear(self.client.actions(limit=1, offset=0).rows, None)
 
     def _by_start_and_end(self, reader: QueryReader, window: Window) -> Iterator[Page]:
         params = start_end(window, self.zone)
@@ -210,7 +222,7 @@ class UserActions:
                 raise
             yield Page(kept, safe, total or 0)
         if heard == self._witness.heard or reader.fell:
-            self._vouch(window.end)
+            self._vouch(window)
 
     def _safe(self, window: Window, arrival: Arrival, total: int) -> TimeCursor | None:
         """The second of the latest row, if there is no row before it that has not come yet.
@@ -243,7 +255,7 @@ class UserActions:
                 done = last and not silent and not reader.fell
                 yield replace(page, cursor=TimeCursor(part.end), fraction=fraction) if done else page
         if silent or reader.fell:
-            self._vouch(window.end)
+            self._vouch(window)
 
     def _one_day(self, reader: QueryReader, day: date, part: Window) -> Iterator[Page]:
         params = {"day": f"{day:%Y%m%d}"}

@@ -21,7 +21,7 @@ from tests.opencast.harvesting import Harvesting, Opencast, row
 
 START = datetime(2026, 3, 10, 23, 30, tzinfo=UTC)
 END = START + timedelta(hours=1)
-SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 
 
 class EveryOther:
@@ -337,3 +337,22 @@ def test_a_time_that_is_none_is_a_dead_letter_and_no_witness(
         assert counts.dead == 1
         assert harvesting.delivered == opencast.within(START, END) - Counter([1010])
         assert harvesting.reached == END
+
+
+@pytest.mark.parametrize("dialect", ["dce", "stock"])
+@pytest.mark.parametrize("hour", [4, 12, 23])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("UTC", "Europe/London"), ("Europe/London", "UTC"), ("America/Jamaica", "America/New_York")]
+)
+def test_a_zone_that_is_another_in_summer_only_is_refused_on_a_quiet_server_too(
+    ours: str, theirs: str, hour: int, dialect: Any, clock: FakeClock, tmp_path: Path
+) -> None:
+    """One action in months, and the oldest in the table is of the winter, when both zones have one offset."""
+    moment = datetime(2026, 7, 15, hour, 30, 30, tzinfo=UTC)
+    clock.advance((moment + timedelta(seconds=30) - clock.now()).total_seconds())
+    with Opencast(clock, dialect=dialect, timezone=theirs) as opencast:
+        opencast.add_rows([row(1, datetime(2026, 1, 10, 12, 0, 31, tzinfo=UTC)), row(2, moment)])
+        harvesting = Harvesting(opencast, tmp_path, zone=ours)
+        with pytest.raises(ConfigError, match="OPENCAST_TIMEZONE"):
+            harvesting.run(moment - MINUTE, moment + timedelta(seconds=30))
+        assert harvesting.reached is None
