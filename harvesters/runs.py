@@ -18,7 +18,7 @@ from harvesters.clock import Clock
 from harvesters.cursor import Cursor
 from harvesters.errors import Exit, HarvestError, LeaseHeld
 from harvesters.pipeline import Counts, Harvest, Pipeline, Progress
-from harvesters.sinks.base import Sink
+from harvesters.sinks.base import Sink, ask_first
 from harvesters.sinks.deadletters import DeadLetters, ErrorBudget
 from harvesters.spans import Asked, Plan
 from harvesters.stores.cache import Cache
@@ -224,6 +224,7 @@ class HarvestRun:
             log.warning("%s", planned.note)
         self._begin(planned, looks)
         progress = self._progress(planned, looks, cursor, etag)
+        ask_first(self.sink, progress.check)
         delivered = self._log(progress)
         job = _Harvesting(self, planned, progress, delivered, self._accepted(delivered))
         return run(job, self.parts.clock, self.parts.listeners, good_end)

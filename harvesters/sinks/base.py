@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from harvesters.document import Document, Outcome
 
@@ -47,6 +47,29 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections; called at the end of every run."""
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A sink whose `send` makes several requests, so that a process may be frozen between two of them.
+
+    Attributes:
+        may_send: called before each; raises when what is left must not be sent any more.
+    """
+
+    may_send: Callable[[], None]
+
+
+def always() -> None:
+    """The `may_send` of a sink that nobody else writes to."""
+
+
+def ask_first(sink: Any, may_send: Callable[[], None]) -> None:
+    """Have `sink`, or the one that it wraps, call `may_send` before each request."""
+    while sink is not None:
+        if isinstance(sink, Asking):
+            sink.may_send = may_send
+        sink = getattr(sink, "sink", None)
 
 
 def encodable(documents: Iterable[Document]) -> tuple[list[Document], list[Outcome]]:

@@ -20,7 +20,7 @@ from harvesters.elastic.bulk import Refusal
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ConfigError
 from harvesters.search import form
-from harvesters.sinks.base import not_json
+from harvesters.sinks.base import always, not_json
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ class ElasticSink:
         self.max_bytes = max_bytes
         self.prepare = prepare
         self.templated = templated
+        self.may_send: Callable[[], None] = always
         self._seen_kinds: set[str] = set()
         self._taken = False
         self._refused = 0
@@ -208,7 +209,7 @@ class ElasticSink:
         return outcomes, refusals
 
     def _send(self, request: _Request, outcomes: list[Outcome], refusals: _Refusals) -> None:
-        refused = bulk.deliver(self.client, request.lines)
+        refused = bulk.deliver(self.client, request.lines, before=self.may_send)
         if not refused:
             outcomes.extend([Outcome(document) for document in request.documents])
             return

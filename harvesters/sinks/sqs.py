@@ -11,7 +11,7 @@ import hashlib
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ from harvesters.canonical import digest
 from harvesters.document import Document, Outcome
 from harvesters.errors import SinkUnavailable
 from harvesters.retry import RetryPolicy, Transient
-from harvesters.sinks.base import encodable
+from harvesters.sinks.base import always, encodable
 from harvesters.stores.versions import Version, Versions
 
 _NO_GROUP = re.compile(r"[^!-~]")  # what SQS does not take in the id of a group
@@ -48,6 +48,7 @@ class SqsSink:
         self.queue = Queue(queue, retry, in_flight, SinkUnavailable)
         self.retry = retry
         self.in_flight = in_flight
+        self.may_send: Callable[[], None] = always
         self.versions = versions if versions is not None else Versions(queue, retry.clock)
 
     @property
@@ -125,6 +126,7 @@ class _Sending:
     def __init__(self, sink: SqsSink, documents: Batch) -> None:
         self.queue = sink.queue
         self.retry = sink.retry
+        self.may_send = sink.may_send
         self.versions = sink.versions
         self.documents = documents
         self.stop = threading.Event()
@@ -160,6 +162,7 @@ class _Sending:
 
         def send() -> None:
             entries = [self._entry(number, document) for number, document in waiting.items()]
+            self.may_send()
             answer = self.queue.send(entries)
             if answer is None:
                 outcomes.extend(self._apart(list(waiting.values())))
