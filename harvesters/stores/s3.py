@@ -148,9 +148,9 @@ class S3Blob(Blob):
                     raise Transient(f"answered {status} {aws.error_code(error)}") from error
                 answer_lost = answer_lost or isinstance(aws.translate(error, self.name), Transient)
                 raise
-            except (ConfigError, Transient):
+            except ConfigError:
                 raise
-            except Exception:
+            except Exception:  # also an answer without the tag
                 answer_lost = True
                 raise
 
