@@ -167,9 +167,12 @@ class QueryReader:
             yield self._taken(page.rows, page.total, tally, hear)
             pages.append(replace(page, rows=[]))
             offset += len(page.rows)
-            if not page.rows or (page.total is not None and offset >= page.total):
+            if not page.rows or offset == page.total:
                 return pages
-            if page.total is None and len(tally) == before:
+            news = len(tally) > before
+            if page.total is not None and offset > page.total and not news:
+                return pages  # it shows more rows than it counts, so its count is no end, but this is
+            if page.total is None and not news:
                 raise ProtocolError(
                     f"{self.client.base_url} states no total and shows the same rows at offset {offset}: it does not "
                     "page usertracking/actions.json. Point MATTERHORN_ENGAGE_HOST at the presentation node itself."

@@ -356,3 +356,10 @@ def test_a_zone_that_is_another_in_summer_only_is_refused_on_a_quiet_server_too(
         with pytest.raises(ConfigError, match="OPENCAST_TIMEZONE"):
             harvesting.run(moment - MINUTE, moment + timedelta(seconds=30))
         assert harvesting.reached is None
+
+
+def test_a_count_below_what_is_shown_is_no_end(clock: FakeClock, tmp_path: Path) -> None:
+    with Opencast(clock) as opencast:
+        fill(opencast)
+        opencast.spoil[b'"total":12'] = b'"total":7'
+        deliver(opencast, tmp_path)
