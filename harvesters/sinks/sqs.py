@@ -219,7 +219,7 @@ class _Sending:
 
 
 def _version(document: Document) -> Version:
-    return Version(document.id, digest(document.encoded).hex(), not (document.mutable or document.revision))
+    return Version(document.id, digest(document.encoded).hex(), not document.mutable)
 
 
 def _group(document: Document) -> str:

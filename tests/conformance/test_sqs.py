@@ -448,7 +448,7 @@ class TestFifo:
         sink = SqsSink("actions.fifo", patient())
         sink.send([document("1", length=30)])
         grown = document("1", length=60)
-        grown.revision = "0a1b"
+        grown.mutable = True
         sink.send([grown])
         sink.close()
         messages = received("actions.fifo", AttributeNames=["All"])
