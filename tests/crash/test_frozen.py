@@ -14,7 +14,7 @@ from harvesters.cursor import Times
 from harvesters.document import Document
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import RaceLost
-from harvesters.pipeline import Page
+from harvesters.harvest import Page
 from harvesters.runs import HarvestRun, Parts, Place
 from harvesters.sinks.base import Sink
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
