@@ -421,6 +421,15 @@ class TestEvents:
         assert 0 < len(wanted) < 80
         assert not (state / "last-firebase-event").exists()
 
+    @pytest.mark.parametrize("end", ["1961-01-01", "2016-01-15"])
+    def test_a_range_may_begin_before_push_ids_can_tell_the_time(
+        self, harvest: Command, database: FirebaseSimulator, end: str
+    ) -> None:
+        result = harvest("firebase", "events", "-o", "-", "-s", "1960-01-01", "-e", end)
+        assert result.code == 0, result.err
+        last = datetime.fromisoformat(f"{end}T00:00:00Z").timestamp() * 1000
+        assert ids(result.documents) == {key for key, event in EVENTS.items() if event["created_at"] < last}
+
     @pytest.mark.parametrize(
         "arguments",
         [
