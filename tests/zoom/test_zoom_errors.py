@@ -425,7 +425,7 @@ def test_a_webinar_that_reports_do_not_mark_is_left_out(start: Start) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"client_secret": "other"}, "invalid_client Invalid client_id or client_secret"),
+        ({"client_secret": "other"}, "invalid_client Invalid client_id or client_"),
         ({"account_id": "other"}, "Invalid account_id"),
     ],
 )
