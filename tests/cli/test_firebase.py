@@ -527,9 +527,17 @@ class TestEvents:
         def found() -> int:
             return int(requests.get(f"{elasticsearch_url}/{prefix}events/_count", timeout=30).json()["count"])
 
+        timeless = {
+            "zebra": {"type": "heart"},
+            "zoo": {"type": "heart"},
+            "group-reminder-a-1300000000000": {"app": "x"},
+        }
+        opaque = {"old": {"created_at": 1_451_606_400_000}, "young": {"created_at": 1_456_700_000_000}}
+        database.load("/events", timeless | opaque)
         assert harvest("firebase", "events").code == 0
-        assert count(elasticsearch_url, f"{prefix}events") == 80
+        assert count(elasticsearch_url, f"{prefix}events") == 85
         env = {**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0", "HARVEST_LOOKBACK": str(20 * 86_400)}
+        database.load_anew("/events", EVENTS | {"zoo": timeless["zoo"]})  # gone: zebra, young; older: old, the reminder
         last = sorted(key for key in EVENTS if key.startswith("-"))[-4:]
         with subprocess.Popen(
             [sys.executable, str(ROOT / "harvest.py"), "--env-file", os.devnull, "firebase", "events", "--follow"],
@@ -539,19 +547,20 @@ class TestEvents:
         ) as process:
             try:
                 self.wait(lambda: database.open_streams == 1)
+                self.wait(lambda: found() == 83)
                 database.load_anew("/events", {key: value for key, value in EVENTS.items() if key not in last[:3]})
                 database.drop_streams()
-                self.wait(lambda: found() == 77)
+                self.wait(lambda: found() == 79)  # with zoo
                 self.wait(lambda: database.open_streams == 1)
                 database.edit(f"/events/{last[3]}")
-                self.wait(lambda: found() == 76)
+                self.wait(lambda: found() == 78)
                 process.send_signal(signal.SIGTERM)
                 _, log = process.communicate(timeout=20)
             finally:
                 process.kill()
         assert process.returncode == 0, log
         assert "firebase events done" in log
-        assert "removed=3" in log
+        assert "removed=6" in log
 
     @staticmethod
     def wait(condition: Any) -> None:
