@@ -38,8 +38,8 @@ class TooBig(Exception):
     """The answer would be, or would take, more than one request may: ask for fewer children."""
 
 
-class _Renew(Exception):
-    """The token was refused; a new one may not be."""
+class TokenRenewed(Exception):
+    """The token was refused, and is forgotten; a new one may not be."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class FirebaseClient:
     def _get(self, path: Path, params: Mapping[str, str], parse: Callable[[bytearray], Any] = parse_json) -> _Answer:
         try:
             return self._send(path, params, parse, renewable=True)
-        except _Renew:
+        except TokenRenewed:
             log.info("%s: the token is refused; fetching a new one", self.http.name)
             return self._send(path, params, parse, renewable=False)
 
@@ -210,6 +210,7 @@ class FirebaseClient:
         Raises:
             Transient: 429 and 5xx.
             TooBig: the database refuses to send so much at once, or needs too long for it.
+            TokenRenewed: a token was refused, and is `renewable`: ask once more.
             CredentialsRefused, ConfigError, ProtocolError: as they say.
         """
         self.clock.hear(response.headers.get("Date"))
@@ -219,7 +220,7 @@ class FirebaseClient:
         text = _error_text(response)
         if response.status_code in (401, 403):
             if renewable and self.auth.renew():
-                raise _Renew
+                raise TokenRenewed
             raise CredentialsRefused(
                 f"{self.http.name} refuses to show /{'/'.join(path)}: {text}. Check FIREBASE_KEY or "
                 "FIREBASE_CREDENTIALS, and the rules of the database."

@@ -25,6 +25,7 @@ from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import push_floor, push_ms
 from harvesters.firebase.run import harvest_events
 from harvesters.firebase.sse import EventParser, ServerEvent
+from harvesters.firebase.stream import EventStream
 from harvesters.http import HttpSource
 from harvesters.retry import RetryPolicy
 from harvesters.runs import Parts, Place
@@ -273,6 +274,19 @@ def test_a_revoked_token_is_renewed(firebase: FirebaseSimulator, redis_url: str,
         listener.wait(lambda: listener.keys == KEYS[:1])
         listener.until_listening()
     assert sum(1 for request in firebase.requests if request.path == "/token") == 2
+
+
+def test_a_token_that_is_refused_when_a_stream_is_asked_for_is_renewed(firebase: FirebaseSimulator) -> None:
+    http = HttpSource("Firebase", RetryPolicy(SystemClock(threading.Event()), 2, first=0.01), 5)
+    client = FirebaseClient(firebase.url, ServiceAccount(dict(firebase.service_account()), http), http)
+    client.get(("events",))
+    firebase.revoke()
+    with EventStream(client, ("events",), {}) as stream:
+        assert next(iter(stream.edits()))[0].whole
+    firebase.fail("status", path="/events", times=2, response=Response.json({"error": "Permission denied"}, 401))
+    with pytest.raises(CredentialsRefused), EventStream(client, ("events",), {}):
+        pass
+    client.close()
 
 
 def test_a_redirect_is_followed_with_our_credentials(
