@@ -22,6 +22,7 @@ from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.firebase.auth import Auth
 from harvesters.firebase.keys import Path, children_of, rank
 from harvesters.http import HttpSource, parse_json
+from harvesters.privacy import excerpt
 from harvesters.sourceclock import SourceClock
 
 log = logging.getLogger(__name__)
@@ -217,7 +218,8 @@ class FirebaseClient:
         self.http.check_transient(response)
         if response.status_code == 200:
             return
-        text = _error_text(response)
+        said = _error_text(response)
+        text = excerpt(said)
         if response.status_code in (401, 403):
             if renewable and self.auth.renew():
                 raise TokenRenewed
@@ -227,7 +229,7 @@ class FirebaseClient:
             )
         if response.status_code == 404:
             raise ConfigError(f"{self.http.name}: there is no such database ({text}). Check FIREBASE_ENDPOINT.")
-        if response.status_code == 413 or (response.status_code == 400 and _asks_for_less(text)):
+        if response.status_code == 413 or (response.status_code == 400 and _asks_for_less(said)):
             raise TooBig
         raise ProtocolError(f"{self.http.name} answered {response.status_code} for /{'/'.join(path)}: {text}")
 

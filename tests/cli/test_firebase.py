@@ -89,6 +89,15 @@ class TestSource:
         assert result.code == 77
         assert "wrong-secret" not in result.err
 
+    @pytest.mark.parametrize("host", ["secret" * 20, "http://a..b/", "http://.com"])
+    def test_a_host_that_can_be_none_is_78_and_not_shown(
+        self, harvest: Command, database: FirebaseSimulator, host: str
+    ) -> None:
+        result = harvest("firebase", "export", env={"FIREBASE_ENDPOINT": host})
+        assert result.code == 78, result.err
+        assert "FIREBASE_ENDPOINT: this is no host" in result.err
+        assert host not in result.err
+
     def test_the_secret_is_in_no_message_of_a_broken_connection(self, harvest: Command, monkeypatch: Any) -> None:
         env = {"FIREBASE_ENDPOINT": "http://127.0.0.1:1", "FIREBASE_KEY": SECRET, "HARVEST_RETRY_BUDGET": "1"}
         result = harvest("--log-level", "DEBUG", "firebase", "export", env=env)
@@ -143,7 +152,14 @@ class TestSource:
             "ES_HOST",
         ],
     )
-    @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()])
+    @pytest.mark.parametrize(
+        "encode",
+        [
+            str,
+            lambda text: base64.b64encode(text.encode()).decode(),
+            lambda text: base64.b64encode(text.encode()).decode().rstrip("=")[:1601],
+        ],
+    )
     def test_no_setting_that_holds_a_private_key_is_shown(
         self, harvest: Command, database: FirebaseSimulator, setting: str, encode: Any
     ) -> None:
