@@ -375,6 +375,15 @@ def test_a_list_without_an_end_is_an_error(start: Start, endless: str, path: str
     assert len(bench.simulator.requests) < 330  # of eight meetings
 
 
+@pytest.mark.parametrize("days", [1, 2, 30])
+def test_an_answer_that_searched_no_day_at_all_is_no_whole_one(start: Start, days: int) -> None:
+    bench = start(meeting("m=="))
+    turned = {"from": f"{DAY}", "to": f"{DAY - timedelta(days=days)}", "meetings": [], "next_page_token": ""}
+    refuse(bench, Response.json(turned))
+    with pytest.raises(ProtocolError, match="was searched instead of"):
+        bench.harvest()
+
+
 def test_the_time_at_zoom_is_that_of_its_answers(start: Start) -> None:
     for ahead in (-90, 0, 40):
         bench = start(meeting("m=="), date_ahead=ahead)
