@@ -27,7 +27,7 @@ class IndexMissing(ConfigError):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ItemRefusal:
     """An action that never can be done as things are.
 
     Attributes:
@@ -65,7 +65,7 @@ def deliver(
     *,
     params: Mapping[str, Any] | None = None,
     settled: Collection[int] = (),
-) -> dict[int, Refusal]:
+) -> dict[int, ItemRefusal]:
     """Do all of `actions`; returns the refused ones by their place.
 
     Args:
@@ -87,7 +87,7 @@ class _Sending:
     client: SearchClient
     params: Mapping[str, Any]
     settled: Collection[int]
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    refused: dict[int, ItemRefusal] = field(default_factory=dict)
 
     def send(self, actions: list[tuple[int, bytes]]) -> None:
         """Send until every action is done or refused."""
@@ -119,7 +119,7 @@ class _Sending:
             self.send(actions[:half])
             self.send(actions[half:])
             return
-        self.refused[actions[0][0]] = Refusal(error.status, error_type(error.body), error.reason)
+        self.refused[actions[0][0]] = ItemRefusal(error.status, error_type(error.body), error.reason)
 
     def _sort(
         self, actions: list[tuple[int, bytes]], body: Any, missing: bool
@@ -154,7 +154,7 @@ class _Sending:
                 again.append(action)
                 why.add((status, error_type(error)))
             else:
-                self.refused[action[0]] = Refusal(status, error_type(error), reason(error), field_of(error))
+                self.refused[action[0]] = ItemRefusal(status, error_type(error), reason(error), field_of(error))
         return again, why, gone
 
 

@@ -36,7 +36,7 @@ _REST = "The rest is still in the queue; raise the budget, or mend what sends su
 
 
 @dataclass
-class Counts:
+class IndexCounts:
     """What a run did; `again` counts messages that were done too late to delete, and so come once more."""
 
     received: int = 0
@@ -66,7 +66,7 @@ class Indexer:
     stop: threading.Event
     follow: bool = False
     receivers: int = 4
-    counts: Counts = field(default_factory=Counts)
+    counts: IndexCounts = field(default_factory=IndexCounts)
     _held: Held = field(init=False)
     _waiting: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
     _done: threading.Event = field(default_factory=threading.Event)
