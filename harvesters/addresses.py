@@ -24,7 +24,7 @@ def base_url(value: str, name: str) -> str:
         text = f"{'http' if is_loopback(bare) else 'https'}://{text}"
     try:
         parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        good = parts.scheme in ("http", "https") and is_host(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
     if not good or parts.query or parts.fragment or any(char.isspace() for char in text):
@@ -32,6 +32,14 @@ def base_url(value: str, name: str) -> str:
     if parts.username or parts.password:
         raise ConfigError(f"{name}: leave user and password out of the URL; they have settings of their own")
     return text.rstrip("/")
+
+
+def is_host(name: str | None) -> bool:
+    """Whether `name` can be one: none of its labels is empty or longer than 63 characters, as a secret may be."""
+    try:
+        return bool(name and name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

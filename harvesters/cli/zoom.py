@@ -149,15 +149,17 @@ def _window(day: str | None, start: str | None, end: str | None, where: ZoneInfo
 
     if start:
         first = _moment(start, where, "--start")
+        now = now.replace(microsecond=0)
         last = min(_moment(end, where, "--end"), now) if end else now
         if first > last:
             raise click.UsageError(f"the start ({first}) lies after the end ({last})")
-        window = Window(first, last.replace(microsecond=0) if last == now else last)
+        window = Window(first, last)
     else:
-        chosen = _day(day) if day else now.astimezone(where).date() - timedelta(days=1)
-        window = day_window(chosen, where)
-        if window.start > now:
+        today = now.astimezone(where).date()
+        chosen = _day(day) if day else today - timedelta(days=1)
+        if chosen > today:
             raise click.BadParameter(f"{chosen} has not begun yet", param_hint="--date")
+        window = day_window(chosen, where)
     if window.start.date() < horizon(now):
         raise click.UsageError(f"Zoom keeps meetings for six months only: since {horizon(now)}")
     return window

@@ -10,7 +10,7 @@ import requests
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.http import HttpSource, read_json
-from harvesters.privacy import protect
+from harvesters.privacy import excerpt, protect, protect_token
 from harvesters.tokens import TokenCache
 
 log = logging.getLogger(__name__)
@@ -124,6 +124,7 @@ class ServiceAccount:
             )
         except (ValueError, TypeError, jwt.PyJWTError) as error:
             raise ConfigError("FIREBASE_CREDENTIALS: the private key in it cannot be used") from error
+        protect_token(f"assertion {self.info['client_email']}", assertion)  # whoever has it gets a token for an hour
         return {"grant_type": GRANT, "assertion": assertion}
 
     def _judge(self, response: requests.Response) -> _Token:
@@ -131,7 +132,7 @@ class ServiceAccount:
         answer = read_json(response)
         fields = answer if isinstance(answer, dict) else {}
         if response.status_code != 200:
-            reason = fields.get("error_description") or fields.get("error") or response.reason
+            reason = excerpt(fields.get("error_description") or fields.get("error") or response.reason)
             raise CredentialsRefused(
                 f"{self.http.name} gives the service account of FIREBASE_CREDENTIALS no token: {reason} Check that "
                 "setting, and that this machine's clock is right."

@@ -22,6 +22,7 @@ from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.firebase.auth import Auth
 from harvesters.firebase.keys import Path, children_of, rank
 from harvesters.http import HttpSource, parse_json
+from harvesters.privacy import excerpt
 from harvesters.sourceclock import SourceClock
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ class TooBig(Exception):
     """The answer would be, or would take, more than one request may: ask for fewer children."""
 
 
-class _Renew(Exception):
-    """The token was refused; a new one may not be."""
+class TokenRenewed(Exception):
+    """The token was refused, and is forgotten; a new one may not be."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class FirebaseClient:
     def _get(self, path: Path, params: Mapping[str, str], parse: Callable[[bytearray], Any] = parse_json) -> _Answer:
         try:
             return self._send(path, params, parse, renewable=True)
-        except _Renew:
+        except TokenRenewed:
             log.info("%s: the token is refused; fetching a new one", self.http.name)
             return self._send(path, params, parse, renewable=False)
 
@@ -210,23 +211,25 @@ class FirebaseClient:
         Raises:
             Transient: 429 and 5xx.
             TooBig: the database refuses to send so much at once, or needs too long for it.
+            TokenRenewed: a token was refused, and is `renewable`: ask once more.
             CredentialsRefused, ConfigError, ProtocolError: as they say.
         """
         self.clock.hear(response.headers.get("Date"))
         self.http.check_transient(response)
         if response.status_code == 200:
             return
-        text = _error_text(response)
+        said = _error_text(response)
+        text = excerpt(said)
         if response.status_code in (401, 403):
             if renewable and self.auth.renew():
-                raise _Renew
+                raise TokenRenewed
             raise CredentialsRefused(
                 f"{self.http.name} refuses to show /{'/'.join(path)}: {text}. Check FIREBASE_KEY or "
                 "FIREBASE_CREDENTIALS, and the rules of the database."
             )
         if response.status_code == 404:
             raise ConfigError(f"{self.http.name}: there is no such database ({text}). Check FIREBASE_ENDPOINT.")
-        if response.status_code == 413 or (response.status_code == 400 and _asks_for_less(text)):
+        if response.status_code == 413 or (response.status_code == 400 and _asks_for_less(said)):
             raise TooBig
         raise ProtocolError(f"{self.http.name} answered {response.status_code} for /{'/'.join(path)}: {text}")
 

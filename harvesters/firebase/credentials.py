@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from harvesters.addresses import is_host
 from harvesters.errors import ConfigError
 from harvesters.privacy import looks_like_path, protect
 
@@ -86,6 +87,6 @@ def _checked(info: Any, what: str) -> dict[str, Any]:
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("http", "https") and is_host(parts.hostname) and parts.port != 0
     except ValueError:
         return False

@@ -32,7 +32,7 @@ class EventKeys:
         if is_push_id(text):
             return KeyCursor(text)
         try:
-            return KeyCursor(push_floor(milliseconds(parse_checkpoint(text, UTC))))
+            return KeyCursor(first_key(parse_checkpoint(text, UTC)))
         except ValueError as error:
             raise ValueError(f"{text[:40]!r} is no push id and no time such as 20160101000000Z") from error
 
@@ -80,3 +80,8 @@ class EventLog(DeliveredLog):
 def milliseconds(moment: datetime) -> int:
     """Milliseconds from 1970 to `moment`."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def first_key(moment: datetime) -> str:
+    """The first push id that can have been made at `moment`; before 1970 there were none."""
+    return push_floor(max(0, milliseconds(moment)))

@@ -13,6 +13,7 @@ from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk, paths
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
+from harvesters.firebase.documents import Row
 from harvesters.firebase.events import Removal
 from harvesters.firebase.pushid import push_ms
 from harvesters.search import scan, templates
@@ -62,15 +63,17 @@ class SearchIndex:
         for hits in scan.pages(self.client, self.name, source=False):
             yield [hit["_id"] for hit in hits]
 
-    def keys_since(self, first: str) -> Iterator[list[str]]:
-        """The Firebase keys of all documents as of now that are push ids from `first` on, or of events since then."""
+    def keys_since(self, first: str) -> Iterator[list[Row]]:
+        """The Firebase keys of all documents as of now that sort from `first` on, but for those of older events."""
         if not self.refresh():
             return
         push_ids = {"range": {"id": {"gte": first, "lt": "."}}}  # all push ids until the year 2109 begin with a hyphen
-        others = {"range": {"created_at": {"gte": push_ms(first)}}}
-        only = {"bool": {"should": [push_ids, others], "minimum_should_match": 1}}
-        for hits in scan.pages(self.client, self.name, source=["id"], only=only):
-            yield [str(hit["_source"]["id"]) for hit in hits]
+        since = {"range": {"created_at": {"gte": push_ms(first)}}}
+        timeless = {"bool": {"must_not": {"exists": {"field": "created_at"}}}}
+        others = {"bool": {"should": [push_ids, since, timeless], "minimum_should_match": 1}}
+        only = {"bool": {"filter": [{"range": {"id": {"gte": first}}}, others]}}
+        for hits in scan.pages(self.client, self.name, source=["id", "created_at"], only=only):
+            yield [{"key": str(hit["_source"]["id"]), "value": hit["_source"]} for hit in hits]
 
     def remove(self, ids: Sequence[str]) -> int:
         """Delete documents by id, in whichever index behind the alias they are; how many there were.

@@ -12,7 +12,7 @@ from harvesters.cursor import KeyCursor
 from harvesters.document import Document
 from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
-from harvesters.firebase.cursor import milliseconds
+from harvesters.firebase.cursor import first_key, milliseconds
 from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
 from harvesters.firebase.keys import Path, rank, time_of
 from harvesters.firebase.paging import PageSize
@@ -180,8 +180,8 @@ class Events:
         return key if key is not None and (limit is None or rank(key) <= rank(limit)) else None
 
     def _by_hand(self, span: Window) -> Iterator[Page]:
-        floor, ceiling = push_floor(milliseconds(span.start)), push_floor(milliseconds(span.end))
-        behind = push_floor(milliseconds(self.client.http.retry.clock.now()))
+        floor, ceiling = first_key(span.start), first_key(span.end)
+        behind = first_key(self.client.http.retry.clock.now())
         for bounds in (
             {"endBefore": min(BEFORE_ALL, floor)},
             {"startAt": floor, "endBefore": ceiling},

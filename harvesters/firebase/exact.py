@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +16,11 @@ import orjson
 
 from harvesters.retry import Transient
 
-_TO_ZERO = bytes(ord("0") if chr(code).isdigit() else code for code in range(128)) + bytes(range(128, 256))
-# What such numbers look like with zeros for their digits; searching for it takes a tenth of reading the text.
-_TINY = tuple(b"%b-000%b" % (e, end) for e in (b"e", b"E") for end in (b",", b"}", b"]", b" ", b"\n"))
-_SIGNS = (b"0" * 19, b"." + b"0" * 18, *_TINY)
-_ODD = re.compile(rb"[:\[,]\s*-?(?:[0-9]{19}|[0-9]*\.[0-9]{18}|[0-9.]+[eE]-[0-9]{3})")
+_TO_ZERO = bytes(ord("0") if chr(code) in "0123456789." else code for code in range(128)) + bytes(range(128, 256))
+# What such numbers look like with zeros for digits and points; searching for it takes a tenth of reading the text.
+_SIGNS = (b"0" * 19, b"e-000", b"E-000")
+_ODD = re.compile(rb"[:\[,]\s*-?(?:[0-9]{19}|(?=[0-9]*\.)[0.]*+(?:[0-9]\.?){18}|[0-9.]+[eE]-[0-9]{3})")
+_AROUND = 256  # bytes in which the number stands, with what is before it
 _DIGITS = 17  # which are enough to tell every double
 
 
@@ -31,7 +32,7 @@ def loads(text: bytes | bytearray, keys: int = 1) -> Any:
     Raises:
         ValueError: it is no JSON, or nested too deeply.
     """
-    if not _may_change(text):
+    if not may_change(text):
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -69,7 +70,8 @@ def real(spelling: str) -> Any:
     mantissa = spelling.lower().partition("e")[0].strip("-").replace(".", "")
     digits = mantissa.strip("0")
     changed = number in (float("inf"), float("-inf")) or (number == 0 and digits != "")
-    if changed or (len(digits) > _DIGITS and Decimal(repr(number)) != Decimal(spelling)):
+    short_of_digits = len(digits) > _DIGITS or 0 < abs(number) < sys.float_info.min
+    if changed or (short_of_digits and Decimal(repr(number)) != Decimal(spelling)):
         return orjson.Fragment(spelling.encode())
     return number
 
@@ -78,9 +80,18 @@ def _integer(spelling: str) -> Any:
     return integer(int(spelling)) if len(spelling) <= 20 else orjson.Fragment(spelling.encode())
 
 
-def _may_change(text: bytes | bytearray) -> bool:
+def may_change(text: bytes | bytearray) -> bool:
+    """Whether a reader that makes doubles may change a number in `text`; sometimes true without need."""
     zeros = text.translate(_TO_ZERO)
-    return any(sign in zeros for sign in _SIGNS) and _ODD.search(text) is not None
+    for sign in _SIGNS:
+        at = zeros.find(sign)
+        while (
+            at >= 0
+        ):  # as in a checksum, which is a text: looking at all of the text would take longer than reading it
+            if _ODD.search(text, max(0, at - _AROUND), at + _AROUND) is not None:
+                return True
+            at = zeros.find(sign, at + len(sign))
+    return False
 
 
 def _fitted(value: Any, keys: int) -> Any:

@@ -16,7 +16,7 @@ import urllib3
 
 from harvesters.errors import ProtocolError
 from harvesters.firebase import exact
-from harvesters.firebase.client import FirebaseClient
+from harvesters.firebase.client import FirebaseClient, TokenRenewed
 from harvesters.firebase.keys import Path
 from harvesters.firebase.sse import EventParser, ServerEvent
 from harvesters.privacy import redact
@@ -68,7 +68,11 @@ class EventStream:
     _parser: EventParser = field(default_factory=EventParser)
 
     def __enter__(self) -> EventStream:
-        self._response = self.client.http.retry.call(self._open, f"{self.client.http.name} (stream)")
+        retry, name = self.client.http.retry, f"{self.client.http.name} (stream)"
+        try:
+            self._response = retry.call(self._open, name)
+        except TokenRenewed:
+            self._response = retry.call(lambda: self._open(renewable=False), name)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -112,13 +116,13 @@ class EventStream:
             if events:
                 yield found
 
-    def _open(self) -> requests.Response:
+    def _open(self, renewable: bool = True) -> requests.Response:
         url = self.client.url(self.path)
         params = {**self.client.fixed, **self.params, **self.client.auth.params()}
         for _ in range(_REDIRECTS + 1):
             response = self._send(url, params)
             if response.status_code not in (301, 302, 303, 307, 308):
-                return self._judged(response)
+                return self._judged(response, renewable)
             with response:
                 url, params = self._target(url, response, params)
         raise ProtocolError(f"{self.client.http.name} redirects in circles")
@@ -133,12 +137,12 @@ class EventStream:
         except (requests.ConnectionError, requests.Timeout) as error:
             raise Transient(redact(f"no stream: {error}")) from None
 
-    def _judged(self, response: requests.Response) -> requests.Response:
+    def _judged(self, response: requests.Response, renewable: bool) -> requests.Response:
         if response.status_code == 200:
             self.client.clock.hear(response.headers.get("Date"))
             return response
         with response:
-            self.client.judge_status(response, self.path, renewable=False)
+            self.client.judge_status(response, self.path, renewable)
         raise ProtocolError(f"{self.client.http.name} answered {response.status_code} when asked for a stream")
 
     def _target(self, url: str, response: requests.Response, params: dict[str, str]) -> tuple[str, dict[str, str]]:

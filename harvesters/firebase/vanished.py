@@ -18,28 +18,37 @@ _FEW = 50
 class HeldKeys(Protocol):
     """What an index holds."""
 
-    def keys_since(self, first: str) -> Iterator[list[str]]:
-        """The push ids from `first` on, and other keys of events since then, in batches; there may be more."""
+    def keys_since(self, first: str) -> Iterator[list[Row]]:
+        """What it holds of the push ids from `first` on and of other keys, in batches; there may be more.
+
+        Of other keys those whose events have a time since then, or none. Each has its `key`, and as `value` what tells
+        the time.
+        """
 
 
 def within(key: str, bounds: dict[str, str]) -> bool:
-    """Whether a key lies in the range of the look-back, by the time that it tells; one that tells none does not."""
+    """Whether a key lies in the range that is read again, in the order of the database."""
     first = bounds.get("startAt") or bounds.get("startAfter")
-    if first is None:
-        return False
-    if is_push_id(key):
-        return key > first or (key == first and "startAt" in bounds)
-    moment = moment_of(key, {})
-    return moment is not None and milliseconds(moment) >= push_ms(first)
+    return first is not None and (rank(key) > rank(first) or (key == first and "startAt" in bounds))
 
 
 def held(index: HeldKeys | None, bounds: dict[str, str]) -> Iterator[str]:
-    """The keys that `index` holds in the range of the look-back."""
+    """The keys that `index` holds in the range of the look-back.
+
+    What tells an older time is not of it, wherever it sorts: an index may be meant to outlive what it was made from.
+    """
     first = bounds.get("startAt") or bounds.get("startAfter")
     if index is None or first is None:
         return
-    for keys in index.keys_since(first):
-        yield from (key for key in keys if within(key, bounds))
+    for rows in index.keys_since(first):
+        yield from (row["key"] for row in rows if within(row["key"], bounds) and not _older(row, first))
+
+
+def _older(row: Row, first: str) -> bool:
+    if is_push_id(row["key"]):
+        return False  # it is the key that says so
+    moment = moment_of(row["key"], row["value"])
+    return moment is not None and milliseconds(moment) < push_ms(first)
 
 
 def second_look(events: Events, missing: Set[str], answer: Any, read: Callable[[str], Row]) -> Iterator[Row]:

@@ -52,6 +52,11 @@ class _Attended:
     webinar: bool = False
     refused: bool = False
 
+    @property
+    def counts(self) -> bool:
+        """It was asked for, and says whether Zoom and we understand each other."""
+        return bool(self.meeting.uuid) and not self.webinar
+
 
 @dataclass(frozen=True)
 class MeetingsPage(Page):
@@ -59,12 +64,14 @@ class MeetingsPage(Page):
 
     Attributes:
         meetings: those that are complete with this page.
+        given: how many of them Zoom gave; others are webinars, or were not asked for.
         chunk: the part of the window that is done with it, on its last page.
         refused: the meetings of that part that Zoom refused, which count as done only then.
         ends: it is the last page of the window.
     """
 
     meetings: Sequence[ListedMeeting] = ()
+    given: int = 0
     chunk: Window | None = None
     refused: Sequence[ListedMeeting] = ()
     ends: bool = False
@@ -146,7 +153,7 @@ class ZoomHarvest:
         assert isinstance(page, MeetingsPage)
         for meeting in (*page.meetings, *page.refused):
             self.state.add(meeting)
-        self.state.good += len(page.meetings)
+        self.state.good += page.given
         self.state.refused += len(page.refused)
         if page.ends:
             self.state.good = self.state.refused = 0
@@ -220,6 +227,7 @@ class ZoomHarvest:
                     TimeCursor(last) if last is not None else None,
                     requests=len(complete) or 1,
                     meetings=[one.meeting for one in complete if not one.refused],
+                    given=sum(one.counts and not one.refused for one in complete),
                 )
 
     def _bundles(self, route: str, results: list[_Attended]) -> Iterator[tuple[list[Row], list[_Attended]]]:
@@ -259,7 +267,7 @@ class ZoomHarvest:
         if attended.webinar:
             self._webinars += 1
             return
-        self._asked += 1
+        self._asked += attended.counts
         self._counts["meetings"] += 1
         self._counts["without_sessions"] += participants is None
         self._counts["meetings_refused"] += attended.refused

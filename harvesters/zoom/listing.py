@@ -92,7 +92,7 @@ class Lists:
             asked = todo.pop()
             part = self._part(path, category, field, asked, keep, most, params)
             rows += part.rows
-            searched = part.searched or asked
+            searched = part.searched if part.searched is not None else asked
             try:
                 todo += left_over(asked, searched)
             except ValueError as error:

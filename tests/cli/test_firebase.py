@@ -89,6 +89,15 @@ class TestSource:
         assert result.code == 77
         assert "wrong-secret" not in result.err
 
+    @pytest.mark.parametrize("host", ["secret" * 20, "http://a..b/", "http://.com"])
+    def test_a_host_that_can_be_none_is_78_and_not_shown(
+        self, harvest: Command, database: FirebaseSimulator, host: str
+    ) -> None:
+        result = harvest("firebase", "export", env={"FIREBASE_ENDPOINT": host})
+        assert result.code == 78, result.err
+        assert "FIREBASE_ENDPOINT: this is no host" in result.err
+        assert host not in result.err
+
     def test_the_secret_is_in_no_message_of_a_broken_connection(self, harvest: Command, monkeypatch: Any) -> None:
         env = {"FIREBASE_ENDPOINT": "http://127.0.0.1:1", "FIREBASE_KEY": SECRET, "HARVEST_RETRY_BUDGET": "1"}
         result = harvest("--log-level", "DEBUG", "firebase", "export", env=env)
@@ -143,7 +152,14 @@ class TestSource:
             "ES_HOST",
         ],
     )
-    @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()])
+    @pytest.mark.parametrize(
+        "encode",
+        [
+            str,
+            lambda text: base64.b64encode(text.encode()).decode(),
+            lambda text: base64.b64encode(text.encode()).decode().rstrip("=")[:1601],
+        ],
+    )
     def test_no_setting_that_holds_a_private_key_is_shown(
         self, harvest: Command, database: FirebaseSimulator, setting: str, encode: Any
     ) -> None:
@@ -421,6 +437,15 @@ class TestEvents:
         assert 0 < len(wanted) < 80
         assert not (state / "last-firebase-event").exists()
 
+    @pytest.mark.parametrize("end", ["1961-01-01", "2016-01-15"])
+    def test_a_range_may_begin_before_push_ids_can_tell_the_time(
+        self, harvest: Command, database: FirebaseSimulator, end: str
+    ) -> None:
+        result = harvest("firebase", "events", "-o", "-", "-s", "1960-01-01", "-e", end)
+        assert result.code == 0, result.err
+        last = datetime.fromisoformat(f"{end}T00:00:00Z").timestamp() * 1000
+        assert ids(result.documents) == {key for key, event in EVENTS.items() if event["created_at"] < last}
+
     @pytest.mark.parametrize(
         "arguments",
         [
@@ -518,9 +543,17 @@ class TestEvents:
         def found() -> int:
             return int(requests.get(f"{elasticsearch_url}/{prefix}events/_count", timeout=30).json()["count"])
 
+        timeless = {
+            "zebra": {"type": "heart"},
+            "zoo": {"type": "heart"},
+            "group-reminder-a-1300000000000": {"app": "x"},
+        }
+        opaque = {"old": {"created_at": 1_451_606_400_000}, "young": {"created_at": 1_456_700_000_000}}
+        database.load("/events", timeless | opaque)
         assert harvest("firebase", "events").code == 0
-        assert count(elasticsearch_url, f"{prefix}events") == 80
+        assert count(elasticsearch_url, f"{prefix}events") == 85
         env = {**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0", "HARVEST_LOOKBACK": str(20 * 86_400)}
+        database.load_anew("/events", EVENTS | {"zoo": timeless["zoo"]})  # gone: zebra, young; older: old, the reminder
         last = sorted(key for key in EVENTS if key.startswith("-"))[-4:]
         with subprocess.Popen(
             [sys.executable, str(ROOT / "harvest.py"), "--env-file", os.devnull, "firebase", "events", "--follow"],
@@ -530,19 +563,20 @@ class TestEvents:
         ) as process:
             try:
                 self.wait(lambda: database.open_streams == 1)
+                self.wait(lambda: found() == 83)
                 database.load_anew("/events", {key: value for key, value in EVENTS.items() if key not in last[:3]})
                 database.drop_streams()
-                self.wait(lambda: found() == 77)
+                self.wait(lambda: found() == 79)  # with zoo
                 self.wait(lambda: database.open_streams == 1)
                 database.edit(f"/events/{last[3]}")
-                self.wait(lambda: found() == 76)
+                self.wait(lambda: found() == 78)
                 process.send_signal(signal.SIGTERM)
                 _, log = process.communicate(timeout=20)
             finally:
                 process.kill()
         assert process.returncode == 0, log
         assert "firebase events done" in log
-        assert "removed=3" in log
+        assert "removed=6" in log
 
     @staticmethod
     def wait(condition: Any) -> None:

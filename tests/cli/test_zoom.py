@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import click
 import pytest
 import requests
 
+from harvesters.cli.zoom import _window
 from harvesters.simulators.base import Response
 from harvesters.simulators.zoom.auth import GRANULAR
 from harvesters.simulators.zoom.data import Account, Meeting
@@ -143,12 +145,19 @@ class TestRange:
         day = f"{NOON - timedelta(days=1):%Y-%m-%d}"
         assert uuids(harvest("zoom", "--date", day, "-o", "-").documents) == {"old=="}
 
-    @pytest.mark.parametrize("day", ["2026-13-01", "yesterday", "20260101", "2026-1-1", "2026-02-30", "2199-01-01"])
+    @pytest.mark.parametrize(
+        "day", ["2026-13-01", "yesterday", "20260101", "2026-1-1", "2026-02-30", "2199-01-01", "9999-12-31"]
+    )
     def test_a_date_that_is_none_is_usage(self, harvest: Command, zoom: ZoomSimulator, day: str) -> None:
         result = harvest("zoom", "--date", day, "-o", "-")
         assert result.code == 2
         assert "--date" in result.err
         assert not zoom.requests
+
+    def test_a_start_within_the_second_in_hand_is_usage_and_no_bug(self) -> None:
+        now = datetime(2026, 2, 14, 9, 30, 0, 900_000, tzinfo=UTC)
+        with pytest.raises(click.UsageError, match="lies after the end"):
+            _window(None, "2026-02-14T09:30:00.5Z", None, ZoneInfo("UTC"), now)
 
     def test_a_date_that_zoom_no_longer_has_is_usage(self, harvest: Command, zoom: ZoomSimulator) -> None:
         result = harvest("zoom", "--date", f"{NOW - timedelta(days=200):%Y-%m-%d}", "-o", "-")

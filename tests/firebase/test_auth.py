@@ -9,7 +9,7 @@ from harvesters.firebase.auth import LegacySecret, ServiceAccount
 from harvesters.firebase.client import FirebaseClient
 from harvesters.http import HttpSource
 from harvesters.privacy import redact
-from harvesters.simulators.base import Response
+from harvesters.simulators.base import Request, Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from tests.clocks import FakeClock, patient
 
@@ -77,6 +77,20 @@ def test_a_key_that_is_not_the_accounts_is_refused(timed: Any, clock: FakeClock)
         wrong = other.service_account()["private_key"]
     with pytest.raises(CredentialsRefused, match="Invalid JWT Signature"):
         client(timed, clock, private_key=wrong).get(("events",))
+
+
+def test_an_endpoint_that_repeats_the_assertion_does_not_have_it_shown(clock: FakeClock) -> None:
+    class Echo(FirebaseSimulator):
+        def handle(self, request: Request) -> Response:
+            self.assertion = request.form()["assertion"]
+            return Response.json({"error_description": f"what is {self.assertion}? {'x' * 5000}"}, 400)
+
+    with Echo(now=lambda: clock.now().timestamp()) as server:
+        with pytest.raises(CredentialsRefused) as raised:
+            client(server, clock).get(())
+        assert server.assertion not in str(raised.value)
+        assert redact(server.assertion) != server.assertion
+        assert len(str(raised.value)) < 1000
 
 
 def test_a_clock_that_is_wrong_is_named(timed: Any, clock: FakeClock) -> None:

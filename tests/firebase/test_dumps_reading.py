@@ -153,7 +153,17 @@ def test_the_fraction_grows_to_one(tmp_path: Path) -> None:
 BIG = '{"a": {"n": 1.5}, ".priority": 1, "b": null, "c": {"n": %s, "f": [2.5, {"g": 1e3}]}, "d": {"n": 7}}'
 
 
-@pytest.mark.parametrize("number", ["9223372036854775808", "123456789012345678901234567890", "1e400", "-1e999"])
+BEYOND = [
+    "9223372036854775808",
+    "123456789012345678901234567890",
+    "1e400",
+    "-1e999",
+    "1e-400",
+    "1.234567890123456789",
+]
+
+
+@pytest.mark.parametrize("number", BEYOND)
 @pytest.mark.parametrize("inside", [(), ("events",)])
 def test_a_number_of_any_size_does_not_end_a_load(tmp_path: Path, number: str, inside: tuple[str, ...]) -> None:
     path = tmp_path / "dump"
@@ -162,9 +172,32 @@ def test_a_number_of_any_size_does_not_end_a_load(tmp_path: Path, number: str, i
     expected = {"a": {"n": 1.5}, "c": {"n": json.loads(number), "f": [2.5, {"g": 1e3}]}, "d": {"n": 7}}
     written = orjson.dumps(read(path, *inside))
     assert json.loads(written) == expected
-    assert f'"n":{number}' in written.decode()
+    assert f'"n":{number}' in written.decode().replace("E+", "e").replace("E", "e")
     path.write_text(f'[{{"n": 1}}, null, {{"n": {number}}}]')
     assert json.loads(orjson.dumps(read(path))) == {"0": {"n": 1}, "2": {"n": json.loads(number)}}
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 30, 65_536])
+def test_a_number_is_kept_wherever_a_block_of_the_file_ends(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dump"
+    path.write_text('{"a": {"n": 1.5}, "b": {"n": 1e-400}, "c": {"n": 0.12345678901234567890}}')
+    really = reading._Watched.read
+    monkeypatch.setattr(reading._Watched, "read", lambda self, wanted=-1: really(self, min(size, wanted)))
+    assert b'"n":1e-400},"c":{"n":0.12345678901234567890}' in orjson.dumps(read(path))
+
+
+@pytest.mark.parametrize("inside", [(), ("events",)])
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "1" * 5000])
+def test_a_number_that_nothing_here_reads_is_named_as_the_fault(
+    tmp_path: Path, number: str, inside: tuple[str, ...]
+) -> None:
+    path = tmp_path / "dump"
+    text = f'{{"a": {{"n": {number}}}}}'
+    path.write_text(f'{{"users": {text}, "events": {text}}}' if inside else text)
+    with pytest.raises(BadInput, match="damaged"):
+        read(path, *inside)
 
 
 def test_a_dump_with_a_large_number_that_is_cut_off_is_damaged_all_the_same(tmp_path: Path) -> None:

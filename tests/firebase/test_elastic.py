@@ -283,9 +283,10 @@ def test_the_keys_of_the_look_back_are_found(cluster: Cluster) -> None:
     }
     index = cluster.index(cluster.indices.events)
     assert list(index.keys_since(first)) == []
-    cluster.events.send(documents(cluster, [(key, {"created_at": created}) for key, created in times.items()]))
-    found = {key for batch in index.keys_since(first) for key in batch}
-    assert found == {first, push_floor(ms + 1), "7", f"reminder-{ms}"}
+    events: list[tuple[str, dict[str, Any]]] = [(key, {"created_at": created}) for key, created in times.items()]
+    cluster.events.send(documents(cluster, [*events, ("timeless", {}), (push_floor(ms - 2), {})]))
+    found = {row["key"]: row["value"].get("created_at") for batch in index.keys_since(first) for row in batch}
+    assert found == {first: ms, push_floor(ms + 1): ms, "7": ms, f"reminder-{ms}": ms, "timeless": None}
 
 
 def test_numbers_that_no_index_takes_are_kept_as_they_are_spelled(cluster: Cluster) -> None:

@@ -19,12 +19,13 @@ from harvesters.errors import CredentialsRefused, ProtocolError, Unavailable
 from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
 from harvesters.firebase.client import FirebaseClient
 from harvesters.firebase.cursor import EventKeys, SinceKey
-from harvesters.firebase.documents import EventMapper
+from harvesters.firebase.documents import EventMapper, Row
 from harvesters.firebase.follow import FollowedEvents
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import push_floor, push_ms
 from harvesters.firebase.run import harvest_events
 from harvesters.firebase.sse import EventParser, ServerEvent
+from harvesters.firebase.stream import EventStream
 from harvesters.http import HttpSource
 from harvesters.retry import RetryPolicy
 from harvesters.runs import Parts, Place
@@ -188,6 +189,19 @@ def test_what_was_deleted_while_nobody_listened_is_removed(
         listener.wait(lambda: listener.keys[-1] == KEYS[0])
 
 
+@pytest.mark.parametrize("created", [None, 1_456_000_000_000])
+def test_a_key_that_is_no_push_id_is_removed_whatever_time_it_tells(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, created: int | None
+) -> None:
+    event = {"type": "heart", "created_at": created}
+    firebase.load("/events", {KEYS[0]: EVENT, "zebra": event, "zoo": event})
+    with listening(firebase, redis_url, tmp_path) as listener:
+        listener.wait(lambda: len(listener.keys) == 3)
+        firebase.load_anew("/events", {KEYS[0]: EVENT, "zoo": event})
+        firebase.drop_streams()
+        listener.wait(lambda: listener.lines[3:] == [{"id": "zebra", "deleted": True}])
+
+
 @pytest.mark.parametrize("empty", [b"null", b"{}", b"[]"])
 def test_an_empty_snapshot_that_is_not_true_removes_nothing(
     firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, empty: bytes
@@ -206,13 +220,12 @@ def test_an_empty_snapshot_that_is_not_true_removes_nothing(
 class _Index:
     """An index that holds some keys."""
 
-    def __init__(self, *keys: str) -> None:
-        self.keys = keys
-        self.asked: list[str] = []
+    def __init__(self, *keys: str, **created: int) -> None:
+        self.rows = [{"key": key, "value": {}} for key in keys]
+        self.rows += [{"key": key, "value": {"created_at": ms}} for key, ms in created.items()]
 
-    def keys_since(self, first: str) -> Iterator[list[str]]:
-        self.asked.append(first)
-        yield [*self.keys]
+    def keys_since(self, first: str) -> Iterator[list[Row]]:
+        yield self.rows
 
 
 def test_what_the_index_holds_of_the_look_back_is_compared_with_the_database(
@@ -224,13 +237,15 @@ def test_what_the_index_holds_of_the_look_back_is_compared_with_the_database(
     FileBlob(tmp_path / "checkpoint").write(KEYS[7].encode(), None)
     old, reminder, old_reminder = push_floor(ms - 61_000), f"group-reminder-a-{ms}", f"group-reminder-a-{ms - 61_000}"
     listener = Listener(firebase, redis_url, tmp_path)
-    listener.harvest.index = _Index(KEYS[5], KEYS[6], KEYS[7], KEYS[8], old, reminder, old_reminder, "zebra", "12")
+    listener.harvest.index = _Index(
+        *(KEYS[5], KEYS[6], KEYS[7], KEYS[8], old, reminder, old_reminder, "zebra", "12"), new=ms, aged=ms - 61_000
+    )
     listener.thread.start()
     try:
         listener.until_listening()
-        listener.wait(lambda: len(listener.lines) == 5)
+        listener.wait(lambda: len(listener.lines) == 7)
         assert listener.keys[:2] == KEYS[5:7]
-        assert {line["id"] for line in listener.lines if "deleted" in line} == {KEYS[7], KEYS[8], reminder}
+        assert {line["id"] for line in listener.lines if "deleted" in line} == {*KEYS[7:9], reminder, "zebra", "new"}
     finally:
         listener.end()
 
@@ -259,6 +274,19 @@ def test_a_revoked_token_is_renewed(firebase: FirebaseSimulator, redis_url: str,
         listener.wait(lambda: listener.keys == KEYS[:1])
         listener.until_listening()
     assert sum(1 for request in firebase.requests if request.path == "/token") == 2
+
+
+def test_a_token_that_is_refused_when_a_stream_is_asked_for_is_renewed(firebase: FirebaseSimulator) -> None:
+    http = HttpSource("Firebase", RetryPolicy(SystemClock(threading.Event()), 2, first=0.01), 5)
+    client = FirebaseClient(firebase.url, ServiceAccount(dict(firebase.service_account()), http), http)
+    client.get(("events",))
+    firebase.revoke()
+    with EventStream(client, ("events",), {}) as stream:
+        assert next(iter(stream.edits()))[0].whole
+    firebase.fail("status", path="/events", times=2, response=Response.json({"error": "Permission denied"}, 401))
+    with pytest.raises(CredentialsRefused), EventStream(client, ("events",), {}):
+        pass
+    client.close()
 
 
 def test_a_redirect_is_followed_with_our_credentials(

@@ -291,6 +291,21 @@ def test_many_refused_meetings_are_an_error_of_ours(
     assert all(bench.body(one.uuid)["participant_sessions"] == 2 for one in meetings)
 
 
+def test_webinars_do_not_hide_a_broken_client_when_a_run_is_continued(start: Start) -> None:
+    meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(71)]
+    bench = start(*meetings, limits={"Heavy": 5_000})
+    for one in meetings[:20]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(400, 3000, "It is a webinar.")
+    for one in meetings[64:70]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(400, 300, "Invalid meeting id.")
+    fault = bench.simulator.fail("status", path=f"{LIST}/m70", times=10_000, response=Response(500))
+    with pytest.raises(Unavailable):
+        bench.harvest()
+    fault.times = 0
+    with pytest.raises(ProtocolError, match="refused 6 of 51 meetings"):
+        bench.harvest()
+
+
 def test_the_checkpoint_does_not_pass_meetings_that_were_refused_by_a_broken_client(
     start: Start, tmp_path: Path
 ) -> None:
@@ -338,7 +353,7 @@ def test_many_refused_hosts_are_an_error_of_ours(start: Start, code: int, fatal:
 
 
 def test_what_zoom_said_decides_and_not_what_is_masked_of_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harvesters.privacy._known", set())
+    monkeypatch.setattr("harvesters.privacy._known", {})
     monkeypatch.setattr("harvesters.privacy._pattern", None)
     protect(["page"])
     bench = start(account=generate(meetings=70, sessions=150, day=DAY), page_cap=30)
@@ -358,6 +373,15 @@ def test_a_list_without_an_end_is_an_error(start: Start, endless: str, path: str
         bench.harvest()
     assert caught.value.code == 76
     assert len(bench.simulator.requests) < 330  # of eight meetings
+
+
+@pytest.mark.parametrize("days", [1, 2, 30])
+def test_an_answer_that_searched_no_day_at_all_is_no_whole_one(start: Start, days: int) -> None:
+    bench = start(meeting("m=="))
+    turned = {"from": f"{DAY}", "to": f"{DAY - timedelta(days=days)}", "meetings": [], "next_page_token": ""}
+    refuse(bench, Response.json(turned))
+    with pytest.raises(ProtocolError, match="was searched instead of"):
+        bench.harvest()
 
 
 def test_the_time_at_zoom_is_that_of_its_answers(start: Start) -> None:
@@ -410,7 +434,7 @@ def test_a_webinar_that_reports_do_not_mark_is_left_out(start: Start) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"client_secret": "other"}, "invalid_client Invalid client_id or client_secret"),
+        ({"client_secret": "other"}, "invalid_client Invalid client_id or client_"),
         ({"account_id": "other"}, "Invalid account_id"),
     ],
 )

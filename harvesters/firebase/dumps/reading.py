@@ -6,12 +6,12 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path as FilePath
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any, BinaryIO, NoReturn, Protocol, cast
 
 from harvesters.errors import BadInput, ConfigError
 from harvesters.firebase import exact
@@ -21,8 +21,13 @@ _HEAD = 64 * 1024
 _LINE = re.compile(rb'\s*\{\s*"key"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"value"\s*:')
 _HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _CUT = re.compile(rb"\xed[\xa0-\xbf]?\Z")
+# A whole number longer than `int` reads, at which the parser in C takes the process down with it.
+_ENDLESS = re.compile(rb"[:\[,]\s*-?[0-9]{4301}")
+_OVERLAP = 4500  # bytes of a block that are looked at with the next one: a number may begin in one and end in another
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
+# What reading ends with, beside what ijson says; numbers that neither int nor Decimal takes are among it.
+_DAMAGE = (ValueError, ArithmeticError, EOFError, zlib.error, OSError)
 
 
 @dataclass
@@ -77,15 +82,7 @@ class Dump:
                 for key, value in self._pairs(file, head):
                     self.children += 1
                     yield key, value
-            except (
-                ijson.JSONError,
-                ValueError,
-                ArithmeticError,
-                RecursionError,
-                EOFError,
-                zlib.error,
-                OSError,
-            ) as error:
+            except (ijson.JSONError, RecursionError, *_DAMAGE) as error:
                 self._fail(_short(error))
 
     @property
@@ -110,21 +107,21 @@ class Dump:
         shape = self._shape_inside() if self.inside else head[:1]
         read = 0
         try:
-            for member in self._members(file, shape, fast=True):
+            for member in self._members(cast(BinaryIO, _Watched(file, _check_unchanged)), shape, fast=True):
                 read += 1
                 if _is_child(member):
                     yield member
             return
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, _WouldChange):
             pass
         except ijson.JSONError as error:
             if "overflow" not in _short(error) and "UTF8" not in _short(error):
                 raise
-        # A number beyond 64 bits or a double, or half of a surrogate pair as bytes: the fast reader takes neither, and
-        # the other one goes on where it stopped.
+        # A number beyond 64 bits or a double, or half of a surrogate pair as bytes: the fast reader takes neither, or
+        # makes another number of it, and the other one goes on where it stopped.
         with self._opened() as again:
             self._head(again)
-            mended = cast(BinaryIO, _Mended(again))
+            mended = cast(BinaryIO, _Watched(_Mended(again), _check_ends))
             for key, value in filter(_is_child, islice(self._members(mended, shape, fast=False), read, None)):
                 yield key, _plain(value)
 
@@ -176,12 +173,12 @@ class Dump:
         with self._opened() as file:
             self._head(file)
             try:
-                for where, event, _ in ijson.parse(file):
+                for where, event, _ in ijson.parse(cast(BinaryIO, _Watched(file, _check_ends))):
                     if where == prefix:
                         begun = True
                         if event in ("start_map", "start_array"):
                             return b"{" if event == "start_map" else b"["
-            except (ijson.JSONError, EOFError, zlib.error, OSError) as error:
+            except (ijson.JSONError, *_DAMAGE) as error:
                 self._fail(_short(error))
         what = "holds a single value at" if begun else "has nothing at"
         raise BadInput(f"{self.path} {what} /{'/'.join(self.inside)}")
@@ -276,6 +273,43 @@ def _plain(value: Any) -> Any:
     return exact.integer(value) if isinstance(value, int) else value
 
 
+class _WouldChange(Exception):
+    """There is a number that the fast reader may change."""
+
+
+class _Readable(Protocol):
+    """What a parser needs of a file."""
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+
+
+class _Watched:
+    """A file whose reader never sees what `check` raises for."""
+
+    def __init__(self, file: _Readable, check: Callable[[bytes], None]) -> None:
+        self._file = file
+        self._check = check
+        self._tail = b""
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        text = self._tail + block
+        self._check(text)
+        self._tail = text[-_OVERLAP:]
+        return block
+
+
+def _check_unchanged(text: bytes) -> None:
+    if exact.may_change(text):
+        raise _WouldChange
+
+
+def _check_ends(text: bytes) -> None:
+    if _ENDLESS.search(text) is not None:
+        raise ValueError("it holds a number of more than 4300 digits")
+
+
 class _Mended:
     """A file in which halves of surrogate pairs, where they stand as bytes, are U+FFFD, which is as long."""
 
@@ -304,6 +338,8 @@ def _is_json(text: bytes) -> bool:
 
 def _short(error: Exception) -> str:
     """What is wrong, without what the file holds there: that may be a secret."""
+    if isinstance(error, ArithmeticError):
+        return "it holds a number that cannot be read"
     text = error.args[0] if error.args else ""
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(error)
     return text.strip().partition("\n")[0] or type(error).__name__
