@@ -5,7 +5,7 @@ A bulk request answers 200 and refuses single actions inside: those with 429, 50
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -65,11 +65,13 @@ def deliver(
     *,
     params: Mapping[str, Any] | None = None,
     settled: Collection[int] = (),
+    before: Callable[[], None] = lambda: None,
 ) -> dict[int, Refusal]:
     """Do all of `actions`; returns the refused ones by their place.
 
     Args:
         settled: statuses beyond 2xx that say that there is nothing to do, such as 404 of a deletion.
+        before: called before each request, those that are sent again too; what it raises ends the delivery.
 
     Raises:
         SinkUnavailable: the cluster went on refusing, or not answering, for longer than the retry budget.
@@ -77,7 +79,7 @@ def deliver(
         IndexMissing: there is no index, and it makes none.
         CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
     """
-    sending = _Sending(client, {**_ANSWER, **(params or {})}, settled)
+    sending = _Sending(client, {**_ANSWER, **(params or {})}, settled, before)
     sending.send(list(enumerate(actions)))
     return sending.refused
 
@@ -87,6 +89,7 @@ class _Sending:
     client: SearchClient
     params: Mapping[str, Any]
     settled: Collection[int]
+    before: Callable[[], None]
     refused: dict[int, Refusal] = field(default_factory=dict)
 
     def send(self, actions: list[tuple[int, bytes]]) -> None:
@@ -96,6 +99,7 @@ class _Sending:
         def send() -> None:
             nonlocal waiting, missing
             body = b"".join([line for _, line in waiting])
+            self.before()
             answer = self.client.attempt("POST", "/_bulk", body, params=self.params, lines=True).body
             waiting, why, gone = self._sort(waiting, answer, missing)
             missing = missing or gone

@@ -76,6 +76,7 @@ class ElasticSink:
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
         prepare: what is done to each document first, such as adding ``geoip``. User actions get their ``ua`` anyway.
         templated: whether the indices should have a template of the documents' kind; one warning if there is none.
+        check: called with the documents of each request before it is sent, and sent again; what it raises ends `send`.
     """
 
     durable = True
@@ -89,6 +90,7 @@ class ElasticSink:
         max_bytes: int = MAX_REQUEST_BYTES,
         prepare: Callable[[Document], None] | None = None,
         templated: bool = True,
+        check: Callable[[Sequence[Document]], None] = lambda documents: None,
     ) -> None:
         self.client = client
         self.index_name = index_name
@@ -97,6 +99,7 @@ class ElasticSink:
         self.max_bytes = max_bytes
         self.prepare = prepare
         self.templated = templated
+        self.check = check
         self._seen_kinds: set[str] = set()
         self._taken = False
         self._refused = 0
@@ -208,7 +211,7 @@ class ElasticSink:
         return outcomes, refusals
 
     def _send(self, request: _Request, outcomes: list[Outcome], refusals: _Refusals) -> None:
-        refused = bulk.deliver(self.client, request.lines)
+        refused = bulk.deliver(self.client, request.lines, before=lambda: self.check(request.documents))
         if not refused:
             outcomes.extend([Outcome(document) for document in request.documents])
             return
