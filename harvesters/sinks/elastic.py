@@ -154,6 +154,7 @@ class ElasticSink:
         for part, refused in self._pool.map(self._send_part, self._parts(newest)):
             outcomes.extend(part)
             refusals.extend(refused)
+        outcomes, refusals = self._once_more(outcomes, refusals)
         if older:
             outcomes += [Outcome(each, one.reason) for one in outcomes for each in older.get(one.document, ())]
         self._judge(outcomes, refusals)
@@ -228,12 +229,29 @@ class ElasticSink:
             outcomes.append(Outcome(document, words))
             refusals.append((document, refusal))
 
-    def _judge(self, outcomes: list[Outcome], refusals: _Refusals) -> None:
-        """Tell documents that are odd from an index that is: dead letters are for the former.
+    def _once_more(self, outcomes: list[Outcome], refusals: _Refusals) -> tuple[list[Outcome], _Refusals]:
+        """Send again what an index refused for its mapping before a migration put another in its place.
 
         Raises:
-            IndexMisfit: the index is in another form than our template's where it refused one, or the run has
-                delivered nothing and had all of three or more refused for the same reason.
+            IndexMisfit: as `_misfit` says.
+        """
+        self._misfit(outcomes, refusals)
+        suspects = [document for document, refusal in refusals if refusal.kind in _OF_MAPPINGS]
+        replaced = {name: form.is_replaced(self.client, name) for name in {self.index_name(each) for each in suspects}}
+        again = [document for document in suspects if replaced[self.index_name(document)]]
+        if not again:
+            return outcomes, refusals
+        second, refused = self._send_part(again)
+        done = set(again)
+        outcomes = [outcome for outcome in outcomes if outcome.document not in done] + second
+        self._misfit(outcomes, refused)
+        return outcomes, [pair for pair in refusals if pair[0] not in done] + refused
+
+    def _misfit(self, outcomes: list[Outcome], refusals: _Refusals) -> None:
+        """See that no index refused a document for being in another form than our template's.
+
+        Raises:
+            IndexMisfit: one did.
         """
         for document, refusal in refusals:
             if refusal.field and refusal.kind in _OF_MAPPINGS:
@@ -245,6 +263,13 @@ class ElasticSink:
                         "Nothing is lost: what was not delivered comes with the next run.",
                         outcomes,
                     )
+
+    def _judge(self, outcomes: list[Outcome], refusals: _Refusals) -> None:
+        """Tell documents that are odd from an index that is: dead letters are for the former.
+
+        Raises:
+            IndexMisfit: the run has delivered nothing and had all of three or more refused for the same reason.
+        """
         self._taken = self._taken or any(outcome.delivered for outcome in outcomes)
         if self._taken or not refusals:
             return
