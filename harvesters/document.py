@@ -28,8 +28,7 @@ class Document:
         timestamp: when it happened, UTC; decides the dated index.
         body: JSON-able.
         group: what a FIFO queue keeps in order; defaults to the kind.
-        mutable: its source row may change under its id, as an Opencast FOOTPRINT grows.
-        revision: tells versions of such a document apart, when an earlier one was or may have been delivered.
+        mutable: its source row may change under its id, as an Opencast FOOTPRINT grows, or is known to have changed.
         encoded: the body as UTF-8 JSON, made when first asked for. Raises `TypeError` when the body holds what JSON in
             UTF-8 cannot, such as half of a surrogate pair.
     """
@@ -40,7 +39,6 @@ class Document:
     body: dict[str, Any]
     group: str = ""
     mutable: bool = False
-    revision: str = ""
 
     encoded = _Once()
 

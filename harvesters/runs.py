@@ -17,7 +17,9 @@ from harvesters import telemetry
 from harvesters.clock import Clock
 from harvesters.cursor import Cursor
 from harvesters.errors import Exit, HarvestError, LeaseHeld
-from harvesters.pipeline import Counts, Harvest, Pipeline, Progress
+from harvesters.harvest import Harvest
+from harvesters.pipeline import Counts, Pipeline
+from harvesters.progress import Progress
 from harvesters.sinks.base import Sink
 from harvesters.sinks.deadletters import DeadLetters, ErrorBudget
 from harvesters.spans import Asked, Plan

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
     {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"}
-    | {"exact"},
+    | {"exact", "settingtable"},
     {
         "http",
         "retry",
@@ -31,7 +31,7 @@ FLOORS = (
         "elastic",
     },
     {"stores", "sinks", "search"},
-    {"pipeline", "runs"},
+    {"pipeline", "runs", "harvest", "progress", "prefetch"},
     {"assembly"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "migration", "dev"},
     {"cli"},

@@ -12,7 +12,7 @@ import pytest
 from harvesters.cli import reference
 from harvesters.cli.main import cli
 from harvesters.errors import Exit
-from harvesters.settings import SETTINGS
+from harvesters.settingtable import SETTINGS
 from tests.commandline import examples, parses
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,10 @@ import pytest
 from harvesters.cursor import TimeCursor, Times
 from harvesters.document import Document, Outcome
 from harvesters.errors import Interrupted, RaceLost, ReaderGone, SinkUnavailable, TooManyDead, Unavailable
-from harvesters.pipeline import Counts, Page, Pipeline, Progress, prefetch
+from harvesters.harvest import Page
+from harvesters.pipeline import Counts, Pipeline
+from harvesters.prefetch import prefetch
+from harvesters.progress import Progress
 from harvesters.sinks.deadletters import DeadLetter, ErrorBudget
 from harvesters.stores.blob import Blob, Conflict, Version
 from harvesters.stores.cache import MemoryCache
@@ -309,7 +312,7 @@ class TestRepeats:
         again = Run(Page([row(1), row(2, length=60), row(4)]), before=first)
         again.cache.volatile = False
         again.go()
-        assert [(document.id, bool(document.revision)) for document in again.sink.sent] == [("2", True), ("4", False)]
+        assert [(document.id, document.mutable) for document in again.sink.sent] == [("2", True), ("4", False)]
         assert again.counts.duplicates == 1
 
     def test_the_order_of_a_rows_keys_makes_it_no_other_row(self) -> None:

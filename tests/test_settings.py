@@ -9,7 +9,8 @@ import pytest
 
 from harvesters.addresses import base_url
 from harvesters.errors import ConfigError
-from harvesters.settings import SETTINGS, Settings
+from harvesters.settings import Settings
+from harvesters.settingtable import SETTINGS
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The generated documents: commands and options from click, settings from `settings.py`.
+"""The generated documents: commands and options from click, settings from `settingtable.py`.
 
 ``make docs`` writes docs/reference.md and example.env; a test fails when they are out of date.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from harvesters.cli.main import cli
-from harvesters.settings import SETTINGS, Setting
+from harvesters.settingtable import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

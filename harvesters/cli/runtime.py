@@ -13,7 +13,8 @@ import click
 
 from harvesters.assembly import Assembly
 from harvesters.cli.progress import progress
-from harvesters.settings import SETTINGS, Settings
+from harvesters.settings import Settings
+from harvesters.settingtable import SETTINGS
 from harvesters.spans import WindowError
 from harvesters.timespan import parse_moment, zone
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MIGRATE = ("harvesters.cli.migrate", "migrate", "Bring older indices into today's form.")
 
 
-class Days(click.ParamType):  # type: ignore[type-arg]
+class DaysType(click.ParamType):  # type: ignore[type-arg]
     """A number of days, as ``400d`` or ``400``."""
 
     name = "days"
@@ -43,7 +43,7 @@ def setup() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would change, value by value, and change nothing.")
 @click.option(
     "--retention",
-    type=Days(),
+    type=DaysType(),
     metavar="DAYS",
     help="Where the cluster has ILM: have it delete dated indices this long after they were made, such as 400d.",
 )
@@ -110,7 +110,7 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
 @setup.command("prune")
 @setting_option("-e", "--es-host", setting="ES_HOST")
 @click.option(
-    "--older-than", type=Days(), required=True, metavar="DAYS", help="Whole UTC days that are kept before today."
+    "--older-than", type=DaysType(), required=True, metavar="DAYS", help="Whole UTC days that are kept before today."
 )
 @click.option("--dry-run", is_flag=True, help="Name the indices, and remove none.")
 def prune(older_than: int, dry_run: bool) -> None:

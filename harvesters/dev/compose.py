@@ -12,7 +12,7 @@ from typing import Any
 
 from harvesters.errors import ConfigError, Unavailable
 from harvesters.privacy import redact
-from harvesters.settings import SETTINGS
+from harvesters.settingtable import SETTINGS
 from harvesters.standins.opencast import ROOT
 
 FILE = ROOT / "docker" / "docker-compose.yml"

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harvesters.dev.process import Process
+from harvesters.dev.process import ServerProcess
 from harvesters.dev.record import Home, Record, Server, remove_settings, settings_path, write_settings
 from harvesters.dev.services import names_of_ours
 from harvesters.errors import ConfigError, Unavailable
@@ -102,7 +102,7 @@ def _start(home: Home, record: Record, name: str, named: bool, say: Say) -> None
 
     def launched(pid: int) -> None:
         # Remembered before it answers: whatever becomes of this command, `dev down` finds the process.
-        server.process = Process.of(pid)
+        server.process = ServerProcess.of(pid)
         record.servers.append(server)
         home.save(record)
 

@@ -12,14 +12,14 @@ from harvesters import process
 
 
 @dataclass(frozen=True)
-class Process:
+class ServerProcess:
     """One process: its number, and when that number was given to it."""
 
     pid: int
     started: str
 
     @classmethod
-    def of(cls, pid: int) -> Process:
+    def of(cls, pid: int) -> ServerProcess:
         """The process that has this number now; one that has ended counts as started never."""
         return cls(pid, start_time(pid) or "ended")
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harvesters.dev.process import Process
+from harvesters.dev.process import ServerProcess
 from harvesters.errors import ConfigError, HarvestError, TryLater
 from harvesters.files import refusal
 
@@ -27,7 +27,7 @@ class Server:
     name: str
     url: str
     settings: dict[str, str] = field(default_factory=dict)
-    process: Process | None = None
+    process: ServerProcess | None = None
 
 
 @dataclass
@@ -167,7 +167,7 @@ def remove_settings(record: Record) -> str:
 
 def _server(entry: dict[str, Any]) -> Server:
     process = entry.pop("process")
-    return Server(process=Process(**process) if process else None, **entry)
+    return Server(process=ServerProcess(**process) if process else None, **entry)
 
 
 def _write(path: Path, text: str) -> None:

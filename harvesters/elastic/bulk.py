@@ -27,7 +27,7 @@ class IndexMissing(ConfigError):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ItemRefusal:
     """An action that never can be done as things are.
 
     Attributes:
@@ -66,7 +66,7 @@ def deliver(
     params: Mapping[str, Any] | None = None,
     settled: Collection[int] = (),
     before: Callable[[], None] = lambda: None,
-) -> dict[int, Refusal]:
+) -> dict[int, ItemRefusal]:
     """Do all of `actions`; returns the refused ones by their place.
 
     Args:
@@ -90,7 +90,7 @@ class _Sending:
     params: Mapping[str, Any]
     settled: Collection[int]
     before: Callable[[], None]
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    refused: dict[int, ItemRefusal] = field(default_factory=dict)
 
     def send(self, actions: list[tuple[int, bytes]]) -> None:
         """Send until every action is done or refused."""
@@ -123,7 +123,7 @@ class _Sending:
             self.send(actions[:half])
             self.send(actions[half:])
             return
-        self.refused[actions[0][0]] = Refusal(error.status, error_type(error.body), error.reason)
+        self.refused[actions[0][0]] = ItemRefusal(error.status, error_type(error.body), error.reason)
 
     def _sort(
         self, actions: list[tuple[int, bytes]], body: Any, missing: bool
@@ -158,7 +158,7 @@ class _Sending:
                 again.append(action)
                 why.add((status, error_type(error)))
             else:
-                self.refused[action[0]] = Refusal(status, error_type(error), reason(error), field_of(error))
+                self.refused[action[0]] = ItemRefusal(status, error_type(error), reason(error), field_of(error))
         return again, why, gone
 
 

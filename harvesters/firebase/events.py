@@ -17,7 +17,7 @@ from harvesters.firebase.documents import EventMapper, Row, document_id, moment_
 from harvesters.firebase.keys import Path, rank, time_of
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import is_push_id, push_floor, push_ms
-from harvesters.pipeline import Page
+from harvesters.harvest import Page
 from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from harvesters.firebase.events import TOO_BIG, Events
 from harvesters.firebase.keys import children_of
 from harvesters.firebase.stream import Edit, EventStream, StreamEnded
 from harvesters.firebase.vanished import HeldKeys, held, removed, second_look, within
-from harvesters.pipeline import Page
+from harvesters.harvest import Page
 from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any
 from harvesters.document import Document
 from harvesters.firebase.documents import EventMapper, Row
 from harvesters.firebase.dumps.reading import Dump
-from harvesters.pipeline import Page
+from harvesters.harvest import Page
 
 
 @dataclass

@@ -26,7 +26,7 @@ from harvesters.firebase.documents import Row, document_id
 from harvesters.firebase.keys import Path, children_of
 from harvesters.firebase.people import EntityMapper
 from harvesters.firebase.walk import Walk
-from harvesters.pipeline import Page
+from harvesters.harvest import Page
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from harvesters.firebase.events import Events
 from harvesters.firebase.follow import FollowedEvents
 from harvesters.firebase.load import DumpHarvest
 from harvesters.firebase.mirror import Mirror
-from harvesters.pipeline import Counts, Harvest
+from harvesters.harvest import Harvest
+from harvesters.pipeline import Counts
 from harvesters.runs import HarvestRun, Parts, Place
 from harvesters.sinks.base import Sink
 from harvesters.spans import Everything

@@ -38,7 +38,7 @@ _REST = "The rest is still in the queue; raise the budget, or mend what sends su
 
 
 @dataclass
-class Counts:
+class IndexCounts:
     """What a run did; `again` counts messages that were no more ours to write or to delete, and so come once more."""
 
     received: int = 0
@@ -68,7 +68,7 @@ class Indexer:
     stop: threading.Event
     follow: bool = False
     receivers: int = 4
-    counts: Counts = field(default_factory=Counts)
+    counts: IndexCounts = field(default_factory=IndexCounts)
     _held: Held = field(init=False)
     _sending: dict[Document, Message] = field(default_factory=dict)
     _waiting: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 import orjson
 
 from harvesters.document import Document
 from harvesters.migration import upgrade
+from harvesters.timespan import as_utc
 
 KIND = "useractions"
 _TEXTS = ("mpid", "session_id", "huid", "useragent", "ip")
@@ -59,7 +60,7 @@ def parsed(text: str) -> Any:
 def _moment(value: Any, zone: tzinfo) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+        return as_utc(moment, zone)
     except (TypeError, ValueError, OverflowError):
         reason = "it has no timestamp" if value is None else f"timestamp is no date: {value!r:.60}"
         raise NoDocument(reason) from None

@@ -32,7 +32,7 @@ _MOST_ODD = 20  # fields of one document that are set aside one by one
 
 
 @dataclass
-class Tally:
+class CopyTally:
     """What became of an index: documents copied, how many changed form, and how many kept something under ``odd``."""
 
     copied: int = 0
@@ -59,7 +59,7 @@ class Copier:
     transform: Callable[[Body], Body]
     lease: Lease | None = None
 
-    def copy(self, copy: Copy, target: Body) -> Tally:
+    def copy(self, copy: Copy, target: Body) -> CopyTally:
         """Fill `copy.target`, made as `target` says.
 
         The original takes no writes from here on, until `swap` removes it, or `release` or `discard` gives it free.
@@ -216,8 +216,8 @@ class Copier:
         self.client.request("POST", "/_aliases", {"actions": actions})
         return copy
 
-    def _fill(self, copy: Copy) -> Tally:
-        tally = Tally()
+    def _fill(self, copy: Copy) -> CopyTally:
+        tally = CopyTally()
         for hits in scan.verbatim(self.client, copy.source, copy.cursor):
             self.ledger.clock.sleep(0)  # ends here when told to stop
             bodies: dict[str, bytes] = {}
@@ -253,12 +253,12 @@ class Copier:
             wanted = again
         return len(aside)
 
-    def _create(self, copy: Copy, bodies: dict[str, bytes]) -> dict[str, bulk.Refusal]:
+    def _create(self, copy: Copy, bodies: dict[str, bytes]) -> dict[str, bulk.ItemRefusal]:
         """Create documents that are not there yet: an older version never takes the place of a newer one."""
         name = copy.writer(self.ledger.generation)
         ids = list(bodies)
         actions = [bulk.write(name, id, bodies[id], "create") for id in ids]
-        refused: dict[str, bulk.Refusal] = {}
+        refused: dict[str, bulk.ItemRefusal] = {}
         for part in _parts(actions):
             try:
                 # Without require_alias a name that is no more would become an index.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
 from harvesters.document import Document
 from harvesters.opencast.jettison import as_dict, integer, text
+from harvesters.timespan import as_utc
 
 KIND = "useractions"
 _GROWS = "FOOTPRINT"  # Opencast lengthens the last one of a session instead of writing another
@@ -39,7 +40,7 @@ def written(row: Any, zone: tzinfo) -> tuple[datetime, timedelta | None]:
     try:
         moment = datetime.fromisoformat(row["created"])
         offset = moment.utcoffset()
-        utc = (moment if offset is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+        utc = as_utc(moment, zone)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         value = row.get("created") if isinstance(row, dict) else row
         raise PoisonRow(f"'created' is no date: {value!r:.60}") from None

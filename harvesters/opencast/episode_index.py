@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Any
 
 from harvesters.document import Document
+from harvesters.harvest import Page
 from harvesters.opencast.client import OpencastClient
 from harvesters.opencast.episodes import find_result, plain, to_episode
 from harvesters.opencast.jettison import as_dict, as_list
 from harvesters.opencast.metadata import metadata
 from harvesters.opencast.segments import slide_texts
 from harvesters.opencast.workflows import WorkflowLookup, stream_times, to_workflow
-from harvesters.pipeline import Page
 
 KIND = "episodes"
 BATCH = 100

@@ -16,6 +16,7 @@ import orjson
 from harvesters.opencast.client import BadRequest, OpencastClient
 from harvesters.opencast.jettison import as_dict, as_list, integer, text
 from harvesters.stores.cache import Cache
+from harvesters.timespan import as_utc, iso
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,6 @@ def instant(value: Any) -> str | None:
     """An ISO 8601 time (UTC where it names no offset) as ``2026-01-05T14:00:00Z``; None for what is none."""
     try:
         moment = datetime.fromisoformat(text(value) or "")
-        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return iso(as_utc(moment, UTC))
     except (ValueError, OverflowError):
         return None

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from harvesters.cursor import TimeCursor
 from harvesters.document import Document
 from harvesters.errors import ProtocolError
+from harvesters.harvest import Page
 from harvesters.opencast import actions, dialect
 from harvesters.opencast.arrival import Arrival
 from harvesters.opencast.bounds import DayTally, Second, seconds_to_ask, shown, start_end
@@ -22,7 +23,6 @@ from harvesters.opencast.episodes import EpisodeLookup
 from harvesters.opencast.jettison import text
 from harvesters.opencast.reader import Edge, PlainTally, QueryReader
 from harvesters.opencast.witness import Contradicted, Witness
-from harvesters.pipeline import Page
 from harvesters.stores.cache import Cache
 from harvesters.timespan import Window, day_window
 

@@ -19,6 +19,7 @@ from harvesters.errors import ProtocolError
 from harvesters.opencast.client import NotThere, OpencastClient
 from harvesters.opencast.episodes import plain
 from harvesters.opencast.jettison import as_dict, as_list, integer
+from harvesters.timespan import as_utc
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -247,7 +248,7 @@ def _moment(value: Any) -> datetime | None:
         moment = datetime.fromisoformat(plain(value) or "")
     except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return as_utc(moment, UTC)
 
 
 def _iso(moment: datetime | None) -> str | None:

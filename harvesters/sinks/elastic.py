@@ -16,7 +16,7 @@ from typing import NamedTuple
 from harvesters import useragents
 from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk, paths
-from harvesters.elastic.bulk import Refusal
+from harvesters.elastic.bulk import ItemRefusal
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ConfigError
 from harvesters.search import form
@@ -55,7 +55,7 @@ class _Request(NamedTuple):
     documents: list[Document]
 
 
-_Refusals = list[tuple[Document, Refusal]]
+_Refusals = list[tuple[Document, ItemRefusal]]
 
 
 class IndexMisfit(ConfigError):
@@ -302,7 +302,7 @@ class ElasticSink:
                 )
 
 
-def _sort_of(refusal: Refusal) -> str:
+def _sort_of(refusal: ItemRefusal) -> str:
     """What refusals for the same reason have in common; "" for one that says nothing of the index."""
     if refusal.kind not in _OF_MAPPINGS:
         return ""

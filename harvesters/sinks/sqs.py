@@ -23,7 +23,7 @@ from harvesters.document import Document, Outcome
 from harvesters.errors import SinkUnavailable
 from harvesters.retry import RetryPolicy, Transient
 from harvesters.sinks.base import encodable
-from harvesters.stores.versions import Version, Versions
+from harvesters.stores.versions import DocumentVersion, Versions
 
 _NO_GROUP = re.compile(r"[^!-~]")  # what SQS does not take in the id of a group
 _ID = re.compile(r"[!-~]{1,128}")  # what it takes as a deduplication id
@@ -218,8 +218,8 @@ class _Sending:
         }
 
 
-def _version(document: Document) -> Version:
-    return Version(document.id, digest(document.encoded).hex(), not (document.mutable or document.revision))
+def _version(document: Document) -> DocumentVersion:
+    return DocumentVersion(document.id, digest(document.encoded).hex(), not document.mutable)
 
 
 def _group(document: Document) -> str:

@@ -43,7 +43,7 @@ class _Sent(NamedTuple):
         return self.digest if self.number == 1 else f"{self.digest}.{self.number}" if self.number else ""
 
 
-class Version(NamedTuple):
+class DocumentVersion(NamedTuple):
     """A document that is about to be sent; `plain`: there should be no other version of it."""
 
     id: str
@@ -70,7 +70,7 @@ class Versions:
     _lines: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def tags(self, versions: Sequence[Version]) -> list[str]:
+    def tags(self, versions: Sequence[DocumentVersion]) -> list[str]:
         """What makes the deduplication id of each its own, in the order in which they will be sent."""
         now = int(self.clock.now().timestamp())
         with self._lock:

@@ -26,7 +26,7 @@ WEEK = 7  # days; in more, some meeting is sure to need the days before, and the
 
 
 @dataclass
-class Dashboard:
+class DashboardRoute:
     """Lists as many days at once as Zoom takes.
 
     ``query_date_type=end_time`` lists by the end. Nobody says whether a server knows it, but the rows do: one that

@@ -12,7 +12,7 @@ from typing import Any
 from harvesters.cursor import TimeCursor
 from harvesters.document import Document
 from harvesters.errors import SpanRefused
-from harvesters.pipeline import Page, ending_at
+from harvesters.harvest import Page, ending_at
 from harvesters.timespan import Window, iso
 from harvesters.zoom import meetings, sessions
 from harvesters.zoom.client import ZoomClient

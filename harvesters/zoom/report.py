@@ -30,7 +30,7 @@ _WEEK = 7  # days
 
 
 @dataclass
-class Report:
+class ReportRoute:
     """Reports go by the start of a meeting, so the days are listed from as far back as a meeting can last.
 
     Attributes:

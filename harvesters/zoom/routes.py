@@ -7,13 +7,13 @@ from concurrent.futures import Executor
 
 from harvesters.errors import CredentialsRefused
 from harvesters.zoom.client import ZoomClient
-from harvesters.zoom.dashboard import Dashboard
+from harvesters.zoom.dashboard import DashboardRoute
 from harvesters.zoom.hosts import Hosts
 from harvesters.zoom.listing import Lists, Route
 from harvesters.zoom.notebook import Notebook
 from harvesters.zoom.ranges import horizon
 from harvesters.zoom.refusals import PlanMissing
-from harvesters.zoom.report import Report
+from harvesters.zoom.report import ReportRoute
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class Routes:
         self.notebook = notebook
         lists, first = Lists(client, notebook), horizon(client.clock.now())
         self.hosts = Hosts(lists, first)
-        self.dashboard = Dashboard(lists, self.hosts, first)
-        self.report = Report(lists, first, pool)
+        self.dashboard = DashboardRoute(lists, self.hosts, first)
+        self.report = ReportRoute(lists, first, pool)
         self._chosen: Route | None = None
         self._settled = False
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from harvesters.dev.process import Process
+from harvesters.dev.process import ServerProcess
 from harvesters.standins.base import StandInMissing
 from harvesters.standins.elasticmq import JARS as ELASTICMQ
 from harvesters.standins.elasticsearch import JARS as ELASTICSEARCH
@@ -101,7 +101,7 @@ def test_a_whole_life(shell: Shell, redis_server: Redis, moto_server: Moto, jars
 
     ended = shell.run("dev", "down", options=("--env-file", ".env.dev"))
     assert ended.returncode == 0, ended.stderr
-    assert all(not Process.of(entry["pid"]).alive for entry in before.values())
+    assert all(not ServerProcess.of(entry["pid"]).alive for entry in before.values())
     assert list(shell.directory.iterdir()) == []
     assert list(shell.record.parent.parent.iterdir()) == []
     assert shell.run("dev", "status").stdout == "Nothing is up.\n"
@@ -124,7 +124,7 @@ def test_only_what_has_ended_is_started_again(shell: Shell, redis_server: Redis)
     shell.up("--services", "opencast,redis")
     before = shell.status()
     assert set(before) == {"redis", "opencast"}
-    Process.of(before["redis"]["pid"]).stop()
+    ServerProcess.of(before["redis"]["pid"]).stop()
     assert shell.status()["redis"]["state"] == "ended"
     again = shell.up("--services", "redis")
     assert "redis has ended by itself" in again.stdout
@@ -252,8 +252,8 @@ def test_settings_that_cannot_be_written_start_nothing(shell: Shell) -> None:
     assert shell.status() == {}
 
 
-def _recorded(shell: Shell) -> list[Process]:
+def _recorded(shell: Shell) -> list[ServerProcess]:
     if not shell.record.exists():
         return []
     servers = json.loads(shell.record.read_text())["servers"]
-    return [Process(**server["process"]) for server in servers]
+    return [ServerProcess(**server["process"]) for server in servers]

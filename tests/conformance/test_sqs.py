@@ -29,7 +29,7 @@ from harvesters.document import Document
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, SinkUnavailable, Unavailable
 from harvesters.sinks.sqs import SqsSink, batches
 from harvesters.stores.cache import open_cache
-from harvesters.stores.versions import Version, Versions
+from harvesters.stores.versions import DocumentVersion, Versions
 from tests.clocks import FakeClock, patient
 from tests.conformance.stores import LossyProxy
 from tests.conformance.test_sink import ids, received
@@ -448,7 +448,7 @@ class TestFifo:
         sink = SqsSink("actions.fifo", patient())
         sink.send([document("1", length=30)])
         grown = document("1", length=60)
-        grown.revision = "0a1b"
+        grown.mutable = True
         sink.send([grown])
         sink.close()
         messages = received("actions.fifo", AttributeNames=["All"])
@@ -481,7 +481,7 @@ class TestFifo:
         clock = FakeClock()
         for _ in range(4):
             versions = Versions("q", clock, path=tmp_path / "q")
-            assert versions.tags([Version(str(id), "d", False) for id in range(15_000)]) == ["d"] * 15_000
+            assert versions.tags([DocumentVersion(str(id), "d", False) for id in range(15_000)]) == ["d"] * 15_000
             clock.advance(601)
         assert len((tmp_path / "q").read_bytes().splitlines()) <= 35_000
 
@@ -491,8 +491,8 @@ class TestFifo:
         (tmp_path / "fifo").write_text("in the way")
         versions = Versions("q", FakeClock(), path=tmp_path / "fifo" / "q")
         with logged() as records:
-            assert versions.tags([Version("1", text, False) for text in "aba"]) == ["a", "b", "a.2"]
-            assert versions.tags([Version("1", "b", False)]) == ["b.2"]
+            assert versions.tags([DocumentVersion("1", text, False) for text in "aba"]) == ["a", "b", "a.2"]
+            assert versions.tags([DocumentVersion("1", "b", False)]) == ["b.2"]
         assert len(records) == 1
 
         def full(handle: int, data: Any) -> int:
@@ -500,7 +500,7 @@ class TestFifo:
 
         monkeypatch.setattr(os, "write", full)
         with pytest.raises(Unavailable, match=f"Make room in {tmp_path}"):
-            Versions("q", FakeClock(), path=tmp_path / "q").tags([Version("1", "a", False)])
+            Versions("q", FakeClock(), path=tmp_path / "q").tags([DocumentVersion("1", "a", False)])
 
     @pytest.mark.parametrize("id", ["", "with a blank", "x" * 500, "übung"])
     def test_an_id_that_sqs_would_not_take_is_hashed(self, elasticmq_url: str, id: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 from harvesters.cursor import Times
 from harvesters.document import Document, Outcome
 from harvesters.errors import Exit, HarvestError, LeaseHeld, RaceLost
-from harvesters.pipeline import Page
+from harvesters.harvest import Page
 from harvesters.runs import HarvestRun, Parts, Place
 from harvesters.simulators.base import Request, Response
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget

@@ -29,7 +29,8 @@ from harvesters.firebase.indices import Indices
 from harvesters.firebase.mirror import Mirror
 from harvesters.firebase.people import EntityMapper, course, profile
 from harvesters.firebase.pushid import push_floor
-from harvesters.pipeline import Pipeline, Progress
+from harvesters.pipeline import Pipeline
+from harvesters.progress import Progress
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase import buddyup
 from harvesters.simulators.firebase.server import FirebaseSimulator

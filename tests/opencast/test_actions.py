@@ -65,7 +65,6 @@ class TestSamples:
         assert (document.id, document.kind) == ("1234", "useractions")
         assert document.timestamp == datetime(2015, 10, 30, 4, 30, tzinfo=UTC)
         assert document.group == "74b6c02f-afbb-42bc-8145-344153a1792e"
-        assert document.revision == ""
 
     def test_the_rows_of_a_newer_one(self) -> None:
         first, second = map(body, rows(NEW))

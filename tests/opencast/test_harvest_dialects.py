@@ -190,7 +190,7 @@ def test_a_footprint_that_grew_goes_out_again_and_nothing_else_does(
         counts = harvesting.run()
         again = harvesting.out.got[8:]
         assert [(document.id, document.body["action"]["length"]) for document in again] == [("3", 30)]
-        assert again[0].revision
+        assert again[0].mutable
         assert (counts.rows, counts.duplicates) == (8, 7)
 
 

@@ -1,0 +1,225 @@
+"""Every setting, declared once: the flags, `.env`, `example.env` and the reference's table all come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: `default` is what counts when it is unset, `without` says in words what happens then.
+
+    `aliases` are older names of it.
+    """
+
+    name: str
+    section: str
+    help: str
+    default: str = ""
+    without: str = ""
+    secret: bool = False
+    example: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+_OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
+_ELASTIC, _ZOOM, _FIREBASE, _LOGS = "Elasticsearch", "Zoom", "Firebase", "Logs"
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "MATTERHORN_ENGAGE_HOST",
+        _OPENCAST,
+        "The engage (presentation) node: host, host:port or a URL. A bare host means https, a loopback host http.",
+        without="required by useractions and load_episodes",
+        example="matterhorn.example.edu",
+    ),
+    Setting(
+        "MATTERHORN_ADMIN_HOST",
+        _OPENCAST,
+        "The admin node: host, host:port or a URL, read as MATTERHORN_ENGAGE_HOST is.",
+        without="required by load_episodes",
+        example="admin.matterhorn.example.edu",
+    ),
+    Setting(
+        "MATTERHORN_REST_USER", _OPENCAST, "User of Opencast's REST API.", without="required", example="mh_rest_user"
+    ),
+    Setting(
+        "MATTERHORN_REST_PASS",
+        _OPENCAST,
+        "Its password.",
+        without="required",
+        secret=True,
+        example="mh_rest_pass",
+    ),
+    Setting(
+        "OPENCAST_AUTH",
+        _OPENCAST,
+        "digest (what Opencast's system account needs) or basic (Opencast 5 and newer).",
+        default="digest",
+    ),
+    Setting(
+        "OPENCAST_SOURCE",
+        _OPENCAST,
+        "Short name of this Opencast, where several share a queue or a cluster: ids become NAME-NUMBER.",
+        without="ids are Opencast's numbers",
+        example="main-campus",
+    ),
+    Setting(
+        "OPENCAST_TIMEZONE",
+        _OPENCAST,
+        "Time zone of the Opencast server: of times without an offset, of its days, and of what is sent to it.",
+        default="UTC",
+        example="America/New_York",
+    ),
+    Setting(
+        "SQS_QUEUE_NAME",
+        _OUTPUT,
+        "SQS queue, created if missing. - is standard output; a name ending in .fifo makes a FIFO queue.",
+        without="give --output",
+        example="my-harvest-action-queue",
+    ),
+    Setting(
+        "S3_HARVEST_TS_BUCKET",
+        _OUTPUT,
+        "S3 bucket of the checkpoint, created if missing.",
+        without="checkpoints are files under HARVEST_STATE_DIR",
+        example="my-harvest-timestamp-bucket",
+    ),
+    Setting(
+        "S3_LAST_ACTION_TS_KEY",
+        _OUTPUT,
+        "Name of the checkpoint: the S3 object, or the file. Give each Opencast its own.",
+        default="last-action-timestamp",
+    ),
+    Setting("DEFAULT_INTERVAL", _RUN, "Minutes harvested when there is neither --start nor a checkpoint.", default="2"),
+    Setting(
+        "MAX_START_END_SPAN",
+        _RUN,
+        "Longest window in seconds; a longer one is refused with exit code 3.",
+        without="no limit",
+        example="86400",
+    ),
+    Setting(
+        "HARVEST_LOOKBACK",
+        _RUN,
+        "Seconds before the checkpoint that a live run reads again, for rows that came late; 0 for none.",
+        default="60",
+    ),
+    Setting(
+        "HARVEST_RETRY_BUDGET",
+        _RUN,
+        "Seconds for which one request is retried before the run gives up with 69, or with 75 when it is rate limited.",
+        default="120",
+    ),
+    Setting("HARVEST_HTTP_TIMEOUT", _RUN, "Seconds to wait for one answer of a source.", default="60"),
+    Setting(
+        "HARVEST_LEASE_TTL",
+        _RUN,
+        "Seconds after which a lease that is not renewed may be taken over.",
+        default="60",
+    ),
+    Setting(
+        "HARVEST_ERROR_BUDGET",
+        _RUN,
+        "Dead letters that a run may have before it fails with 65: a share (1%, and never less than 10) or a number.",
+        default="1%",
+    ),
+    Setting(
+        "HARVEST_STACKS",
+        _STORE,
+        "Stacks whose user actions setup prune may remove (useractions-STACK-YYYY.MM.DD); commas between.",
+        without="indices with a stack in their names are left",
+        example="prod,dev-1",
+    ),
+    Setting(
+        "HARVEST_DEAD_LETTERS",
+        _STORE,
+        "Where documents go that can never be delivered: a directory, s3://bucket/prefix or sqs://queue.",
+        without="files under HARVEST_STATE_DIR/dead-letters",
+        example="s3://my-harvest-bucket/dead-letters",
+    ),
+    Setting(
+        "HARVEST_STATE_DIR",
+        _STORE,
+        "Directory of checkpoints without S3, and of dead letters.",
+        without="$XDG_STATE_HOME/harvest, which is ~/.local/state/harvest",
+        example="/var/lib/harvest",
+    ),
+    Setting(
+        "REDIS_URL",
+        _STORE,
+        "Redis for cached episodes and for what was already delivered.",
+        default="redis://localhost:6379/0",
+        without="unreachable: one warning, and an in-process cache",
+    ),
+    Setting("EPISODE_CACHE_EXPIRE", _STORE, "Seconds for which an episode is cached.", default="1800"),
+    Setting(
+        "ES_HOST",
+        _ELASTIC,
+        "Elasticsearch: host, host:port or a URL; a loopback host means http. EL_HOST (http) goes with EL_PORT.",
+        default="localhost:9200",
+        aliases=("EL_HOST", "ELASTIC_HOST"),
+    ),
+    Setting("ES_API_KEY", _ELASTIC, "API key, base64.", secret=True),
+    Setting("ES_USER", _ELASTIC, "User, where there is no API key.", aliases=("EL_USERNAME", "ELASTIC_USERID")),
+    Setting("ES_PASSWORD", _ELASTIC, "Its password.", secret=True, aliases=("EL_PASSWORD", "ELASTIC_PASSWORD")),
+    Setting("ES_CA_CERTS", _ELASTIC, "File with the CA certificates of the cluster.", without="the system's"),
+    Setting("GEOLITE_PATH", _ELASTIC, "GeoLite2 City file (.mmdb) for geoip fields.", without="no geoip"),
+    Setting("BANNER_ENDPOINT_BASE", _ELASTIC, "Base URL that `export rollcall` asks.", without="exit code 78"),
+    Setting("ZOOM_ACCOUNT_ID", _ZOOM, "Account of the Server-to-Server OAuth app.", without="required by zoom"),
+    Setting("ZOOM_CLIENT_ID", _ZOOM, "Client id of that app.", without="required by zoom"),
+    Setting("ZOOM_CLIENT_SECRET", _ZOOM, "Client secret of that app.", without="required by zoom", secret=True),
+    Setting("ZOOM_KEY", _ZOOM, "Key of an old JWT app (Zoom ended these in 2023).", secret=True),
+    Setting("ZOOM_SECRET", _ZOOM, "Secret of an old JWT app.", secret=True),
+    Setting("ZOOM_API_URL", _ZOOM, "Base URL of the API; regions have their own.", default="https://api.zoom.us/v2"),
+    Setting("ZOOM_TIMEZONE", _ZOOM, "Time zone of what a day is for zoom --date.", default="UTC"),
+    Setting(
+        "ZOOM_LOOKBACK",
+        _ZOOM,
+        "Seconds before the checkpoint that zoom --live lists again, for meetings that appear late.",
+        default="86400",
+    ),
+    Setting(
+        "ZOOM_LAST_END_TS_KEY",
+        _ZOOM,
+        "Name of the checkpoint of zoom --live: the S3 object, or the file. Runs that could not finish are beside it.",
+        default="zoom-last-end-timestamp",
+    ),
+    Setting("ZOOM_OAUTH_URL", _ZOOM, "Where tokens come from.", default="https://zoom.us/oauth/token"),
+    Setting(
+        "FIREBASE_ENDPOINT",
+        _FIREBASE,
+        "URL of the Realtime Database.",
+        without="required by firebase",
+        example="https://example.firebaseio.com",
+    ),
+    Setting("FIREBASE_KEY", _FIREBASE, "Legacy database secret.", secret=True),
+    Setting(
+        "FIREBASE_CREDENTIALS",
+        _FIREBASE,
+        "Service account, instead of the secret: the path of its file, the JSON itself, or the base64 of that.",
+    ),
+    Setting("FIREBASE_TIMEZONE", _FIREBASE, "Time zone of the date parts of events.", default="UTC"),
+    Setting(
+        "FIREBASE_CHECKPOINT",
+        _FIREBASE,
+        "Name of the checkpoint of `firebase events`: the S3 object, or the file. Give each database its own.",
+        default="last-firebase-event",
+    ),
+    Setting(
+        "FIREBASE_INDEX_PREFIX",
+        _FIREBASE,
+        "What the names of the indices begin with: buddyup makes buddyupevents, buddyupprofiles, buddyupclasses.",
+        default="buddyup",
+    ),
+    Setting(
+        "FIREBASE_INDEX_PERIOD",
+        _FIREBASE,
+        "How long one index of events is, in UTC: day, month, year or none.",
+        default="month",
+    ),
+    Setting("FIREBASE_SCRUB", _FIREBASE, "What else to scrub, comma separated: bodies, emails, or field names."),
+    Setting("LOGGLY_TOKEN", _LOGS, "If set, log events are shipped to Loggly too.", secret=True),
+    Setting("LOGGLY_TAGS", _LOGS, "Extra tags for those events, comma separated."),
+    Setting("LOGGLY_URL", _LOGS, "Where Loggly takes events.", default="https://logs-01.loggly.com"),
+)
