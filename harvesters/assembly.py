@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harvesters.runs import Parts, Place
     from harvesters.sinks.base import Sink
     from harvesters.sinks.deadletters import DeadLetters
+    from harvesters.sinks.elastic import ElasticSink
     from harvesters.stores.blob import Blob
     from harvesters.stores.cache import Cache
     from harvesters.stores.s3 import S3Bucket
@@ -145,10 +146,7 @@ class Assembly:
             ConfigError: it is ``sqs`` and no queue is named.
         """
         if output == "es":
-            from harvesters.sinks.elastic import ElasticSink, by_day
-
-            prepare = self.geoip.add_to if self.geoip is not None else None
-            return ElasticSink(self.search(), index_name or by_day, fresh_pattern=fresh_pattern, prepare=prepare)
+            return self.elastic(index_name, fresh_pattern)
         from harvesters.sinks.jsonl import FileSink, StdoutSink
 
         if output in (None, "", "sqs"):
@@ -164,6 +162,13 @@ class Assembly:
                 return SqsSink(queue, self.retry, versions=self._versions(queue))
             output = "-"
         return StdoutSink() if output == "-" else FileSink(Path(str(output)))
+
+    def elastic(self, index_name: Callable[[Document], str] | None = None, fresh_pattern: str = "") -> ElasticSink:
+        """The sink of ``--output es``; arguments as `sink` has them."""
+        from harvesters.sinks.elastic import ElasticSink, by_day
+
+        prepare = self.geoip.add_to if self.geoip is not None else None
+        return ElasticSink(self.search(), index_name or by_day, fresh_pattern=fresh_pattern, prepare=prepare)
 
     def _versions(self, queue: str) -> Versions | None:
         """What a FIFO queue was sent lately; None for a standard queue, which drops nothing."""

@@ -226,7 +226,7 @@ class HarvestRun:
             log.warning("%s", planned.note)
         self._begin(planned, looks)
         progress = self._progress(planned, looks, cursor, etag)
-        ask_first(self.sink, progress.check)
+        ask_first(self.sink, lambda documents: progress.check())
         delivered = self._log(progress)
         job = _Harvesting(self, planned, progress, delivered, self._accepted(delivered))
         return run(job, self.parts.clock, self.parts.listeners, good_end)

@@ -1,6 +1,8 @@
 """What browsers, systems and devices are called, by uap-core's names, as Logstash's filter gave them to old indices.
 
-The parser is imported, and its thousand expressions are compiled, with the first user agent.
+The parser is imported, and its thousand expressions are compiled, with the first user agent: by RE2, all at once, in a
+tenth of a second. A user agent costs it 0.1 ms then; Python's own expressions, which stand in where RE2 is not
+installed, take 0.3 s for the first and 2 ms for each further one.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ if TYPE_CHECKING:
     from ua_parser import Parser
 
 _OTHER = "Other"  # what Logstash's filter says where uap-core knows none
-_REMEMBERED = 20_000  # user agents; each costs a millisecond, and a course's students come back every thirty seconds
+_REMEMBERED = 20_000  # user agents; a course's students come back every thirty seconds
 _MOST = 1024  # characters; what makes a browser stands at the beginning, and a header of 8 KB is nobody's browser
 
 
 @lru_cache(_REMEMBERED)
 def parsed(useragent: str) -> Mapping[str, str]:
     """``name``, ``os``, ``os_name`` and ``device`` of a user agent, and the parts of versions that it tells."""
-    result = _parser().parse(useragent[:_MOST])
+    sayable = useragent[:_MOST].encode("utf-8", "replace").decode()  # RE2 reads no halves of surrogate pairs
+    result = _parser().parse(sayable)
     agent, system, device = result.user_agent, result.os, result.device
     fields = {
         "name": agent.family if agent else _OTHER,
@@ -47,9 +50,12 @@ def add_to(body: dict[str, Any]) -> None:
 
 @cache
 def _parser() -> Parser:
-    # Of the three ways to try the expressions this one needs no compiled library, and compiles none before its turn.
     from ua_parser import Parser
-    from ua_parser.basic import Resolver
     from ua_parser.loaders import load_lazy_builtins
+
+    try:
+        from ua_parser.re2 import Resolver
+    except ImportError:
+        from ua_parser.basic import Resolver  # type: ignore[assignment]
 
     return Parser(Resolver(load_lazy_builtins()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -123,14 +123,19 @@ class Queue:
         messages: list[Any] = aws.call(self.retry, self.name, receive, self.unavailable).get("Messages", [])
         return messages
 
-    def hide(self, handles: Sequence[str], visibility: int) -> None:
-        """Keep messages hidden for another `visibility` seconds; one that is gone by now is no error."""
-        for some in tens(handles):
-            entries: list[Any] = [
-                {"Id": str(at), "ReceiptHandle": handle, "VisibilityTimeout": visibility}
-                for at, handle in enumerate(some)
-            ]
-            aws.call(self.retry, self.name, partial(self._change, entries), self.unavailable)
+    def hide(self, handles: Sequence[str], visibility: int) -> set[str]:
+        """Keep up to ten messages hidden for another `visibility` seconds; returns the handles that this failed for."""
+        entries: list[Any] = [
+            {"Id": str(at), "ReceiptHandle": handle, "VisibilityTimeout": visibility}
+            for at, handle in enumerate(handles)
+        ]
+
+        def change() -> set[str]:
+            answer = self.client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+            done = {entry.get("Id") for entry in answer.get("Successful", [])}
+            return {handle for at, handle in enumerate(handles) if str(at) not in done}
+
+        return aws.call(self.retry, self.name, change, self.unavailable)
 
     def delete(self, entries: list[Any]) -> dict[str, Any]:
         """One try to delete, within `aws.client.call`: what failed, by the entries' ids."""
@@ -152,9 +157,6 @@ class Queue:
             return int(aws.field(numbers, names[0])), int(numbers.get(names[1], 0))
 
         return aws.call(self.retry, self.name, ask, self.unavailable)
-
-    def _change(self, entries: list[Any]) -> None:
-        self.client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     def _forget(self, queue: Description) -> None:
         with self._lock:

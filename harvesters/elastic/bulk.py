@@ -65,13 +65,13 @@ def deliver(
     *,
     params: Mapping[str, Any] | None = None,
     settled: Collection[int] = (),
-    before: Callable[[], None] | None = None,
+    before: Callable[[], None] = lambda: None,
 ) -> dict[int, ItemRefusal]:
     """Do all of `actions`; returns the refused ones by their place.
 
     Args:
         settled: statuses beyond 2xx that say that there is nothing to do, such as 404 of a deletion.
-        before: called before each request; what it raises ends the sending.
+        before: called before each request, those that are sent again too; what it raises ends the delivery.
 
     Raises:
         SinkUnavailable: the cluster went on refusing, or not answering, for longer than the retry budget.
@@ -89,7 +89,7 @@ class _Sending:
     client: SearchClient
     params: Mapping[str, Any]
     settled: Collection[int]
-    before: Callable[[], None] | None
+    before: Callable[[], None]
     refused: dict[int, ItemRefusal] = field(default_factory=dict)
 
     def send(self, actions: list[tuple[int, bytes]]) -> None:
@@ -98,9 +98,8 @@ class _Sending:
 
         def send() -> None:
             nonlocal waiting, missing
-            if self.before is not None:
-                self.before()
             body = b"".join([line for _, line in waiting])
+            self.before()
             answer = self.client.attempt("POST", "/_bulk", body, params=self.params, lines=True).body
             waiting, why, gone = self._sort(waiting, answer, missing)
             missing = missing or gone

@@ -11,6 +11,7 @@ from harvesters.privacy import redact
 MOST = 500
 """Characters of a server's own words that are passed on."""
 
+_QUOTED = re.compile(r"\s*at \[Source: .*", re.DOTALL)  # where it went wrong stands at the beginning, too
 _FIELDS = (
     re.compile(r"introduction of \[(?P<name>[^\]]+)\] within \[(?P<within>[^\]]+)\]"),
     re.compile(r"failed to parse field \[(?P<name>[^\]]+)\]"),
@@ -32,7 +33,10 @@ class Refused(ProtocolError):
 
 
 def reason(body: Any) -> str:
-    """The server's own words in an error body or a bulk item's ``error``: type and reason, down to the cause."""
+    """The server's own words in an error body or a bulk item's ``error``: type and reason, down to the cause.
+
+    Without the beginning of the document that its parser quotes: there are people in it.
+    """
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return redact(str(error))[:MOST]
@@ -43,7 +47,7 @@ def reason(body: Any) -> str:
         words.append(str(cause["reason"]))
     elif roots and roots[0]["reason"] != error.get("reason"):  # "all shards failed" does not say why
         words.append(": ".join(str(roots[0][name]) for name in ("index", "reason") if roots[0].get(name)))
-    return redact("; ".join(words))[:MOST]
+    return redact("; ".join(_QUOTED.sub("", each) for each in words))[:MOST]
 
 
 def error_type(body: Any) -> str:

@@ -4,7 +4,8 @@
         └── each message is Held, and kept invisible by the keeper, until it is deleted ──┘
 
 A message is deleted when the sink has acknowledged its document, or when it is in the dead letters; whatever ends the
-run earlier, the queue shows it again. Nothing is received while too much is in hand.
+run earlier, the queue shows it again. Nothing is received while too much is in hand. Nothing is written for a message
+that is not ours any more, as after this process was frozen: it is left to whoever gets it next.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from harvesters.aws.sqs import tens
 from harvesters.clock import Clock
 from harvesters.document import Document
-from harvesters.indexing.held import Held
+from harvesters.indexing.held import Held, HoldLost
 from harvesters.indexing.messages import KIND, NoDocument, parsed, to_document
 from harvesters.indexing.source import Message, SqsSource
 from harvesters.sinks.base import Sink
@@ -37,7 +39,7 @@ _REST = "The rest is still in the queue; raise the budget, or mend what sends su
 
 @dataclass
 class IndexCounts:
-    """What a run did; `again` counts messages that were done too late to delete, and so come once more."""
+    """What a run did; `again` counts messages that were no more ours to write or to delete, and so come once more."""
 
     received: int = 0
     indexed: int = 0
@@ -68,6 +70,7 @@ class Indexer:
     receivers: int = 4
     counts: IndexCounts = field(default_factory=IndexCounts)
     _held: Held = field(init=False)
+    _sending: dict[Document, Message] = field(default_factory=dict)
     _waiting: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
     _done: threading.Event = field(default_factory=threading.Event)
     _failures: list[BaseException] = field(default_factory=list)
@@ -75,7 +78,18 @@ class Indexer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._held = Held(3 * BATCH + 10 * self.receivers, _MOST_BYTES)
+        self._held = Held(self.clock, self.source.visibility, 3 * BATCH + 10 * self.receivers, _MOST_BYTES)
+
+    def check(self, documents: Sequence[Document]) -> None:
+        """For the sink, to be called before each of its requests.
+
+        Raises:
+            HoldLost: one of the messages is not ours any more.
+        """
+        sending = self._sending  # a request of an earlier batch may still wait for its next try
+        known = [sending[document] for document in documents if document in sending]
+        if len(known) < len(documents) or self._held.lost(known):
+            raise HoldLost
 
     def run(self) -> None:
         """Index until drained, or told to stop.
@@ -125,13 +139,23 @@ class Indexer:
         messages: dict[Document, Message] = {}
         letters: list[DeadLetter] = []
         finished: list[Message] = []
+        lost = {*self._held.lost(batch)}
+        self._leave(lost)
         for message in batch:
+            if message in lost:
+                continue
             try:
                 messages[to_document(message.body, self.zone)] = message
             except NoDocument as error:
                 letters.append(DeadLetter(KIND, message.id, str(error), parsed(message.body)))
                 finished.append(message)
-        for outcome in self.sink.send(list(messages)):
+        self._sending = messages
+        try:
+            outcomes = self.sink.send(list(messages))
+        except HoldLost:
+            self._leave(batch)  # all of it: an older version must not be written where the newer one is not ours
+            return
+        for outcome in outcomes:
             message = messages[outcome.document]
             finished.append(message)
             if outcome.delivered:
@@ -148,6 +172,14 @@ class Indexer:
             wait(futures)  # what is in the dead letters is not to come back
             self.budget.check(max(self.counts.received, self._expected), self.dead_letters.name, _REST)
 
+    def _leave(self, messages: Collection[Message]) -> None:
+        """Leave these to whoever has them now, or gets them next."""
+        if messages:
+            log.warning("%d messages were in hand for too long, and are left to whoever has them now", len(messages))
+            self._held.drop(messages)
+            with self._lock:
+                self.counts.again += len(messages)
+
     def _delete(self, messages: Sequence[Message]) -> None:
         try:
             lost = self.source.delete(messages)
@@ -160,12 +192,13 @@ class Indexer:
             self.counts.deleted += len(messages) - lost
 
     def _receive(self) -> None:
-        wait = _POLL_FOLLOW if self.follow else _POLL_DRAIN
+        wait = min(_POLL_FOLLOW if self.follow else _POLL_DRAIN, self.source.visibility // 2)
         while not self.stop.is_set() and not self._done.is_set():
             if not self._held.has_room(0.2):
                 continue
+            since = self._held.moment()
             messages = self.source.receive(wait)
-            self._held.add(messages, self.clock.monotonic())
+            self._held.add(messages, since)
             with self._lock:
                 self.counts.received += len(messages)
             for message in messages:
@@ -177,12 +210,12 @@ class Indexer:
         return not len(self._held) and self.source.drained()
 
     def _keep(self) -> None:
-        """Extend what has been in hand for half of the visibility timeout."""
+        """Extend what has been in hand for a while."""
         while not self._done.wait(min(self.source.visibility / 6, 5.0)):
-            now = self.clock.monotonic()
-            due = self._held.renew(now - self.source.visibility / 2, now)
-            if due:
-                self.source.extend(due)
+            for group in tens(self._held.due()):
+                since = self._held.moment()
+                failed = self.source.extend(group)
+                self._held.renewed([message for message in group if message not in failed], since)
 
     def _thread(self, work: Callable[[], None], name: str) -> threading.Thread:
         def guarded() -> None:

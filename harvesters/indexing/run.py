@@ -42,7 +42,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
     # What is in hand is finished after SIGTERM too, so retries go on: their clock does not know of it.
     patient = Assembly(settings, threading.Event(), assembly.job)
     with closing(patient):
-        sink = patient.sink("es", fresh_pattern="useractions-*")
+        sink = patient.elastic(fresh_pattern="useractions-*")
         queue = settings.require("SQS_QUEUE_NAME")
         source = SqsSource(queue, patient.retry, wanted.visibility, connections=2 * wanted.receivers + 2)
         indexer = Indexer(
@@ -56,6 +56,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
             follow=wanted.follow,
             receivers=wanted.receivers,
         )
+        sink.may_send = indexer.check
         with closing(sink), closing(source):
             report = run(_Indexing(indexer), patient.clock)
     if not wanted.follow and assembly.stop.is_set():

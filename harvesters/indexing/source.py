@@ -61,9 +61,10 @@ class SqsSource:
         found = self.queue.receive(wait, self.visibility)
         return [Message(*(each[name] for name in named)) for each in found if all(name in each for name in named)]
 
-    def extend(self, messages: Sequence[Message]) -> None:
-        """Keep messages invisible for another `visibility` seconds; one that is gone by now is no error."""
-        self.queue.hide([message.handle for message in messages], self.visibility)
+    def extend(self, messages: Sequence[Message]) -> list[Message]:
+        """Keep up to ten messages invisible for another `visibility` seconds; returns those that SQS did not extend."""
+        failed = self.queue.hide([message.handle for message in messages], self.visibility)
+        return [message for message in messages if message.handle in failed]
 
     def delete(self, messages: Sequence[Message]) -> int:
         """Delete messages; how many were not ours to delete any more, and so will be delivered once more."""

@@ -41,6 +41,13 @@ def difference(client: SearchClient, index: str, kind: str, field: str) -> str:
     return ""
 
 
+def is_replaced(client: SearchClient, index: str) -> bool:
+    """Whether a migration has put another index in the place of `index`, maybe a moment ago."""
+    answer = client.request("GET", f"/{paths.name(index)}/_mapping", accept=(404,))
+    named = [name for name, body in answer.body.items() if isinstance(body, Mapping) and "mappings" in body]
+    return answer.found and index not in named and bool(named)
+
+
 def require_fitting(client: SearchClient, index: str, template: Template) -> None:
     """See that `index` would take documents of today; one that is not there yet is fine.
 

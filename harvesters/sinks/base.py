@@ -54,17 +54,18 @@ class Asking(Protocol):
     """A sink whose `send` makes several requests, so that a process may be frozen between two of them.
 
     Attributes:
-        may_send: called before each; raises when what is left must not be sent any more.
+        may_send: called before each with what it is to send, and before each that is sent again; raises when that must
+            not be sent any more.
     """
 
-    may_send: Callable[[], None]
+    may_send: Callable[[Sequence[Document]], None]
 
 
-def always() -> None:
+def always(documents: Sequence[Document]) -> None:
     """The `may_send` of a sink that nobody else writes to."""
 
 
-def ask_first(sink: Any, may_send: Callable[[], None]) -> None:
+def ask_first(sink: Any, may_send: Callable[[Sequence[Document]], None]) -> None:
     """Have `sink`, or the one that it wraps, call `may_send` before each request."""
     while sink is not None:
         if isinstance(sink, Asking):

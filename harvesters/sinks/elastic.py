@@ -76,6 +76,7 @@ class ElasticSink:
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
         prepare: what is done to each document first, such as adding ``geoip``. User actions get their ``ua`` anyway.
         templated: whether the indices should have a template of the documents' kind; one warning if there is none.
+        may_send: called with the documents of each request before it is sent, or sent again; what it raises ends `send`.
     """
 
     durable = True
@@ -89,6 +90,7 @@ class ElasticSink:
         max_bytes: int = MAX_REQUEST_BYTES,
         prepare: Callable[[Document], None] | None = None,
         templated: bool = True,
+        may_send: Callable[[Sequence[Document]], None] = always,
     ) -> None:
         self.client = client
         self.index_name = index_name
@@ -97,7 +99,7 @@ class ElasticSink:
         self.max_bytes = max_bytes
         self.prepare = prepare
         self.templated = templated
-        self.may_send: Callable[[], None] = always
+        self.may_send = may_send
         self._seen_kinds: set[str] = set()
         self._taken = False
         self._refused = 0
@@ -152,6 +154,7 @@ class ElasticSink:
         for part, refused in self._pool.map(self._send_part, self._parts(newest)):
             outcomes.extend(part)
             refusals.extend(refused)
+        outcomes, refusals = self._once_more(outcomes, refusals)
         if older:
             outcomes += [Outcome(each, one.reason) for one in outcomes for each in older.get(one.document, ())]
         self._judge(outcomes, refusals)
@@ -209,7 +212,7 @@ class ElasticSink:
         return outcomes, refusals
 
     def _send(self, request: _Request, outcomes: list[Outcome], refusals: _Refusals) -> None:
-        refused = bulk.deliver(self.client, request.lines, before=self.may_send)
+        refused = bulk.deliver(self.client, request.lines, before=lambda: self.may_send(request.documents))
         if not refused:
             outcomes.extend([Outcome(document) for document in request.documents])
             return
@@ -226,12 +229,29 @@ class ElasticSink:
             outcomes.append(Outcome(document, words))
             refusals.append((document, refusal))
 
-    def _judge(self, outcomes: list[Outcome], refusals: _Refusals) -> None:
-        """Tell documents that are odd from an index that is: dead letters are for the former.
+    def _once_more(self, outcomes: list[Outcome], refusals: _Refusals) -> tuple[list[Outcome], _Refusals]:
+        """Send again what an index refused for its mapping before a migration put another in its place.
 
         Raises:
-            IndexMisfit: the index is in another form than our template's where it refused one, or the run has
-                delivered nothing and had all of three or more refused for the same reason.
+            IndexMisfit: as `_misfit` says.
+        """
+        self._misfit(outcomes, refusals)
+        suspects = [document for document, refusal in refusals if refusal.kind in _OF_MAPPINGS]
+        replaced = {name: form.is_replaced(self.client, name) for name in {self.index_name(each) for each in suspects}}
+        again = [document for document in suspects if replaced[self.index_name(document)]]
+        if not again:
+            return outcomes, refusals
+        second, refused = self._send_part(again)
+        done = set(again)
+        outcomes = [outcome for outcome in outcomes if outcome.document not in done] + second
+        self._misfit(outcomes, refused)
+        return outcomes, [pair for pair in refusals if pair[0] not in done] + refused
+
+    def _misfit(self, outcomes: list[Outcome], refusals: _Refusals) -> None:
+        """See that no index refused a document for being in another form than our template's.
+
+        Raises:
+            IndexMisfit: one did.
         """
         for document, refusal in refusals:
             if refusal.field and refusal.kind in _OF_MAPPINGS:
@@ -243,6 +263,13 @@ class ElasticSink:
                         "Nothing is lost: what was not delivered comes with the next run.",
                         outcomes,
                     )
+
+    def _judge(self, outcomes: list[Outcome], refusals: _Refusals) -> None:
+        """Tell documents that are odd from an index that is: dead letters are for the former.
+
+        Raises:
+            IndexMisfit: the run has delivered nothing and had all of three or more refused for the same reason.
+        """
         self._taken = self._taken or any(outcome.delivered for outcome in outcomes)
         if self._taken or not refusals:
             return

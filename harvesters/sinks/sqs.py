@@ -48,7 +48,7 @@ class SqsSink:
         self.queue = Queue(queue, retry, in_flight, SinkUnavailable)
         self.retry = retry
         self.in_flight = in_flight
-        self.may_send: Callable[[], None] = always
+        self.may_send: Callable[[Sequence[Document]], None] = always
         self.versions = versions if versions is not None else Versions(queue, retry.clock)
 
     @property
@@ -162,7 +162,7 @@ class _Sending:
 
         def send() -> None:
             entries = [self._entry(number, document) for number, document in waiting.items()]
-            self.may_send()
+            self.may_send(list(waiting.values()))
             answer = self.queue.send(entries)
             if answer is None:
                 outcomes.extend(self._apart(list(waiting.values())))

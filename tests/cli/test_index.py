@@ -68,6 +68,42 @@ def test_over_the_error_budget_is_65(harvest: Command, cluster: Cluster, queue: 
     assert queue.empty
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ({"properties": {"is_live": {"type": "long"}}}, "is_live as long"),
+        ({"properties": {"episode": {"type": "keyword"}}}, "episode as keyword"),
+        ({"dynamic": "strict", "properties": {"action_id": {"type": "long"}}}, "setup migrate"),
+    ],
+)
+def test_an_index_of_an_older_form_is_78_and_the_queue_keeps_everything(
+    harvest: Command, cluster: Cluster, queue: Queue, state: Path, mapping: dict[str, Any], words: str, workers: str
+) -> None:
+    cluster.ask("PUT", f"/{cluster.index(1)}", {"mappings": mapping})
+    assert harvest("setup", "load_index_templates").code == 0
+    queue.fill([action(1, cluster.day(1)), action(2, cluster.day(2)), "poison"])
+    result = harvest("index", "--workers", workers)
+    assert result.code == 78, result.err
+    assert words in result.err
+    assert "setup migrate" in result.err
+    assert "Traceback" not in result.err
+    assert sum(queue.counts()) == 3
+    assert not list(state.glob("dead-letters/*"))
+
+
+def test_more_than_a_few_refused_for_the_same_field_are_78_too(
+    harvest: Command, cluster: Cluster, queue: Queue, state: Path
+) -> None:
+    assert harvest("setup", "load_index_templates").code == 0
+    queue.fill(action(number, cluster.day(1), action={"inpoint": True}) for number in range(30))
+    result = harvest("index")
+    assert result.code == 78, result.err
+    assert sum(queue.counts()) == 30
+    assert "10564389" not in result.err  # the server's words quote the document
+    assert not list(state.glob("dead-letters/*"))
+
+
 def test_where_addresses_are(harvest: Command, cluster: Cluster, queue: Queue, tmp_path: Path) -> None:
     pytest.importorskip("maxminddb", reason="the extra geoip is not installed")
     record = {"city": {"names": {"en": "Cambridge"}}, "location": {"latitude": 42.5, "longitude": -71.5}}

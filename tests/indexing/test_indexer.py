@@ -145,7 +145,7 @@ def taken(documents: Sequence[Document]) -> list[Outcome]:
 class Scarce:
     """A source that gives what is in `script`, a batch a receive, and notes what is done with it."""
 
-    visibility = 2
+    visibility = 3
 
     def __init__(self, script: list[list[int]], endless: bool = False) -> None:
         self.script = script
@@ -174,8 +174,9 @@ class Scarce:
     def drained(self) -> bool:
         return self.visible() == 0
 
-    def extend(self, messages: Sequence[Message]) -> None:
+    def extend(self, messages: Sequence[Message]) -> list[Message]:
         self.extended.set()
+        return []
 
     def delete(self, messages: Sequence[Message]) -> int:
         with self._lock:
@@ -248,15 +249,11 @@ class TestEnding:
     def test_messages_are_extended_while_the_sink_is_at_it(self, tmp_path: Path) -> None:
         source = Scarce([[1, 2]])
 
-        class Running(SystemClock):
-            def monotonic(self) -> float:
-                return super().monotonic() * 20  # two seconds pass in a tenth
-
         def slow(documents: Sequence[Document]) -> list[Outcome]:
             assert source.extended.wait(30)
             return taken(documents)
 
-        with indexer(source, Scripted(slow), tmp_path, clock=Running()) as it:
+        with indexer(source, Scripted(slow), tmp_path) as it:
             it.run()
         assert sorted(source.deleted) == ["1", "2"]
 
@@ -274,11 +271,7 @@ class TestEnding:
             assert broken != "extend" or source.extended.wait(30)
             return taken(documents)
 
-        class Running(SystemClock):
-            def monotonic(self) -> float:
-                return super().monotonic() * 20
-
-        with indexer(source, Scripted(slow), tmp_path, clock=Running()) as it, pytest.raises(Unavailable, match=broken):
+        with indexer(source, Scripted(slow), tmp_path) as it, pytest.raises(Unavailable, match=broken):
             it.run()
 
 

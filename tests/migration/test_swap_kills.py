@@ -1,0 +1,72 @@
+"""A migration that is killed around the swap, over five shards: every document once, at every moment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from harvesters.clock import SystemClock
+from harvesters.elastic.client import Answer, SearchClient
+from harvesters.migration.ledger import Ledger
+from harvesters.migration.run import Migrator
+from tests.clocks import patient
+from tests.migration.migrating import NEWEST, sources
+from tests.migration.test_run import Watcher, old
+from tests.nodes import Node
+
+pytestmark = pytest.mark.slow
+
+KILLS = 12
+
+
+class DyingAtTheSwap(SearchClient):
+    """Kills its own process at its request number `at` after the copy is filled: before it, or when it is answered."""
+
+    at = 0
+    after = False
+    filled = False
+
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
+        self.filled = self.filled or (method == "PUT" and "refresh_interval" in str(body))
+        self.at -= self.filled
+        if self.at == 0 and not self.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = super().attempt(method, path, body, **named)
+        if self.at == 0 and self.filled:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+
+def migrate(node: Node, at: int, after: bool) -> None:
+    client = DyingAtTheSwap(node.url, patient())
+    client.at, client.after = at, after
+    ledger = Ledger(client, SystemClock(), f"{node.prefix}migrations")
+    ledger.prepare()
+    with ledger.lease(60) as lease:
+        Migrator(client, ledger, lambda line: None, lease, known=[node.template("useractions")]).run()
+
+
+def test_twelve_kills_over_five_shards(node: Node) -> None:
+    fork = multiprocessing.get_context("fork")
+    kills = 0
+    for number in range(1, KILLS + 1):
+        day = f"useractions-2017.10.{number:02d}"
+        node.ask("PUT", f"/{node.prefix}{day}", {"settings": {"number_of_shards": 5, "number_of_replicas": 0}})
+        node.fill(day, [old(id) for id in range(100)])
+        with Watcher(node, {"useractions-*": 100, day: 100}) as watcher:
+            for at in (number, -1):
+                process = fork.Process(target=migrate, args=(node, at, number % 2 == 0))
+                process.start()
+                process.join(60)
+                kills += process.exitcode == -signal.SIGKILL
+            assert process.exitcode == 0
+        assert watcher.seen == []
+        found = sources(node, day)
+        assert len(found) == 100
+        assert all(source["episode"]["crn"] == "13001" for source in found.values())
+        node.ask("DELETE", f"/migrated-{NEWEST}-{node.prefix}{day}")
+    assert kills == KILLS
