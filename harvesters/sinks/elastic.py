@@ -76,7 +76,7 @@ class ElasticSink:
         fresh_pattern: indices of this run's kinds (``useractions-*``); none there means that the output is new.
         prepare: what is done to each document first, such as adding ``geoip``. User actions get their ``ua`` anyway.
         templated: whether the indices should have a template of the documents' kind; one warning if there is none.
-        may_send: called with the documents of each request before it is sent, or sent again; what it raises ends `send`.
+        may_send: called with the documents of each request before it is sent or sent again; what it raises ends `send`.
     """
 
     durable = True
