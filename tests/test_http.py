@@ -225,7 +225,7 @@ class TestJudging:
     def test_a_secret_in_the_url_shows_in_no_message(
         self, rows: Rows, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(privacy, "_known", set())
+        monkeypatch.setattr(privacy, "_known", {})
         monkeypatch.setattr(privacy, "_pattern", None)
         protect(["hush-hush"])
         rows.fail("reset", times=10_000)

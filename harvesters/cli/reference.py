@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def commands(command: click.Command, path: str = "harvest.py") -> Iterator[tuple[str, click.Command]]:
     """Every command below `command`, with the words that call it."""
-    context = click.Context(command, info_name=path)
+    context = click.Context(command, info_name=path, **cli.context_settings)
     if not isinstance(command, click.Group):
         yield path, command
         return
@@ -38,7 +38,7 @@ def options_reference() -> str:
 
 def _table(path: str, command: click.Command, text: str) -> str:
     lines = [f"#### `{path}`", "", text, ""]
-    context = click.Context(command, info_name=path)
+    context = click.Context(command, info_name=path, **cli.context_settings)
     records = [
         parameter.get_help_record(context) for parameter in command.params if isinstance(parameter, click.Option)
     ]

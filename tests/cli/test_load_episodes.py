@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -145,21 +144,17 @@ class TestWhatIsIndexed:
         assert load().report["unknown"] == 1
         assert cluster.documents("episodes")["mp-1"]["title"] == "Lecture 1"
 
-    def test_a_document_that_the_cluster_refuses_goes_to_the_dead_letters(
+    def test_an_index_that_has_not_our_fields_is_configuration_and_no_dead_letter(
         self, load: Load, cluster: Cluster, opencast: OpencastSimulator, state: Any
     ) -> None:
         cluster.create("episodes", {"dynamic": "strict", "properties": {"mpid": {"type": "keyword"}}})
         act(cluster, "mp-1")
+        asked = len(opencast.requests)
         result = load()
-        assert result.code == 0
-        assert result.report["dead"] == 1
-        (path,) = (state / "dead-letters").glob("episodes-*.jsonl")
-        assert "strict_dynamic_mapping_exception" in json.loads(path.read_text())["reason"]
-
-    def test_over_the_error_budget_is_65(self, load: Load, cluster: Cluster) -> None:
-        cluster.create("episodes", {"dynamic": "strict", "properties": {"mpid": {"type": "keyword"}}})
-        act(cluster, "mp-1")
-        assert load(env={"HARVEST_ERROR_BUDGET": "0"}).code == 65
+        assert result.code == 78
+        assert "setup migrate" in result.err
+        assert len(opencast.requests) == asked, "before Opencast is asked"
+        assert not list((state / "dead-letters").glob("*"))
 
     def test_a_dynamic_source_index_works_too(self, load: Load, cluster: Cluster) -> None:
         cluster.fill("useractions-2026.02.12", [{"mpid": "mp-1"}], mapping={})

@@ -14,7 +14,7 @@ from harvesters.search import templates
 from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test
 from tests.clocks import FakeClock
-from tests.migration.test_run import old
+from tests.migration.test_run import NEWEST, old
 
 NAMES = sorted(template.name for template in templates.read())
 
@@ -116,7 +116,7 @@ class TestMigrate:
         assert cluster.ask("GET", f"/{name}")[name]
         result = harvest("setup", "migrate")
         assert result.code == 0
-        assert f"{name}: copied 30 documents, changed 30; it is now an alias of migrated-0002-{name}" in result.out
+        assert f"{name}: copied 30 documents, changed 30; it is now an alias of migrated-{NEWEST}-{name}" in result.out
         assert cluster.count("01") == 30
         assert "nothing to migrate" in harvest("setup", "migrate").out
         assert harvest("setup", "migrate", "--undo", "1").code == 0
