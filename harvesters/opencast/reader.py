@@ -201,17 +201,20 @@ class QueryReader:
         self._pause()
         first = self.client.actions(**params, limit=1, offset=0)
         hear(first.rows)
-        total = first.total or 0
+        total, blank = first.total or 0, 0
         while True:
             self._pause()
             if edge is not None:
                 edge.wait()
             limit = total + total // 10 + self.batch_size
             stated, rows = self.client.snapshot(**params, limit=limit, offset=0)
-            if stated is None or stated <= limit:
+            if stated == 0 and total and blank < _PASSES:
+                blank += 1  # there were rows a moment ago: one blank answer is no empty table
+            elif stated is None or stated <= limit:
                 break
+            else:
+                total = stated  # it outgrew the limit in between
             rows.close()
-            total = stated  # it outgrew the limit in between
         shown = 0
         batch: list[Any] = []
         with closing(rows):

@@ -221,8 +221,23 @@ class UserActions:
                 yield Page(kept, None, total or 0)  # they are not shown again
                 raise
             yield Page(kept, safe, total or 0)
+        if heard == self._witness.heard:
+            self._ask_again(params, shown(params, self.zone), window)
         if heard == self._witness.heard or reader.fell:
             self._vouch(window)
+
+    def _ask_again(self, params: dict[str, str], asked: Window, window: Window) -> None:
+        """Make sure that there is nothing in `window`: one blank answer must not pass for a quiet time.
+
+        `asked` is what a request with `params` can show.
+
+        Raises:
+            Contradicted: there is a row. (One that came in between is found when the window is read anew.)
+        """
+        rows = self.client.actions(**params, limit=self.batch_size, offset=0).rows
+        moments = self._witness.hear(rows, asked)
+        if any(moment is not None and moment in window for moment in moments):
+            raise Contradicted(f"{self.source} shows no action of {window}, and a moment later there is one")
 
     def _safe(self, window: Window, arrival: Arrival, total: int) -> TimeCursor | None:
         """The second of the latest row, if there is no row before it that has not come yet.
@@ -251,6 +266,9 @@ class UserActions:
             heard = self._witness.heard
             fraction = (part.end - window.start) / (window.end - window.start)
             for page, last in _with_last(self._one_day(reader, day, part)):
+                if last and heard == self._witness.heard:
+                    whole = day_window(day, self.zone)
+                    self._ask_again({"day": f"{day:%Y%m%d}"}, whole, whole)
                 silent = last and heard == self._witness.heard
                 done = last and not silent and not reader.fell
                 yield replace(page, cursor=TimeCursor(part.end), fraction=fraction) if done else page

@@ -35,7 +35,7 @@ class FileSink:
     @property
     def address(self) -> str:
         """``file`` and the absolute path."""
-        return f"file {self.path.resolve()}"
+        return f"file {self.path.absolute()}"
 
     def identity(self) -> tuple[str, bool]:
         """The file's absolute path; an empty or missing file is fresh."""

@@ -44,18 +44,20 @@ class _Attended:
 
     Attributes:
         webinar: it is none of ours.
+        missing: Zoom has no such meeting or user, or not in this report, as for each meeting of one person.
         refused: Zoom does not give them for a reason of its own, and not because there are none.
     """
 
     meeting: ListedMeeting
     participants: PackedRows | None
     webinar: bool = False
+    missing: bool = False
     refused: bool = False
 
     @property
     def counts(self) -> bool:
         """It was asked for, and says whether Zoom and we understand each other."""
-        return bool(self.meeting.uuid) and not self.webinar
+        return bool(self.meeting.uuid) and not self.webinar and not self.missing
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ class ZoomHarvest:
             return _Attended(meeting, route.participants(meeting.uuid))
         except (NoSuchMeeting, NoSuchUser) as refusal:
             log.info("a meeting without sessions: %s", refusal)
-            return _Attended(meeting, None)
+            return _Attended(meeting, None, missing=True)
         except NotAMeeting:
             return _Attended(meeting, None, webinar=True)
         except Misunderstood as refusal:

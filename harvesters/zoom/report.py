@@ -66,7 +66,7 @@ class ReportRoute:
             for meetings in held:
                 listed += meetings
         self.asked.update(map(_id, users))
-        check_share("hosts", len(self.refused), len(self.asked))
+        check_share("hosts", len(self.refused), len(self.asked - self.strangers))
         later = [meeting for meeting in listed if meeting.end is not None and chunk.end <= meeting.end < until]
         notebook.carry(days, later)
         return in_chunk(listed, chunk)

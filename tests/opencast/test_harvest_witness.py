@@ -72,6 +72,18 @@ class TestOneAnswer:
                 setattr(opencast.rude, what, {number})
                 deliver(opencast, tmp_path / str(number))
 
+    @pytest.mark.parametrize("batch", [5, 50])
+    @pytest.mark.parametrize("dialect", ["dce", "stock"])
+    def test_one_blank_answer_is_no_quiet_window(
+        self, dialect: Any, batch: int, clock: FakeClock, tmp_path: Path
+    ) -> None:
+        count = asked_in_a_good_run(clock, tmp_path / "good", dialect=dialect)
+        for number in range(1, count + 1):
+            with Opencast(clock, dialect=dialect) as opencast:
+                fill(opencast)
+                opencast.rude.lags, opencast.rude.behind = {number}, 10**6
+                deliver(opencast, tmp_path / str(number), batch_size=batch)
+
     @pytest.mark.parametrize("dialect", ["dce", "stock"])
     def test_it_is_read_anew_and_the_dialect_found_again(self, dialect: Any, clock: FakeClock, tmp_path: Path) -> None:
         with Opencast(clock, dialect=dialect) as opencast:
