@@ -95,6 +95,7 @@ def test_a_second_signal_stops_at_once(redis_url: str, tmp_path: Path) -> None:
 
 def test_a_reader_that_leaves_early_ends_the_run_silently_and_moves_nothing(redis_url: str, tmp_path: Path) -> None:
     state = _state(tmp_path)
+    (state / f"{KEY}.owner").write_text("-")
     with SlowOpencast(slow=3) as opencast:
         opencast.fill(8)
         env = environment(opencast.url, redis_url, state)
