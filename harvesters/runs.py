@@ -19,6 +19,7 @@ from harvesters.cursor import Cursor
 from harvesters.errors import Exit, HarvestError, LeaseHeld
 from harvesters.harvest import Harvest
 from harvesters.pipeline import Counts, Pipeline
+from harvesters.prefetch import aside
 from harvesters.progress import Progress
 from harvesters.sinks.base import Sink, ask_first
 from harvesters.sinks.deadletters import DeadLetters, ErrorBudget
@@ -249,7 +250,7 @@ class HarvestRun:
 
     def _now(self) -> datetime:
         """The earlier of our time and the source's: what it has not lived through yet cannot be harvested."""
-        theirs = self.harvest.time() if self.asked.needs_checkpoint else None
+        theirs = aside(self.harvest.time, self.parts.stop) if self.asked.needs_checkpoint else None
         ours = self.parts.clock.now()
         if theirs is None:
             return ours
