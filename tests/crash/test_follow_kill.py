@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ class World:
                     continue
                 self.happen()
                 if self.complete():
-                    os.kill(int(self.driver.pid.read_text()), signal.SIGTERM)
+                    with suppress(ProcessLookupError):  # killed at its last steps, and not hung up yet
+                        os.kill(int(self.driver.pid.read_text()), signal.SIGTERM)
                     return
 
         watcher = threading.Thread(target=watch, daemon=True)

@@ -50,7 +50,9 @@ class TestQueues:
         assert node.count("useractions-2026.02.13") == 48
         assert node.count("useractions-2026.02.14") == 47
         assert sqs.empty
-        assert (it.counts.received, it.counts.indexed, it.counts.deleted, it.counts.dead) == (95, 95, 95, 0)
+        received = it.counts.received
+        assert received >= 95  # SQS delivers at least once: moto hands a message to both of two receivers now and then
+        assert (it.counts.indexed, it.counts.deleted, it.counts.dead) == (received, received, 0)
 
     def test_an_empty_queue(self, sqs: Queue, node: Node, tmp_path: Path) -> None:
         with indexer(SqsSource(sqs.name, patient()), node.sink(), tmp_path) as it:
