@@ -16,7 +16,7 @@ from urllib3.util.ssl_match_hostname import CertificateError
 from harvesters import __version__
 from harvesters.errors import ConfigError
 from harvesters.patience import Patience, PatientAdapter, having
-from harvesters.privacy import redact
+from harvesters.privacy import excerpt
 from harvesters.retry import RetryPolicy, Transient, parse_retry_after
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class HttpSource:
                     raise self.retry.gave_up(reason, tries, self.retry.clock.monotonic() - started) from None
                 if _unfit(error):
                     raise self._unfit(error) from None
-                raise Transient(redact(_short(error))) from None
+                raise Transient(excerpt(_short(error))) from None
 
         return self.retry.call(attempt, self.name)
 
@@ -108,7 +108,7 @@ class HttpSource:
 
     def _unfit(self, error: Exception) -> ConfigError:
         return ConfigError(
-            f"{self.name}: its certificate does not fit: {redact(str(_innermost(error)))}. Check the name of the host; "
+            f"{self.name}: its certificate does not fit: {excerpt(_innermost(error))}. Check the name of the host; "
             "a certificate authority of your own goes into a file that REQUESTS_CA_BUNDLE names."
         )
 
@@ -116,7 +116,7 @@ class HttpSource:
         """Raise `Transient` for the statuses that pass by themselves: 429 and 5xx."""
         if response.status_code == 429 or response.status_code >= 500:
             wait = parse_retry_after(response.headers.get("Retry-After"), self.retry.clock.now())
-            reason = f"answered {response.status_code} {response.reason or ''}".rstrip()
+            reason = f"answered {response.status_code} {excerpt(response.reason or '')}".rstrip()
             raise Transient(reason, wait, limited=response.status_code == 429)
 
 

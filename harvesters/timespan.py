@@ -1,4 +1,4 @@
-"""Windows of time and the arithmetic of what has been harvested. Pure: no clock, no I/O.
+"""Windows of time, and texts for moments. Pure: no clock, no I/O.
 
 All instants are aware and in UTC; all windows are half open, ``[start, end)``. Clients translate a window into what
 their API means by start and end, and filter what comes back to exactly the window.
@@ -7,7 +7,7 @@ their API means by start and end, and filter what comes back to exactly the wind
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -70,78 +70,6 @@ class Window:
 
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"
-
-
-class IntervalSet:
-    """Sorted, disjoint, non-empty windows: what a back-fill has done, and what it has not.
-
-    Back-fills are the next thing that is built on it; until then only its tests use it.
-    """
-
-    def __init__(self, windows: Iterable[Window] = ()) -> None:
-        self._windows: tuple[Window, ...] = tuple(_merged(windows))
-
-    def __iter__(self) -> Iterator[Window]:
-        return iter(self._windows)
-
-    def __bool__(self) -> bool:
-        return bool(self._windows)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, IntervalSet) and self._windows == other._windows
-
-    def __hash__(self) -> int:
-        return hash(self._windows)
-
-    def __repr__(self) -> str:
-        return f"IntervalSet([{', '.join(map(str, self._windows))}])"
-
-    def __contains__(self, moment: datetime) -> bool:
-        return any(moment in window for window in self._windows)
-
-    @property
-    def seconds(self) -> float:
-        """The total length of its windows."""
-        return sum(window.seconds for window in self._windows)
-
-    def union(self, other: Iterable[Window]) -> IntervalSet:
-        """Everything in either."""
-        return IntervalSet([*self._windows, *other])
-
-    def subtract(self, other: Iterable[Window]) -> IntervalSet:
-        """What is here and not in `other`."""
-        left = list(self._windows)
-        for hole in IntervalSet(other):
-            left = [piece for window in left for piece in _without(window, hole)]
-        return IntervalSet(left)
-
-    def gaps(self, within: Window) -> IntervalSet:
-        """What `within` has and this set has not."""
-        return IntervalSet([within]).subtract(self)
-
-
-def _merged(windows: Iterable[Window]) -> Iterator[Window]:
-    current: Window | None = None
-    for window in sorted(window for window in windows if not window.empty):
-        if current is None:
-            current = window
-        elif window.start <= current.end:
-            current = Window(current.start, max(current.end, window.end))
-        else:
-            yield current
-            current = window
-    if current is not None:
-        yield current
-
-
-def _without(window: Window, hole: Window) -> Iterator[Window]:
-    if hole.start >= window.end or hole.end <= window.start:
-        yield window
-        return
-    if window.start < hole.start:
-        yield Window(window.start, hole.start)
-    if hole.end < window.end:
-        yield Window(hole.end, window.end)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Windows, days, interval sets and the reading and writing of times."""
+"""Windows, days, and the reading and writing of times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from harvesters.errors import SpanRefused
 from harvesters.timespan import (
-    IntervalSet,
     SpanGuard,
     Window,
     day_window,
@@ -107,51 +106,6 @@ class TestDays:
 
 # Small whole numbers for instants, so that ends meet and overlap often, and a set of instants is the whole truth.
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def at(tick: int) -> datetime:
-    return ORIGIN + timedelta(hours=tick)
-
-
-ranges = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)).map(lambda pair: (pair[0], sum(pair))), max_size=8)
-
-
-def made(pairs: list[tuple[int, int]]) -> IntervalSet:
-    return IntervalSet(Window(at(start), at(end)) for start, end in pairs)
-
-
-def ticks(pairs: list[tuple[int, int]]) -> set[int]:
-    return {tick for start, end in pairs for tick in range(start, end)}
-
-
-def ticks_of(intervals: IntervalSet) -> set[int]:
-    return {tick for tick in range(40) if at(tick) in intervals}
-
-
-class TestIntervalSet:
-    @given(ranges, ranges)
-    def test_it_is_the_set_of_its_instants(self, one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
-        assert ticks_of(made(one)) == ticks(one)
-        assert ticks_of(made(one).union(made(other))) == ticks(one) | ticks(other)
-        assert ticks_of(made(one).subtract(made(other))) == ticks(one) - ticks(other)
-        assert ticks_of(made(one).gaps(Window(at(3), at(25)))) == set(range(3, 25)) - ticks(one)
-        assert made(one).seconds == 3600 * len(ticks(one))
-        assert bool(made(one)) == bool(ticks(one))
-
-    @given(ranges, ranges)
-    def test_its_windows_are_sorted_disjoint_apart_and_not_empty(
-        self, one: list[tuple[int, int]], other: list[tuple[int, int]]
-    ) -> None:
-        for intervals in (made(one), made(one).union(made(other)), made(one).subtract(made(other))):
-            found = list(intervals)
-            assert all(not window.empty for window in found)
-            assert all(before.end < after.start for before, after in pairwise(found))
-
-    @given(ranges)
-    def test_equal_sets_are_equal_however_they_were_made(self, pairs: list[tuple[int, int]]) -> None:
-        hours = IntervalSet(Window(at(tick), at(tick + 1)) for tick in ticks(pairs))
-        assert made(pairs) == hours
-        assert hash(made(pairs)) == hash(hours)
 
 
 class TestSpanGuard:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from harvesters import __version__
 from harvesters.collector import uncollected
 from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, Unavailable
+from harvesters.privacy import excerpt
 from harvesters.retry import RetryPolicy, Transient
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def error_code(error: Exception) -> str:
 def translate(error: Exception, what: str) -> HarvestError | Transient:
     """What an error of boto3 means for a run."""
     from botocore import exceptions
+    from botocore.parsers import ResponseParserError
 
     configuration = (
         exceptions.NoCredentialsError,
@@ -124,11 +126,13 @@ def translate(error: Exception, what: str) -> HarvestError | Transient:
         exceptions.TokenRetrievalError,
     )
     if isinstance(error, configuration):
-        return ConfigError(f"{what}: AWS is not configured: {error}")
+        return ConfigError(f"{what}: AWS is not configured: {excerpt(error)}")
+    if isinstance(error, ResponseParserError):  # it quotes the answer, which may be messages
+        return Transient("sent an answer that cannot be read")
     if not isinstance(error, exceptions.ClientError):
-        return Transient(f"no answer: {error}")
+        return Transient(f"no answer: {excerpt(error)}")
     code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    message = str(error.response.get("Error", {}).get("Message", "")) or code
+    message = excerpt(error.response.get("Error", {}).get("Message") or code)
     if code in _PASSING or "Throttl" in code or status == 429:
         return Transient(f"answered {status} {code}")
     if code in _REFUSED or status in (401, 403):

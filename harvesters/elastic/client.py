@@ -49,6 +49,13 @@ class Answer:
         return self.status != 404
 
 
+class _Said(dict[str, Any]):
+    """What a cluster said; what it did not say, though we need it, is its fault and not ours."""
+
+    def __missing__(self, name: str) -> Any:
+        raise ProtocolError(f"an answer of Elasticsearch holds no {name!r}. Check ES_HOST, and what stands before it.")
+
+
 @dataclass
 class SearchClient:
     """One cluster. It is not asked anything before the first request.
@@ -209,12 +216,18 @@ class SearchClient:
         except TransportError as error:  # such as a body that is cut off
             raise Transient(f"no sensible answer: {error.message}") from error
         raw = answer.body if isinstance(answer.body, bytes) else b""
-        return Answer(answer.meta.status, None if unread or not raw else read_json(raw), raw)
+        return Answer(answer.meta.status, None if unread or not raw else self._read(raw), raw)
 
     def close(self) -> None:
         """Drop the connections."""
         if "raw" in self.__dict__:
             self.raw.close()
+
+    def _read(self, raw: bytes) -> Any:
+        said = read_json(raw)
+        if not isinstance(said, dict):
+            raise ProtocolError(f"{self.name} sent JSON that is no object. Check ES_HOST, and what stands before it.")
+        return _Said(said)
 
     def _judge(self, meta: ApiResponseMeta, body: Any, what: str) -> Exception:
         status, text = int(meta.status), reason(body)

@@ -6,10 +6,7 @@ import re
 from typing import Any
 
 from harvesters.errors import ProtocolError
-from harvesters.privacy import redact
-
-MOST = 500
-"""Characters of a server's own words that are passed on."""
+from harvesters.privacy import excerpt
 
 _QUOTED = re.compile(r"\s*at \[Source: .*", re.DOTALL)  # where it went wrong stands at the beginning, too
 _FIELDS = (
@@ -39,7 +36,7 @@ def reason(body: Any) -> str:
     """
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
-        return redact(str(error))[:MOST]
+        return excerpt(error)
     words = [": ".join(str(error[name]) for name in ("type", "reason") if error.get(name))]
     cause = error.get("caused_by")
     roots = [root for root in error.get("root_cause") or () if isinstance(root, dict) and root.get("reason")]
@@ -47,7 +44,7 @@ def reason(body: Any) -> str:
         words.append(str(cause["reason"]))
     elif roots and roots[0]["reason"] != error.get("reason"):  # "all shards failed" does not say why
         words.append(": ".join(str(roots[0][name]) for name in ("index", "reason") if roots[0].get(name)))
-    return redact("; ".join(_QUOTED.sub("", each) for each in words))[:MOST]
+    return excerpt("; ".join(_QUOTED.sub("", each) for each in words))
 
 
 def error_type(body: Any) -> str:

@@ -9,7 +9,7 @@ import requests
 
 from harvesters.errors import CredentialsRefused, ProtocolError
 from harvesters.http import read_json
-from harvesters.privacy import redact
+from harvesters.privacy import excerpt, redact
 from harvesters.retry import Transient
 
 _SCOPES = {4711, 4700, 104, 201}
@@ -91,9 +91,9 @@ class Problem:
 
     def __str__(self) -> str:
         code = f" code {self.code}" if self.code is not None else ""
-        tracking = f" (x-zm-trackingid {self.tracking})" if self.tracking else ""
-        message = self.message.rstrip(". ") or "no message"
-        return redact(f"{self.path} was answered {self.status}{code}: {message}{tracking}")
+        tracking = f" (x-zm-trackingid {excerpt(self.tracking)})" if self.tracking else ""
+        message = excerpt(self.message).rstrip(". ") or "no message"
+        return f"{redact(self.path)} was answered {self.status}{code}: {message}{tracking}"
 
 
 def read_answer(response: requests.Response) -> dict[str, Any]:

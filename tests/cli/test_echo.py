@@ -27,6 +27,7 @@ SECRETS = {
 REDIS_PASSWORD = "redis-password-8"
 TOKEN = "access-token-of-the-server-9"
 STUDENT = "student-10564389"
+CHATTER = "blah" * 2000
 USERS = {"MATTERHORN_REST_USER": "rest-user", "ES_USER": "es-user", "ZOOM_CLIENT_ID": "zoom-client"}
 BASIC = [
     base64.b64encode(f"{USERS[user]}:{SECRETS[secret]}".encode()).decode()
@@ -58,24 +59,26 @@ COMMANDS = [
 
 
 class Echo(Simulator):
-    """Answers with `status`, and in every place where a server words an error, with the request itself."""
+    """Answers with `status`, and in every place where a server words an error, with the request itself, or `words`."""
 
-    def __init__(self, status: int, whole: bool) -> None:
+    def __init__(self, status: int, whole: bool = True, words: str = "") -> None:
         super().__init__()
         self.status = status
         self.whole = whole
+        self.words = words
 
     def handle(self, request: Request) -> Response:
         headers = "; ".join(f"{name}: {value}" for name, value in request.headers.items())
         query = "&".join(f"{name}={value}" for name, value in request.query)
-        text = f"{request.method} {request.path}?{query} {headers} {request.body[:500].decode('utf-8', 'replace')}"
+        body = request.body[:500].decode("utf-8", "replace")
+        text = self.words or f"{request.method} {request.path}?{query} {headers} {body}"
         words = {"type": "echo", "reason": text, "message": text, "errorMessage": text, "error_description": text}
         content = {**words, "error": words, "access_token": TOKEN, "expires_in": 3600, "students": [STUDENT] * 1000}
-        body = orjson.dumps(content)
+        answer = orjson.dumps(content)
         if not self.whole:
-            body = body[:-2]
+            answer = answer[:-2]
         named = {"Content-Type": "application/json", "X-Elastic-Product": "Elasticsearch"}
-        return Response(200 if "oauth" in request.path and self.status < 500 else self.status, body, named)
+        return Response(200 if "oauth" in request.path and self.status < 500 else self.status, answer, named)
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +105,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
+def places(server: Echo) -> dict[str, str]:
+    """The settings by which every service is this one."""
+    services = ("MATTERHORN_ENGAGE_HOST", "MATTERHORN_ADMIN_HOST", "ES_HOST", "ZOOM_API_URL", "LOGGLY_URL")
+    urls = dict.fromkeys((*services, "FIREBASE_ENDPOINT", "BANNER_ENDPOINT_BASE", "AWS_ENDPOINT_URL"), server.url)
+    return {**urls, "ZOOM_OAUTH_URL": f"{server.url}/oauth/token"}
+
+
 def spellings() -> list[str]:
     secrets = [*SECRETS.values(), REDIS_PASSWORD, TOKEN]
     return BASIC + [
@@ -124,12 +134,11 @@ def test_no_secret_and_no_body_is_shown(
     odd: list[int] = []
     with Echo(status, whole=True) as server, Echo(status, whole=False) as torn:
         for each in (server, torn):
-            places = ("MATTERHORN_ENGAGE_HOST", "MATTERHORN_ADMIN_HOST", "ES_HOST", "ZOOM_API_URL", "LOGGLY_URL")
             urls = dict.fromkeys((*places, "FIREBASE_ENDPOINT", "BANNER_ENDPOINT_BASE", "AWS_ENDPOINT_URL"), each.url)
             urls["ZOOM_OAUTH_URL"] = f"{each.url}/oauth/token"
             for auth in ("basic", "digest") if command.startswith("useractions") else ("basic",):
                 bucket = "bucket" if "-o" not in command else ""
-                settings = {**environment, **urls, "OPENCAST_AUTH": auth, "S3_HARVEST_TS_BUCKET": bucket}
+                settings = {**environment, **places(each), "OPENCAST_AUTH": auth, "S3_HARVEST_TS_BUCKET": bucket}
                 try:
                     result = harvest("--log-level", "DEBUG", *command.split(), env=settings)
                 except Exception as error:  # no server is like this one under 200; what is shown is masked all the same
@@ -148,6 +157,19 @@ def test_no_secret_and_no_body_is_shown(
         if path.is_file():
             stored = path.read_text(errors="replace")
             assert status == 200 or not any(spelling in stored for spelling in spellings())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_server_that_talks_at_length_is_cut_short(
+    harvest: Command, environment: dict[str, str], command: str
+) -> None:
+    for status in (400, 401, 404, 503):
+        with Echo(status, words=CHATTER) as server:
+            bucket = "bucket" if "-o" not in command else ""
+            result = harvest(*command.split(), env={**environment, **places(server), "S3_HARVEST_TS_BUCKET": bucket})
+            assert max(map(len, result.err.splitlines()), default=0) < 1000, result.err
+            assert CHATTER[:501] not in result.err
+            assert result.code != 1
 
 
 def test_what_is_looked_for_was_sent(harvest: Command, environment: dict[str, str]) -> None:
