@@ -29,13 +29,8 @@ def difference(client: SearchClient, index: str, kind: str, field: str) -> str:
     ours = type_at(template.mappings, field) if template is not None else ""
     if not ours:
         return ""
-    answer = client.request("GET", f"/{paths.name(index)}/_mapping", accept=(404,))
-    if not answer.found:
-        return ""
-    for name, body in answer.body.items():
-        if not isinstance(body, Mapping) or "mappings" not in body:
-            continue
-        theirs = type_at(body["mappings"], field)
+    for name, mapping in _mappings(client, index).items():
+        theirs = type_at(mapping, field)
         if theirs != ours:
             return f"{name} has {field} {f'as {theirs}' if theirs else 'not at all'}, and our template as {ours}"
     return ""
@@ -43,9 +38,8 @@ def difference(client: SearchClient, index: str, kind: str, field: str) -> str:
 
 def is_replaced(client: SearchClient, index: str) -> bool:
     """Whether a migration has put another index in the place of `index`, maybe a moment ago."""
-    answer = client.request("GET", f"/{paths.name(index)}/_mapping", accept=(404,))
-    named = [name for name, body in answer.body.items() if isinstance(body, Mapping) and "mappings" in body]
-    return answer.found and index not in named and bool(named)
+    named = _mappings(client, index)
+    return index not in named and bool(named)
 
 
 def require_fitting(client: SearchClient, index: str, template: Template) -> None:
@@ -54,15 +48,21 @@ def require_fitting(client: SearchClient, index: str, template: Template) -> Non
     Raises:
         ConfigError: it would refuse each, as an index does that an older version made.
     """
-    answer = client.request("GET", f"/{paths.name(index)}/_mapping", accept=(404,))
-    for name, body in answer.body.items() if answer.found else ():
-        misfits = list(_misfits(body["mappings"], template.mappings))
+    for name, mapping in _mappings(client, index).items():
+        misfits = list(_misfits(mapping, template.mappings))
         if misfits:
             raise ConfigError(
                 f"the index {name} of {client.name} is in the form of an older version (its {', '.join(misfits[:3])}) "
                 "and would refuse every document: run harvest.py setup load_index_templates, then harvest.py setup "
                 "migrate. Nothing was changed."
             )
+
+
+def _mappings(client: SearchClient, index: str) -> dict[str, Body]:
+    """The mappings behind `index`, which may be an alias, by the names of the indices; none where there is none."""
+    answer = client.request("GET", f"/{paths.name(index)}/_mapping", accept=(404,))
+    found = answer.body.items() if answer.found else ()
+    return {name: body["mappings"] for name, body in found if isinstance(body, Mapping) and "mappings" in body}
 
 
 def _misfits(theirs: Body, ours: Body, prefix: str = "", strict: bool = False) -> Iterator[str]:

@@ -76,7 +76,8 @@ class IndexReader:
             only = {"term": {self.exact("source"): self.source}}
             body = {**body, "query": {"bool": {"filter": [only, body.get("query", {"match_all": {}})]}}}
         # By default an answer leaves out, with status 200, the shards that failed.
-        return dict(self._post("_search", body, {"allow_partial_search_results": "false"}))
+        answer: dict[str, Any] = self._post("_search", body, {"allow_partial_search_results": "false"})
+        return answer
 
     def buckets(
         self, sources: Mapping[str, Query], query: Query, aggs: Query | None = None, size: int = _BUCKETS

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from harvesters import privacy, telemetry
+from harvesters import privacy
 from harvesters.simulators.base import Request, Response, Simulator
-from tests.cli.conftest import Command, Result
+from tests.cli.conftest import Command
 
 SECRETS = {
     "MATTERHORN_REST_PASS": "rest/pass word+1",
@@ -127,24 +127,15 @@ def test_no_secret_and_no_body_is_shown(
     harvest: Command,
     environment: dict[str, str],
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
     command: str,
     status: int,
 ) -> None:
-    odd: list[int] = []
     with Echo(status, whole=True) as server, Echo(status, whole=False) as torn:
         for each in (server, torn):
-            urls = dict.fromkeys((*places, "FIREBASE_ENDPOINT", "BANNER_ENDPOINT_BASE", "AWS_ENDPOINT_URL"), each.url)
-            urls["ZOOM_OAUTH_URL"] = f"{each.url}/oauth/token"
             for auth in ("basic", "digest") if command.startswith("useractions") else ("basic",):
                 bucket = "bucket" if "-o" not in command else ""
                 settings = {**environment, **places(each), "OPENCAST_AUTH": auth, "S3_HARVEST_TS_BUCKET": bucket}
-                try:
-                    result = harvest("--log-level", "DEBUG", *command.split(), env=settings)
-                except Exception as error:  # no server is like this one under 200; what is shown is masked all the same
-                    odd.append(status)
-                    telemetry.log_bug(type(error), error, error.__traceback__)
-                    result = Result(1, *capfd.readouterr())
+                result = harvest("--log-level", "DEBUG", *command.split(), env=settings)
                 # What a source answers under 200 is its data, and no secret of ours.
                 shown = result.err if status == 200 else result.out + result.err
                 for spelling in spellings():
@@ -152,7 +143,6 @@ def test_no_secret_and_no_body_is_shown(
                 assert STUDENT not in result.err, result.err
                 assert max(map(len, result.err.splitlines()), default=0) < 2000
                 assert each.requests
-    assert set(odd) <= {200}
     for path in (tmp_path / "state").rglob("*"):
         if path.is_file():
             stored = path.read_text(errors="replace")
