@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -24,18 +25,24 @@ def compose_parser() -> Path:
     """Compose's own parser, built once with Go through its module proxy and then kept."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harvest" / "checkers"
     program = cache / f"compose-go-{VERSION}" / "cmd"
-    if not program.exists():
-        go = shutil.which("go")
-        if go is None:
-            give_up(StandInMissing("there is no go here", "install Go, 1.24 or newer, to build the Compose parser"))
-        program.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "GOBIN": str(program.parent)}
-        built = subprocess.run(
-            [go, "install", f"{PARSER}@{VERSION}"], env=environment, capture_output=True, text=True, check=False
-        )
-        if built.returncode != 0:
-            give_up(StandInMissing(f"the Compose parser cannot be built: {built.stderr[-500:]}", "see its message"))
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with (program.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # it takes a minute: one worker builds it, and the others wait
+        if not program.exists():
+            _build(program)
     return program
+
+
+def _build(program: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        give_up(StandInMissing("there is no go here", "install Go, 1.24 or newer, to build the Compose parser"))
+    environment = {**os.environ, "GOBIN": str(program.parent)}
+    built = subprocess.run(
+        [go, "install", f"{PARSER}@{VERSION}"], env=environment, capture_output=True, text=True, check=False
+    )
+    if built.returncode != 0:
+        give_up(StandInMissing(f"the Compose parser cannot be built: {built.stderr[-500:]}", "see its message"))
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,12 @@ class DyingAtTheSwap(SearchClient):
     at = 0
     after = False
     filled = False
+    steps = 0
 
     def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
         self.filled = self.filled or (method == "PUT" and "refresh_interval" in str(body))
         self.at -= self.filled
+        self.steps += self.filled
         if self.at == 0 and not self.after:
             os.kill(os.getpid(), signal.SIGKILL)
         answer = super().attempt(method, path, body, **named)
@@ -41,27 +43,34 @@ class DyingAtTheSwap(SearchClient):
         return answer
 
 
-def migrate(node: Node, at: int, after: bool) -> None:
+def migrate(node: Node, at: int, after: bool) -> int:
+    """Migrate what there is; how many requests that took from when the copy was filled."""
     client = DyingAtTheSwap(node.url, patient())
     client.at, client.after = at, after
     ledger = Ledger(client, SystemClock(), f"{node.prefix}migrations")
     ledger.prepare()
     with ledger.lease(60) as lease:
         Migrator(client, ledger, lambda line: None, lease, known=[node.template("useractions")]).run()
+    return client.steps
 
 
 def test_twelve_kills_over_five_shards(node: Node) -> None:
     fork = multiprocessing.get_context("fork")
-    kills = 0
-    for number in range(1, KILLS + 1):
-        day = f"useractions-2017.10.{number:02d}"
+    kills = steps = 0
+    for number in range(KILLS + 1):
+        day = f"useractions-2017.10.{number + 1:02d}"
         node.ask("PUT", f"/{node.prefix}{day}", {"settings": {"number_of_shards": 5, "number_of_replicas": 0}})
         node.fill(day, [old(id) for id in range(100)])
+        if not number:  # which requests there are to be killed at
+            steps = migrate(node, -1, False)
+            node.ask("DELETE", f"/migrated-{NEWEST}-{node.prefix}{day}")
+            continue
+        last = 1 + (number - 1) * (steps - 1) // (KILLS - 1)
         with Watcher(node, {"useractions-*": 100, day: 100}) as watcher:
-            for at in (number, -1):
+            for at in (last, -1):
                 process = fork.Process(target=migrate, args=(node, at, number % 2 == 0))
                 process.start()
-                process.join(60)
+                process.join()
                 kills += process.exitcode == -signal.SIGKILL
             assert process.exitcode == 0
         assert watcher.seen == []
