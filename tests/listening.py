@@ -30,12 +30,18 @@ def listens(item: pytest.Item) -> bool:
     if item.get_closest_marker("listens") is not None:
         return True
     fixtures = functools.partial(_fixtures, item)
-    asked: Any = getattr(item, "fixturenames", ())
+    function: Any = getattr(item, "function", None)
+    asked: tuple[str, ...] = tuple(getattr(item, "fixturenames", ()))
     called: Any = getattr(item, "callspec", None)
     values = [*called.params.values()] if called is not None else []
-    names = {*asked, *(value for value in values if isinstance(value, str))}  # a parameter may name a fixture
-    parts = [getattr(item, "function", None), *values, *(function for name in names for function in fixtures(name))]
-    return _Search(fixtures).any(parts)
+    key = function, asked  # the same for each of its parameters
+    if key not in _found:
+        _found[key] = _Search(fixtures).any([function, *(each for name in asked for each in fixtures(name))])
+    named = [each for name in values if isinstance(name, str) for each in fixtures(name)]  # it may name a fixture
+    return _found[key] or _Search(fixtures).any([*values, *named])
+
+
+_found: dict[tuple[object, tuple[str, ...]], bool] = {}
 
 
 def forbid_listening(patch: pytest.MonkeyPatch) -> None:

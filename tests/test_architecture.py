@@ -1,6 +1,7 @@
 """The floors of docs/architecture.md: a room imports nothing from above, not even inside a function."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,8 +46,13 @@ def rooms() -> set[str]:
     return {name for name in names if not name.startswith("__")}
 
 
-def imported(path: Path) -> Iterator[str]:
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """The rooms that a file imports from."""
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom):

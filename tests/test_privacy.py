@@ -104,11 +104,11 @@ def test_what_is_no_secret_is_left_alone(text: str) -> None:
 class TestTokens:
     def test_nothing_grows_while_tokens_are_replaced(self) -> None:
         protect(["the-password-of-the-settings"])
-        for number in range(2000):
+        for number in range(500):
             protect_token("zoom account", f"token-{number:06d}")
             protect(["the-password-of-the-settings"])
         assert privacy._pattern is not None
-        assert len(privacy._pattern.pattern) < 10_000
+        assert len(privacy._pattern.pattern) < 2000
         assert sum(map(len, privacy._tokens.values())) + len(privacy._known) < 50
 
     def test_what_is_in_use_is_never_forgotten(self) -> None:
@@ -125,7 +125,7 @@ class TestTokens:
 
         def work(name: str) -> None:
             try:
-                for number in range(200):
+                for number in range(50):
                     protect([f"{name}-secret-{number % 20}"])
                     protect_token(name, f"{name}-token-{number}")
                     assert redact(f"x {name}-token-{number} x") == "x *** x"

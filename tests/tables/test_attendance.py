@@ -90,6 +90,7 @@ class Prints(IndexReader):
                 yield {"key": {"mpid": "mp-1", "huid": f"v{viewer:06}", **points}, "doc_count": 1}
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_footprints() -> None:
     peaks = []
     for viewers in (20, 2000):
