@@ -23,7 +23,7 @@ class Progress:
         lease: checked before each delivery and each commit.
         cursor: the checkpoint as it was read; None when there is none yet.
         etag: its tag.
-        beginning: emptied with the first checkpoint.
+        beginning: emptied with the first checkpoint, or with the next one where a kill came between.
         owner, address: whose the checkpoint becomes with the first commit, where that is not known already.
         clock, pause: seconds from one commit to the next at least, for a run that never ends; `flush` does not wait.
     """

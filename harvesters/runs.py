@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from harvesters import telemetry
 from harvesters.clock import Clock
-from harvesters.cursor import Cursor
+from harvesters.cursor import Cursor, TimeCursor
 from harvesters.errors import Exit, HarvestError, LeaseHeld
 from harvesters.harvest import Harvest
 from harvesters.pipeline import Counts, Pipeline
@@ -189,8 +189,7 @@ class HarvestRun:
             return False
         if owner == self.sink.address:
             return False
-        cursor, _ = self.place.checkpoint.load()
-        if cursor is None and (self.sink.durable or (not owner and self.place.beginning.load() is None)):
+        if (self.sink.durable or not owner) and not self._begun():
             return False
         log.warning(
             "the checkpoint %s %s, so this run harvests since it and leaves it where it is; --update-last-ts (of zoom "
@@ -201,15 +200,20 @@ class HarvestRun:
         )
         return True
 
+    def _begun(self) -> bool:
+        """Whether some output has a checkpoint here, or has begun to harvest its way to the first one."""
+        assert self.place is not None
+        return self.place.checkpoint.load()[0] is not None or self.place.beginning.load() is not None
+
     def _planned(self, looks: bool, good_end: type[HarvestError] | None) -> Report:
         cursor, etag = self._load()
         begun = self.place.beginning.load() if self.place is not None and self._first(cursor) else None
         try:
             now = self._now()
-        except HarvestError:
-            self._begin(self.asked.plan(cursor, self.parts.clock.now(), begun), looks)
+        except HarvestError as error:
+            self._begin(self.asked.plan(cursor, self.parts.clock.now(), begun), looks, error)
             raise
-        planned = self.asked.plan(cursor, now, begun)
+        planned = self.asked.plan(cursor, now, self._by_their_clock(begun, now))
         if planned is None:
             assert self.place is not None
             assert cursor is not None
@@ -232,12 +236,16 @@ class HarvestRun:
         job = _Harvesting(self, planned, progress, delivered, self._accepted(delivered))
         return run(job, self.parts.clock, self.parts.listeners, good_end)
 
-    def _begin(self, planned: Plan | None, looks: bool) -> None:
-        """Write down where a first run begins, whatever fails after it: the source, the queue, or we."""
-        if self.place is not None and planned is not None and planned.begins is not None and not looks:
-            if not self.sink.durable:
-                self.place.owner.store(self.sink.address)  # or its next run would take this for another output's
-            self.place.beginning.store(planned.begins)
+    def _begin(self, planned: Plan | None, looks: bool, failure: HarvestError | None = None) -> None:
+        """Write down where a first run begins, and whose it is, whatever fails after it: the source, the queue, or we.
+
+        What one output began is not another's to finish: a look would take it away.
+        """
+        if self.place is None or planned is None or planned.begins is None or looks:
+            return
+        self.place.beginning.store(planned.begins)  # first, for a queue that is down does not tell its address
+        with suppress(HarvestError) if failure is not None else nullcontext():
+            self.place.owner.store(self.sink.address)
 
     def _load(self) -> tuple[Cursor | None, str | None]:
         if self.place is None or not self.asked.needs_checkpoint:
@@ -263,6 +271,11 @@ class HarvestRun:
             )
         return min(ours, theirs)
 
+    def _by_their_clock(self, begun: Cursor | None, now: datetime) -> Cursor | None:
+        """Where the first run began, in the source's time: it was our clock that said so while the source was down."""
+        ahead = self.parts.clock.now() - now
+        return TimeCursor(begun.moment - ahead) if isinstance(begun, TimeCursor) and ahead > _SKEW else begun
+
     def _progress(self, planned: Plan, looks: bool, cursor: Cursor | None, etag: str | None) -> Progress:
         place = self.place
         if place is None:
@@ -270,7 +283,7 @@ class HarvestRun:
         if looks or not planned.moves:
             return Progress(lease=place.lease if self.alone else None, cursor=cursor)
         owner = place.owner.load()
-        if owner not in ("", self.sink.address, _STDOUT) and not self.claim and cursor is not None:
+        if owner not in ("", self.sink.address, _STDOUT) and not self.claim and self._begun():
             raise LeaseHeld(
                 f"another run has just made the checkpoint {place.checkpoint.name} belong to {owner}; this run has "
                 "done nothing and may be started again"
@@ -280,7 +293,7 @@ class HarvestRun:
             place.lease,
             cursor,
             etag,
-            beginning=place.beginning if cursor is None else None,
+            beginning=place.beginning,
             owner=place.owner if owner != self.sink.address else None,
             address=self.sink.address,
             clock=self.parts.clock,
@@ -339,8 +352,6 @@ class _Harvesting:
         )
         what = f"{planned.window} from " if planned.window is not None else ""
         log.info("harvesting %s%s to %s", what, run.harvest.source, run.sink.name)
-        if planned.begins is not None:
-            self.progress.claim()  # what one output began is not another's to finish: a look would take it away
         pipeline.run(planned.scope, planned.end, run.on_plan(planned))
         if run.at_end is not None:
             self.progress.check()

@@ -103,7 +103,9 @@ class Span:
         note = "" if self.end is None or self.end <= now else f"the end is cut back to now ({iso(now)})"
         if self.start is None and before is not None and before > now:
             return None
-        first = begun.moment if begun is not None else now - min(self.interval, now - _FIRST)
+        first = now - min(self.interval, now - _FIRST)
+        if begun is not None:
+            first = min(begun.moment, first)  # a clock that was ahead may have written it down
         start = self.start or before or min(first, end)
         if start > end:
             raise WindowError(f"the start ({iso(start)}) lies after the end ({iso(end)})")

@@ -16,6 +16,8 @@ from harvesters.spans import Plan
 from harvesters.stores.delivered import DAY, DeliveredLog, Mark
 from harvesters.timespan import Window, parse_checkpoint
 
+_BEGINNING = KeyCursor(push_floor(0))
+
 
 @dataclass(frozen=True)
 class EventKeys:
@@ -53,7 +55,9 @@ class SinceKey:
         """What is read: a window, or the key to go on from; None for the first run, which reads everything."""
         if self.span is not None:
             return Plan(self.span, window=self.span)
-        return Plan(checkpoint.key if checkpoint is not None else None, moves=self.update)
+        if checkpoint is not None:
+            return Plan(checkpoint.key, moves=self.update)
+        return Plan(None, moves=self.update, begins=_BEGINNING if self.update and begun is None else None)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 from harvesters.standins.moto import CREDENTIALS
 from harvesters.standins.redis import Redis
 from tests.cli.conftest import Command
-from tests.cli.test_firebase import database  # noqa: F401 - a fixture
+from tests.cli.test_firebase import EVENTS, database  # noqa: F401 - a fixture
 from tests.cli.test_useractions import ALL, compact, ids, moments
 
 
@@ -189,6 +189,38 @@ class TestFirstRun:
         assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0
         assert lines(job) == ALL
 
+    @pytest.mark.parametrize("from_its_first_answer", [True, False])
+    def test_nor_does_another_durable_output(
+        self,
+        harvest: Command,
+        opencast: OpencastSimulator,
+        checkpoint: Path,
+        job: Path,
+        tmp_path: Path,
+        from_its_first_answer: bool,
+    ) -> None:
+        after = 0 if from_its_first_answer else 4
+        fault = opencast.fail("status", response=Response(503), path="/usertracking", after=after, times=10**6)
+        assert harvest("useractions", "-i", "10", "-o", str(job), env={"HARVEST_RETRY_BUDGET": "0.2"}).code == 69
+        opencast.faults.remove(fault)
+        other = tmp_path / "other.jsonl"
+        look = harvest("useractions", "-i", "0.01", "-o", str(other))
+        assert (look.code, lines(other)) == (0, ALL)
+        assert f"belongs to file {job}" in look.err
+        assert not checkpoint.exists()
+        assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0
+        assert lines(job) == ALL
+
+    def test_the_beginning_that_a_kill_left_is_emptied_by_the_next_run(
+        self, harvest: Command, opencast: OpencastSimulator, checkpoint: Path, job: Path
+    ) -> None:
+        assert harvest("useractions", "-i", "10", "-o", str(job)).code == 0
+        checkpoint.with_suffix(".begun").write_text("20200101000000Z")
+        checkpoint.write_text(compact(moments(opencast)[5]) + "Z")
+        assert harvest("useractions", "-o", str(job)).code == 0
+        checkpoint.unlink()
+        assert harvest("useractions", "-i", "10", "-o", str(job), env={"MAX_START_END_SPAN": "3600"}).code == 0
+
     def test_standard_output_makes_up_for_its_own_and_moves_on(
         self, harvest: Command, opencast: OpencastSimulator, checkpoint: Path
     ) -> None:
@@ -257,3 +289,24 @@ def test_a_look_at_firebase_steals_nothing_either(
     taken = harvest("firebase", "events", "-o", "-", "--update-checkpoint")
     assert taken.code == 0
     assert (state / "last-firebase-event.owner").read_text() == "-"
+
+
+@pytest.mark.parametrize("from_its_first_answer", [True, False])
+def test_nor_does_a_look_make_off_with_what_a_first_run_of_firebase_began(
+    harvest: Command,
+    database: FirebaseSimulator,  # noqa: F811
+    state: Path,
+    job: Path,
+    tmp_path: Path,
+    from_its_first_answer: bool,
+) -> None:
+    fault = database.fail("status", response=Response(503), after=0 if from_its_first_answer else 1, times=10**6)
+    assert harvest("firebase", "events", "-o", str(job), env={"HARVEST_RETRY_BUDGET": "0.2"}).code == 69
+    database.faults.remove(fault)
+    for output in ("-", str(tmp_path / "other.jsonl")):
+        look = harvest("firebase", "events", "-o", output)
+        assert look.code == 0
+        assert f"belongs to file {job}" in look.err
+    assert not (state / "last-firebase-event").exists()
+    assert harvest("firebase", "events", "-o", str(job)).code == 0
+    assert {json.loads(line)["id"] for line in job.read_text().splitlines()} == set(EVENTS)
