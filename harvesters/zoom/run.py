@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ import orjson
 
 from harvesters.assembly import Assembly
 from harvesters.cursor import TimeCursor, Times
-from harvesters.errors import HarvestError, ReaderGone, TryLater
+from harvesters.errors import HarvestError, Interrupted, RateLimited, ReaderGone, TryLater
 from harvesters.runs import HarvestRun, OnPlan, Place
 from harvesters.sinks.base import Sink
 from harvesters.spans import Span
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 _SAVE_EVERY = 10.0  # seconds
 _OAUTH = ("ZOOM_ACCOUNT_ID", "ZOOM_CLIENT_ID", "ZOOM_CLIENT_SECRET")
 _JWT = ("ZOOM_KEY", "ZOOM_SECRET")
+_GOES_ON = (RateLimited, Interrupted)  # ends after which standard output, too, goes on meeting by meeting
 
 
 def open_client(assembly: Assembly, max_wait: float, needs: Sequence[str] = ()) -> tuple[ZoomClient, str]:
@@ -120,7 +122,7 @@ class ZoomRun:
         run, fresh = self._run_key("live")
         place = self.assembly.place(self._checkpoint, Times(settings.timezone("ZOOM_TIMEZONE")))
         before = _moment(place)
-        state = RunState() if fresh or before is None else states.load(run)
+        state = RunState() if fresh or before is None or not self._remembers(place) else states.load(run)
         if before is not None and state.since is not None and before < floor_second(state.since):
             state = RunState()  # somebody has set the checkpoint back, to have it harvested again
         lookback = timedelta(seconds=settings.number("ZOOM_LOOKBACK"))
@@ -128,8 +130,17 @@ class ZoomRun:
         state.forget((before or now) - lookback - timedelta(days=2))
         span = Span(None, None, interval=lookback, lookback=lookback, update=self.update)
         self._harvest(Kept(self.assembly, states, run, state), span, place)
-        state.since = _moment(place)
-        states.save(run, state)
+        if self._remembers(place):
+            state.since = _moment(place)
+            states.save(run, state)
+
+    def _remembers(self, place: Place) -> bool:
+        """Whether what this output got counts in later runs.
+
+        Of standard output only what the checkpoint has passed: whoever looks, or had a commit fail, gets it again.
+        """
+        with closing(self.sink()) as sink:
+            return sink.durable or (self.update and place.owner.load() == sink.address)
 
     def _harvest(self, kept: Kept, span: Span, place: Place | None = None) -> None:
         """Run one harvest; by hand (no `place`) it begins where the state says that an earlier run got to."""
@@ -156,7 +167,8 @@ class ZoomRun:
         except HarvestError as error:
             if resumes and isinstance(error, TryLater):
                 state.listing = notebook.encode()
-            kept.save_beside_an_error(sink)
+            if sink.durable or isinstance(error, _GOES_ON):
+                kept.save_beside_an_error(sink)
             raise
 
     def _states(self) -> RunStates:

@@ -11,11 +11,13 @@ import pytest
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
+from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.standins.moto import CREDENTIALS
 from harvesters.standins.redis import Redis
 from tests.cli.conftest import Command
 from tests.cli.test_firebase import EVENTS, database  # noqa: F401 - a fixture
 from tests.cli.test_useractions import ALL, compact, ids, moments
+from tests.cli.test_zoom import zoom  # noqa: F401 - a fixture
 
 
 def lines(path: Path) -> set[str]:
@@ -310,3 +312,40 @@ def test_nor_does_a_look_make_off_with_what_a_first_run_of_firebase_began(
     assert not (state / "last-firebase-event").exists()
     assert harvest("firebase", "events", "-o", str(job)).code == 0
     assert {json.loads(line)["id"] for line in job.read_text().splitlines()} == set(EVENTS)
+
+
+class TestZoom:
+    NAME = "zoom-last-end-timestamp"
+    LIVE = ("zoom", "--live", "-o")
+
+    @pytest.fixture(autouse=True)
+    def three_days(self, zoom: ZoomSimulator, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+        monkeypatch.setenv("ZOOM_LOOKBACK", str(3 * 86_400))
+
+    def test_each_look_shows_everything(self, harvest: Command, state: Path, job: Path) -> None:
+        assert harvest(*self.LIVE, str(job)).code == 0
+        for words in ([], [], ["--no-update-checkpoint"]):
+            assert len(harvest(*self.LIVE, "-", *words).documents) == 17
+        taken = harvest(*self.LIVE, "-", "--update-checkpoint")
+        assert len(taken.documents) == 17
+        assert harvest(*self.LIVE, "-").documents == []
+
+    def test_standard_output_gets_everything_again_when_the_commit_failed(
+        self, harvest: Command, state: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from harvesters.errors import Unavailable
+        from harvesters.stores.checkpoint import Checkpoint
+
+        state.mkdir()
+        (state / f"{self.NAME}.owner").write_text("-")
+        (state / self.NAME).write_text(compact(datetime.now(UTC) - timedelta(hours=1)) + "Z")
+
+        def fails(*_: object) -> str:
+            raise Unavailable("the store is down")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoint, "commit", fails)
+            first = harvest(*self.LIVE, "-")
+        assert (first.code, len(first.documents)) == (69, 17)
+        assert len(harvest(*self.LIVE, "-").documents) == 17
+        assert harvest(*self.LIVE, "-").documents == []
