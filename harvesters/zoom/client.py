@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from harvesters.http import HttpSource
 from harvesters.retry import RetryPolicy
 from harvesters.sourceclock import SourceClock
 from harvesters.zoom.auth import Auth
-from harvesters.zoom.limits import Budgets, Ticket
+from harvesters.zoom.limits import LIGHT, Budgets, Ticket
 from harvesters.zoom.packed import PackedRows
 from harvesters.zoom.refusals import (
     Misunderstood,
@@ -31,11 +32,14 @@ from harvesters.zoom.waits import Waits
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 PAGE_SIZE = 300
 DEFAULT = "https://api.zoom.us/v2"
 _ENVELOPE = {"next_page_token", "page_size", "page_count", "total_records", "from", "to"}  # what is around any list
 _IDLE_PAGES = 30  # in a row; a list may have an empty page, as where rows are filtered after it was cut
 _MOST_PAGES = 20_000  # six million rows; no account holds as many in a month, no meeting ever
+_NOBODY = "-"  # no meeting's UUID
 _RESTARTS = 4  # a token lives fifteen minutes; a list that cannot be read in that time never will be
 
 
@@ -81,8 +85,18 @@ class ZoomClient:
         return self.auth.token().scopes
 
     def time(self) -> datetime | None:
-        """What time it is at Zoom, by the latest answer; without one, a token is asked for. None where nobody says."""
-        return self._date.now() or self.auth.time()
+        """What time it is at Zoom, by the latest answer, or else that which brings a token; None where nobody says.
+
+        Where no token is fetched, or comes without a time, one light call is made for it.
+        """
+        told = self._date.now() or self.auth.time()
+        if told is None:
+            try:
+                self.get(f"/past_meetings/{_NOBODY}", LIGHT)
+            except (CredentialsRefused, ProtocolError, ConfigError) as error:
+                # Such an answer has it, too. Whether something is wrong, the next call will tell.
+                log.debug("asked for the time: %s", error)
+        return told or self._date.now()
 
     def close(self) -> None:
         """Close the connections; another call opens new ones."""
