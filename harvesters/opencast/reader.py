@@ -201,7 +201,7 @@ class QueryReader:
         self._pause()
         first = self.client.actions(**params, limit=1, offset=0)
         hear(first.rows)
-        total, blank = first.total or 0, 0
+        total, blank, outgrown = first.total or 0, 0, 0
         while True:
             self._pause()
             if edge is not None:
@@ -210,10 +210,10 @@ class QueryReader:
             stated, rows = self.client.snapshot(**params, limit=limit, offset=0)
             if stated == 0 and total and blank < _PASSES:
                 blank += 1  # there were rows a moment ago: one blank answer is no empty table
-            elif stated is None or stated <= limit:
+            elif stated is None or stated <= limit or outgrown == _PASSES:
                 break
             else:
-                total = stated  # it outgrew the limit in between
+                total, outgrown = stated, outgrown + 1  # it outgrew the limit in between
             rows.close()
         shown = 0
         batch: list[Any] = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harvesters import http
-from harvesters.simulators.base import Response
+from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 from tests.certificates import self_signed, with_tls
 from tests.cli.conftest import PASSWORD, USER, Command, spoil
@@ -75,6 +75,25 @@ class TestEnds:
     def test_429_for_good_is_75(self, harvest: Command, opencast: OpencastSimulator) -> None:
         opencast.fail("status", response=Response(429), path="/usertracking", times=10**6)
         assert harvest(*LIVE, env={"HARVEST_RETRY_BUDGET": "0.2"}).code == 75
+
+    def test_a_total_that_is_always_beyond_what_was_asked_for_is_76(
+        self, harvest: Command, opencast: OpencastSimulator, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = opencast.handle
+
+        def boastful(request: Request) -> Response:
+            response = answer(request)
+            if request.path.endswith("actions.json") and response.status == 200 and request.param("limit") != "1":
+                content = json.loads(response.body)
+                content["actions"]["total"] = 11 + int(request.param("limit"))
+                response.body = json.dumps(content).encode()
+            return response
+
+        monkeypatch.setattr(opencast, "handle", boastful)
+        opencast.fail("status", response=Response(503), path="/usertracking", after=100, times=10**6)  # no end? 69
+        result = harvest(*LIVE, env={"HARVEST_RETRY_BUDGET": "0.2"})
+        assert result.code == 76
+        assert not checkpoint.exists()
 
     @pytest.mark.parametrize("part", ["head", "chunks", "body"])
     def test_an_answer_that_dribbles_is_69(
