@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harvesters.clock import Clock
 from harvesters.cursor import KeyCursor
 from harvesters.firebase.documents import EPOCH
 from harvesters.firebase.keys import time_of
 from harvesters.firebase.pushid import is_push_id, push_floor
+from harvesters.sourceclock import SourceClock
 from harvesters.spans import Plan
 from harvesters.stores.delivered import DAY, DeliveredLog, Mark
 from harvesters.timespan import Window, parse_checkpoint
@@ -65,15 +65,18 @@ class EventLog(DeliveredLog):
     """What an output already got of the events: for good what each run reads again, for two days what it passes.
 
     Read again are keys that are no push ids, or of a clock ahead of time, and the last `lookback` seconds.
+
+    Args:
+        clock: says, with ours, what is ahead of time: the database's.
     """
 
     ttl: float = 3650 * DAY
     lookback: float = 60.0
-    clock: Clock | None = None
+    clock: SourceClock | None = None
 
     def add(self, marks: Sequence[Mark]) -> None:
         """Remember rows that the output has acknowledged."""
-        now = milliseconds(self.clock.now()) if self.clock is not None else 0
+        now = milliseconds(self.clock.earlier()) if self.clock is not None else 0
         times = {mark.id: time_of(mark.id, now) for mark in marks}
         last = max((time for time in times.values() if time is not None), default=0)
         passed = {id for id, time in times.items() if time is not None and time < last - self.lookback * 1000}

@@ -43,9 +43,8 @@ def harvest_events(
     following = isinstance(harvest, FollowedEvents)
 
     def remember(cache: Cache, harvested: Harvest, output: Sink, anew: bool) -> DeliveredLog:
-        return EventLog(
-            cache, harvested.source, output.identity, anew=anew, lookback=harvest.lookback, clock=parts.clock
-        )
+        clock = harvest.client.clock
+        return EventLog(cache, harvested.source, output.identity, anew=anew, lookback=harvest.lookback, clock=clock)
 
     run = HarvestRun(
         "firebase events",

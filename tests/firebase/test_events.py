@@ -188,6 +188,20 @@ def test_a_clock_of_ours_that_runs_ahead_of_the_databases_does_not_move_the_chec
         assert cron.checkpoint == key_at(3650)
 
 
+def test_what_each_run_reads_again_is_remembered_for_good_though_our_clock_runs_ahead(
+    connect: Connect, redis_url: str, tmp_path: Path
+) -> None:
+    true = MS // 1000 - 3600
+    with FirebaseSimulator(now=lambda: true) as server:
+        cache = RedisCache(redis_url)
+        cron = Cron(server, connect, cache, tmp_path)
+        cron.put(key_at(3700), key_at(1800))  # the second of a client that is ahead of the database
+        assert len(cron.run()) == 2
+        lives = [cache.redis.ttl(name) for name in cache.redis.keys("harvest:delivered:*:*:*")]
+        assert len(lives) == 2
+        assert min(lives) > 300 * 86_400
+
+
 def test_a_database_ahead_of_our_clock_does_not_move_the_checkpoint_past_it(
     connect: Connect, redis_url: str, tmp_path: Path
 ) -> None:
