@@ -80,18 +80,8 @@ class Migrator:
             TooManyDead: some could not be; they are as they were, and the others are done.
             HarvestError: as its subclasses say. What is swapped stays so, what is being copied goes on next time.
         """
-        changed, failed = 0, {}
         self._sweep()
-        for template, index in self._indices():
-            try:
-                changed += self._migrate(index, template)
-            except _ITS_OWN as error:
-                failed[index.logical] = error
-                self.say(f"{index.logical}: not migrated: {error}")
-        if failed:
-            reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
-            raise TooManyDead(f"{len(failed)} indices could not be migrated, and are as they were: {reasons}")
-        return changed
+        return self._each(self._migrate)
 
     def _migrate(self, index: Index, template: Template) -> bool:
         pending = self._pending(index, template)
@@ -113,37 +103,58 @@ class Migrator:
 
         Raises:
             ConfigError: it cannot be undone; the message says why.
+            TooManyDead, HarvestError: as of `run`.
         """
         if migration.undo is None:
             raise ConfigError(
                 f"migration {migration.number} ({migration.name}) cannot be undone: {migration.irreversible}. "
                 "Restore a snapshot of the indices if you need what was there before."
             )
-        changed = 0
-        for template, index in self._indices():
-            if self.ledger.is_done(migration.number, index.logical, index.uuid):
-                changed += self._move(index, template, [migration], undo=True)
-        return changed
+
+        def back(index: Index, template: Template) -> bool:
+            done = self.ledger.is_done(migration.number, index.logical, index.uuid)
+            return done and self._move(index, template, [migration], undo=True)
+
+        return self._each(back)
 
     def plan(self) -> int:
         """Say what `run` would do, and do nothing; returns how many indices it would change."""
-        count = 0
-        for template, index in self._indices(settle=False):
-            pending = self._pending(index, template)
-            if not pending:
-                continue
+        return sum(self._plan(index, template) for template, index in self._indices(settle=False))
+
+    def _plan(self, index: Index, template: Template) -> bool:
+        pending = self._pending(index, template)
+        if not pending:
+            return False
+        try:
             changes = self._count_changes(index, pending)
             if not changes and not self._needed(index, pending):
-                continue
-            count += 1
+                return False
             total = self.client.request("GET", f"/{paths.name(index.name)}/_count").body["count"]
-            self.say(f"{index.logical}: would copy {total} documents and change {changes} of them")
-            for migration in pending:
-                self.say(f"  {migration.number}: {migration.name}")
-            copy = self.ledger.copy_of(index.logical)
-            if copy is not None and copy.uuid == index.uuid:
-                self.say(f"  a run that ended early left a copy, {copy.target}; it would go on")
-        return count
+        except Refused as error:
+            if not self._is_gone(index, error):
+                raise
+            return False
+        self.say(f"{index.logical}: would copy {total} documents and change {changes} of them")
+        for migration in pending:
+            self.say(f"  {migration.number}: {migration.name}")
+        copy = self.ledger.copy_of(index.logical)
+        if copy is not None and copy.uuid == index.uuid:
+            self.say(f"  a run that ended early left a copy, {copy.target}; it would go on")
+        return True
+
+    def _each(self, change: Callable[[Index, Template], bool]) -> int:
+        """Change our indices, and return how many were; one that cannot be does not keep the next from its turn."""
+        changed, failed = 0, {}
+        for template, index in self._indices():
+            try:
+                changed += change(index, template)
+            except _ITS_OWN as error:
+                failed[index.logical] = error
+                self.say(f"{index.logical}: not migrated: {error}")
+        if failed:
+            reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+            raise TooManyDead(f"{len(failed)} indices could not be migrated, and are as they were: {reasons}")
+        return changed
 
     def _indices(self, settle: bool = True) -> Iterator[tuple[Template, Index]]:
         """Our indices; `settle`: what an earlier run had swapped when it ended is brought to its end first."""

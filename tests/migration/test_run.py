@@ -156,6 +156,16 @@ class TestDocuments:
         node.fill(DAY, [old(3)])  # it takes writes again
         assert node.count(DAY) == 2
 
+    def test_an_index_that_maps_nothing_is_one_too(self, node: Node) -> None:
+        empty, blank = "useractions-2017.10.02", "useractions-2017.10.03"
+        node.ask("PUT", f"/{node.prefix}{empty}")
+        node.ask("PUT", f"/{node.prefix}{blank}/_doc/1", {})
+        node.fill(DAY, [old(1)])
+        with migrator(node) as it:
+            assert it.plan() == 3
+            assert it.run() == 3
+        assert [node.count(index) for index in (DAY, empty, blank)] == [1, 0, 1]
+
     @pytest.mark.parametrize(
         ("fields", "aside"),
         [
