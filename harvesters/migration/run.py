@@ -16,10 +16,11 @@ from typing import Any
 from harvesters.clock import SystemClock
 from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
-from harvesters.elastic.errors import Refused
+from harvesters.elastic.errors import Refused, is_block
 from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, RaceLost, TooManyDead
 from harvesters.migration import odd
 from harvesters.migration.copying import Copier, Uneven, converted
+from harvesters.migration.index import BLOCKS, UNREADABLE, Index
 from harvesters.migration.ledger import Copy, Ledger
 from harvesters.migration.migrations import MIGRATIONS, Body, Migration, applied
 from harvesters.retry import RetryPolicy
@@ -32,28 +33,6 @@ log = logging.getLogger(__name__)
 _FEW_SECONDS = 5.0
 _ITS_OWN = (TooManyDead, ProtocolError, ConfigError)  # what ends the migration of one index, and not of the next
 _FOR_GOOD = (*_ITS_OWN, CredentialsRefused)
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index as it is: `name` is its own, `logical` what it is called by (an alias after a migration)."""
-
-    name: str
-    logical: str
-    uuid: str
-    mappings: Body
-    shards: int
-    hidden: bool
-
-    @property
-    def properties(self) -> Body:
-        """The mapped fields."""
-        return dict(self.mappings.get("properties", {}))
-
-    def born(self, migration: Migration) -> bool:
-        """Whether it was made by a template of ours that knew of the migration."""
-        meta = self.mappings.get("_meta", {})
-        return meta.get("harvest") == migration.kind and int(meta.get("version", 0)) >= migration.born
 
 
 @dataclass
@@ -129,10 +108,14 @@ class Migrator:
             changes = self._count_changes(index, pending)
             if not changes and not self._needed(index, pending):
                 return False
+            index.require_free(BLOCKS)
             total = self.client.request("GET", f"/{paths.name(index.name)}/_count").body["count"]
         except Refused as error:
             if not self._is_gone(index, error):
                 raise
+            return False
+        except ConfigError as error:
+            self.say(f"{index.logical}: cannot be migrated: {error}")
             return False
         self.say(f"{index.logical}: would copy {total} documents and change {changes} of them")
         for migration in pending:
@@ -165,11 +148,18 @@ class Migrator:
                     copy = self.ledger.copy_of(logical)
                     if settle and copy is not None and self._settle(copy, template):
                         name = copy.target
-                    found = self.client.request("GET", f"/{paths.name(name)}", accept=(404,))
-                    if found.found and name in found.body:
-                        index = _index(name, logical, found.body[name])
+                    found = self.client.request("GET", f"/{paths.name(name)}", accept=(403, 404))
+                    if found.status == 403:
+                        yield template, self._unseen(name, logical, found.body)
+                    elif found.found and name in found.body:
+                        index = Index.read(name, logical, found.body[name])
                         if not index.hidden or copy is not None:  # hidden by a swap, and not by its operator
                             yield template, index
+
+    def _unseen(self, name: str, logical: str, refusal: Any) -> Index:
+        if not is_block(refusal):
+            self.client.request("GET", f"/{paths.name(name)}")  # raises what the refusal means
+        return Index(name, logical, block="metadata")
 
     @cached_property
     def _templates(self) -> list[Template]:
@@ -191,6 +181,7 @@ class Migrator:
         return any(migration.outdated(index.properties) for migration in pending)
 
     def _count_changes(self, index: Index, pending: Sequence[Migration]) -> int:
+        index.require_free(UNREADABLE)
         return sum(
             converted(bytes(hit.source), lambda body: applied(pending, body))[1]
             for hits in scan.verbatim(self.client, index.name)
@@ -200,6 +191,7 @@ class Migrator:
 
     def _move(self, index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> bool:
         """Copy, compare, swap, and note it; False where the index is gone by now."""
+        index.require_free(BLOCKS)
         numbers = tuple(migration.number for migration in migrations)
         word = "reverted" if undo else "migrated"
         fresh = Copy(index.logical, index.name, index.uuid, f"{word}-{numbers[-1]:04d}-{index.logical}", numbers, undo)
@@ -309,12 +301,6 @@ class Migrator:
         copier.finish(copy)
         self._note(copy, 0)
         return True
-
-
-def _index(name: str, logical: str, body: Body) -> Index:
-    config = body["settings"]["index"]
-    hidden = config.get("hidden") == "true"
-    return Index(name, logical, config["uuid"], body["mappings"], int(config["number_of_shards"]), hidden)
 
 
 def _transform(migrations: Sequence[Migration], undo: bool) -> Callable[[Body], Body]:
