@@ -117,7 +117,8 @@ def prune(older_than: int, dry_run: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
     Never one without a date, nor one that is not ours. Of useractions-STACK-YYYY.MM.DD those are ours whose stack is
-    named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason.
+    named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason. What the
+    cluster does not let go of does not keep the others, and ends the command with 69.
 
     \b
     Example:
