@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 import requests
+from urllib3.exceptions import LocationValueError
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from harvesters import __version__
@@ -28,6 +29,7 @@ _BROKEN = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+_MISSPELT = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationValueError)
 _LEAST = 10.0  # seconds for an answer when the budget is nearly spent, but no more than the budget has
 _SHORTEST = 1.0  # and at least this many, whatever the budget is
 
@@ -67,7 +69,7 @@ class HttpSource:
         Raises:
             Unavailable: no answer that `judge` accepts came within the retry budget, or one dribbled beyond it.
             RateLimited: the last answer within it was 429.
-            ConfigError: the server's certificate does not fit.
+            ConfigError: the server's certificate does not fit, or the address is none.
         """
 
         tries = 0
@@ -87,6 +89,10 @@ class HttpSource:
                     ) as response,
                 ):
                     return judge(response)
+            except _MISSPELT:
+                raise ConfigError(
+                    f"{self.name}: its address is none, or that of a proxy (HTTP_PROXY, HTTPS_PROXY)."
+                ) from None
             except _BROKEN as error:
                 if patience.lost:
                     reason = f"{self.name}: the answer dribbles and was not whole in {patience.seconds:.0f} s"

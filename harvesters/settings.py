@@ -74,6 +74,8 @@ class Settings:
             if name.startswith(_PASSED_ON):
                 _one_line(name, environment[name])
         values |= {name: value for name in _SECRETS_OF_BOTO3 if (value := environment.get(name, ""))}
+        # Whoever reads the others, such as boto3, quotes them; so `secrets` has to know of a key in the wrong place.
+        values |= {name: value for name, value in environment.items() if holds_private_key(value)}
         return cls(MappingProxyType(values))
 
     def with_flags(self, flags: Mapping[str, Any], options: Mapping[str, str] = _NOTHING) -> Self:

@@ -11,7 +11,7 @@ import click
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option
 from harvesters.cli.streams import say
-from harvesters.errors import ConfigError
+from harvesters.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from harvesters.elastic.client import SearchClient
@@ -117,7 +117,8 @@ def prune(older_than: int, dry_run: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
     Never one without a date, nor one that is not ours. Of useractions-STACK-YYYY.MM.DD those are ours whose stack is
-    named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason.
+    named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason. What the
+    cluster does not let go of does not keep the others, and ends the command with 69.
 
     \b
     Example:
@@ -131,14 +132,20 @@ def prune(older_than: int, dry_run: bool) -> None:
             stacks, now = assembly.settings.names("HARVEST_STACKS"), assembly.clock.now()
             indices = retention.dated_indices(client, templates.read(), stacks)
             old = retention.older_than(indices, older_than, now)
+            stay: dict[str, str] = {}
             for index in old:
                 behind = f" (behind {index.logical})" if index.logical != index.name else ""
-                if not dry_run:
-                    retention.remove(client, index)
-                say(f"{'would remove' if dry_run else 'removed'} {index.name}{behind}")
+                why = "" if dry_run else retention.remove(client, index)
+                if why:
+                    stay[index.name] = why
+                say(f"{'would remove' if dry_run else 'not removed:' if why else 'removed'} {index.name}{behind}")
             for left in retention.left_alone(client, templates.read(), stacks):
                 if left.index.last < retention.first_kept(older_than, now):
                     say(f"left {left.index.logical}: {left.why}")
-            say(f"{len(old)} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
+            gone = len(old) - len(stay)
+            say(f"{gone} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
         finally:
             client.close()
+        if stay:
+            reasons = "; ".join(f"{name}: {why}" for name, why in stay.items())
+            raise Unavailable(f"{len(stay)} indices were not removed: {reasons}. Run again when nothing holds them.")

@@ -194,7 +194,7 @@ class SearchClient:
         headers = {"accept": "application/json"}
         if body is not None:
             headers["content-type"] = "application/x-ndjson" if lines else "application/json"
-            body = body if isinstance(body, bytes) else orjson.dumps(body)
+            body = body if isinstance(body, bytes) else _as_json(body)
         try:
             answer = self.raw.perform_request(method, path, params=params, headers=headers, body=body)
         except UnsupportedProductError as error:
@@ -290,6 +290,14 @@ def read_json(body: bytes, exactly: bool = False) -> Any:
         place = getattr(error, "pos", None)
         where = f", which breaks off or goes wrong at character {place}" if place is not None else ""
         raise Transient(f"sent JSON that cannot be read: {len(body)} bytes{where}") from None
+
+
+def _as_json(body: Any) -> bytes:
+    """A request's body; a byte of a command line that is no UTF-8 stands in it as half of a surrogate pair."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return exact.dumps(body)
 
 
 def _error_body(body: Any, headers: Mapping[str, str]) -> Any:

@@ -137,12 +137,21 @@ class FirebaseClient:
         answer = self._get(path, {"orderBy": '"$key"', "limitToFirst": str(limit), **params}, parse)
         pairs = children_of(answer.value)
         if len(pairs) > limit or (pairs and not _within(pairs[0][0], pairs[-1][0], asked)):
-            raise ProtocolError(
-                f"{self.http.name} does not honour orderBy and its limits: asked for {limit} children of "
-                f"/{'/'.join(path)}, it sent {len(pairs)}, some outside of what was asked for. Is FIREBASE_ENDPOINT "
-                "the address of a Realtime Database?"
-            )
+            raise self._dishonoured(path, limit, len(pairs))
         return Children(pairs, answer.size, answer.seconds, answer.value is None)
+
+    def last_key(self, path: Path, until: str) -> str | None:
+        """The key of a node's last child up to `until`; None when there is none.
+
+        Raises:
+            TooBig: the child is larger than one answer may be.
+            ProtocolError: the answer holds what was not asked for.
+        """
+        answer = self._get(path, {"orderBy": '"$key"', "limitToLast": "1", "endAt": quoted(until)})
+        pairs = children_of(answer.value)
+        if len(pairs) > 1 or (pairs and rank(pairs[0][0]) > rank(until)):
+            raise self._dishonoured(path, 1, len(pairs))
+        return pairs[0][0] if pairs else None
 
     def next_key(self, path: Path, after: str | None) -> str | None:
         """The first key of a node behind `after`, without its value; None when there is none.
@@ -203,6 +212,13 @@ class FirebaseClient:
             params={**self.fixed, **params, **self.auth.params()},
             headers=self.auth.headers(),
             stream=True,
+        )
+
+    def _dishonoured(self, path: Path, limit: int, sent: int) -> ProtocolError:
+        return ProtocolError(
+            f"{self.http.name} does not honour orderBy and its limits: asked for {limit} children of "
+            f"/{'/'.join(path)}, it sent {sent}, some outside of what was asked for. Is FIREBASE_ENDPOINT "
+            "the address of a Realtime Database?"
         )
 
     def judge_status(self, response: requests.Response, path: Path, renewable: bool) -> None:

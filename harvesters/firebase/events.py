@@ -168,6 +168,14 @@ class Events:
         except TooBig:
             return False
 
+    def shows_none(self, first: str, last: str) -> bool:
+        """Whether the database shows children before `first`, and none from there to `last`."""
+        try:
+            key = self.client.last_key(self.path, last)
+        except TooBig:
+            return False
+        return key is not None and rank(key) < rank(first)
+
     def _skip(self, bounds: dict[str, str]) -> str | None:
         """The key of the one event that cannot be read, without its value."""
         low = bounds.get("startAfter")

@@ -55,7 +55,8 @@ def second_look(events: Events, missing: Set[str], answer: Any, read: Callable[[
     """Rows that say of each of the keys that an answer did not have what is there now, or that it is gone.
 
     As before `--sync` deletes, the database is asked once more. An answer without any child counts only if it is the
-    database's own null, twice; after another one, such as a proxy's ``{}``, each key has to be null by itself, twice.
+    database's own null, twice, or where children show that sort before the keys, and no others up to the last of them;
+    after another one, such as a proxy's ``{}``, each key has to be null by itself, twice.
 
     Args:
         answer: what did not have the keys: something that is true for children, else the empty answer itself.
@@ -73,6 +74,9 @@ def second_look(events: Events, missing: Set[str], answer: Any, read: Callable[[
         if there or answer or events.is_null():
             yield from (there.get(key) or removed(key) for key in keys)
             return
+    if keys and not answer and events.shows_none(keys[0], keys[-1]):
+        yield from map(removed, keys)
+        return
     for key in keys:
         row = read(key)
         if row.get("deleted") and not believed:

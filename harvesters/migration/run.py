@@ -16,10 +16,11 @@ from typing import Any
 from harvesters.clock import SystemClock
 from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
-from harvesters.elastic.errors import Refused
+from harvesters.elastic.errors import Refused, is_block
 from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, RaceLost, TooManyDead
 from harvesters.migration import odd
 from harvesters.migration.copying import Copier, Uneven, converted
+from harvesters.migration.index import BLOCKS, UNREADABLE, Index
 from harvesters.migration.ledger import Copy, Ledger
 from harvesters.migration.migrations import MIGRATIONS, Body, Migration, applied
 from harvesters.retry import RetryPolicy
@@ -32,28 +33,6 @@ log = logging.getLogger(__name__)
 _FEW_SECONDS = 5.0
 _ITS_OWN = (TooManyDead, ProtocolError, ConfigError)  # what ends the migration of one index, and not of the next
 _FOR_GOOD = (*_ITS_OWN, CredentialsRefused)
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index as it is: `name` is its own, `logical` what it is called by (an alias after a migration)."""
-
-    name: str
-    logical: str
-    uuid: str
-    mappings: Body
-    shards: int
-    hidden: bool
-
-    @property
-    def properties(self) -> Body:
-        """The mapped fields."""
-        return dict(self.mappings.get("properties", {}))
-
-    def born(self, migration: Migration) -> bool:
-        """Whether it was made by a template of ours that knew of the migration."""
-        meta = self.mappings.get("_meta", {})
-        return meta.get("harvest") == migration.kind and int(meta.get("version", 0)) >= migration.born
 
 
 @dataclass
@@ -80,18 +59,8 @@ class Migrator:
             TooManyDead: some could not be; they are as they were, and the others are done.
             HarvestError: as its subclasses say. What is swapped stays so, what is being copied goes on next time.
         """
-        changed, failed = 0, {}
         self._sweep()
-        for template, index in self._indices():
-            try:
-                changed += self._migrate(index, template)
-            except _ITS_OWN as error:
-                failed[index.logical] = error
-                self.say(f"{index.logical}: not migrated: {error}")
-        if failed:
-            reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
-            raise TooManyDead(f"{len(failed)} indices could not be migrated, and are as they were: {reasons}")
-        return changed
+        return self._each(self._migrate)
 
     def _migrate(self, index: Index, template: Template) -> bool:
         pending = self._pending(index, template)
@@ -113,37 +82,62 @@ class Migrator:
 
         Raises:
             ConfigError: it cannot be undone; the message says why.
+            TooManyDead, HarvestError: as of `run`.
         """
         if migration.undo is None:
             raise ConfigError(
                 f"migration {migration.number} ({migration.name}) cannot be undone: {migration.irreversible}. "
                 "Restore a snapshot of the indices if you need what was there before."
             )
-        changed = 0
-        for template, index in self._indices():
-            if self.ledger.is_done(migration.number, index.logical, index.uuid):
-                changed += self._move(index, template, [migration], undo=True)
-        return changed
+
+        def back(index: Index, template: Template) -> bool:
+            done = self.ledger.is_done(migration.number, index.logical, index.uuid)
+            return done and self._move(index, template, [migration], undo=True)
+
+        return self._each(back)
 
     def plan(self) -> int:
         """Say what `run` would do, and do nothing; returns how many indices it would change."""
-        count = 0
-        for template, index in self._indices(settle=False):
-            pending = self._pending(index, template)
-            if not pending:
-                continue
+        return sum(self._plan(index, template) for template, index in self._indices(settle=False))
+
+    def _plan(self, index: Index, template: Template) -> bool:
+        pending = self._pending(index, template)
+        if not pending:
+            return False
+        try:
             changes = self._count_changes(index, pending)
             if not changes and not self._needed(index, pending):
-                continue
-            count += 1
+                return False
+            index.require_free(BLOCKS)
             total = self.client.request("GET", f"/{paths.name(index.name)}/_count").body["count"]
-            self.say(f"{index.logical}: would copy {total} documents and change {changes} of them")
-            for migration in pending:
-                self.say(f"  {migration.number}: {migration.name}")
-            copy = self.ledger.copy_of(index.logical)
-            if copy is not None and copy.uuid == index.uuid:
-                self.say(f"  a run that ended early left a copy, {copy.target}; it would go on")
-        return count
+        except Refused as error:
+            if not self._is_gone(index, error):
+                raise
+            return False
+        except ConfigError as error:
+            self.say(f"{index.logical}: cannot be migrated: {error}")
+            return False
+        self.say(f"{index.logical}: would copy {total} documents and change {changes} of them")
+        for migration in pending:
+            self.say(f"  {migration.number}: {migration.name}")
+        copy = self.ledger.copy_of(index.logical)
+        if copy is not None and copy.uuid == index.uuid:
+            self.say(f"  a run that ended early left a copy, {copy.target}; it would go on")
+        return True
+
+    def _each(self, change: Callable[[Index, Template], bool]) -> int:
+        """Change our indices, and return how many were; one that cannot be does not keep the next from its turn."""
+        changed, failed = 0, {}
+        for template, index in self._indices():
+            try:
+                changed += change(index, template)
+            except _ITS_OWN as error:
+                failed[index.logical] = error
+                self.say(f"{index.logical}: not migrated: {error}")
+        if failed:
+            reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+            raise TooManyDead(f"{len(failed)} indices could not be migrated, and are as they were: {reasons}")
+        return changed
 
     def _indices(self, settle: bool = True) -> Iterator[tuple[Template, Index]]:
         """Our indices; `settle`: what an earlier run had swapped when it ended is brought to its end first."""
@@ -154,11 +148,18 @@ class Migrator:
                     copy = self.ledger.copy_of(logical)
                     if settle and copy is not None and self._settle(copy, template):
                         name = copy.target
-                    found = self.client.request("GET", f"/{paths.name(name)}", accept=(404,))
-                    if found.found and name in found.body:
-                        index = _index(name, logical, found.body[name])
+                    found = self.client.request("GET", f"/{paths.name(name)}", accept=(403, 404))
+                    if found.status == 403:
+                        yield template, self._unseen(name, logical, found.body)
+                    elif found.found and name in found.body:
+                        index = Index.read(name, logical, found.body[name])
                         if not index.hidden or copy is not None:  # hidden by a swap, and not by its operator
                             yield template, index
+
+    def _unseen(self, name: str, logical: str, refusal: Any) -> Index:
+        if not is_block(refusal):
+            self.client.request("GET", f"/{paths.name(name)}")  # raises what the refusal means
+        return Index(name, logical, block="metadata")
 
     @cached_property
     def _templates(self) -> list[Template]:
@@ -180,6 +181,7 @@ class Migrator:
         return any(migration.outdated(index.properties) for migration in pending)
 
     def _count_changes(self, index: Index, pending: Sequence[Migration]) -> int:
+        index.require_free(UNREADABLE)
         return sum(
             converted(bytes(hit.source), lambda body: applied(pending, body))[1]
             for hits in scan.verbatim(self.client, index.name)
@@ -189,6 +191,7 @@ class Migrator:
 
     def _move(self, index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> bool:
         """Copy, compare, swap, and note it; False where the index is gone by now."""
+        index.require_free(BLOCKS)
         numbers = tuple(migration.number for migration in migrations)
         word = "reverted" if undo else "migrated"
         fresh = Copy(index.logical, index.name, index.uuid, f"{word}-{numbers[-1]:04d}-{index.logical}", numbers, undo)
@@ -298,12 +301,6 @@ class Migrator:
         copier.finish(copy)
         self._note(copy, 0)
         return True
-
-
-def _index(name: str, logical: str, body: Body) -> Index:
-    config = body["settings"]["index"]
-    hidden = config.get("hidden") == "true"
-    return Index(name, logical, config["uuid"], body["mappings"], int(config["number_of_shards"]), hidden)
 
 
 def _transform(migrations: Sequence[Migration], undo: bool) -> Callable[[Body], Body]:

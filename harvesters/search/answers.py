@@ -18,7 +18,7 @@ def to_rows(answer: Mapping[str, Any]) -> list[Row]:
     aggregations = answer.get("aggregations")
     if aggregations:
         return list(_expanded({}, aggregations))
-    return [{"_id": hit["_id"], **flat(hit.get("_source") or {})} for hit in answer.get("hits", {}).get("hits", ())]
+    return [_hit(hit) for hit in answer.get("hits", {}).get("hits", ())]
 
 
 def columns_of(rows: list[Row]) -> list[str]:
@@ -37,18 +37,23 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> Row:
     return row
 
 
+def _hit(hit: Mapping[str, Any]) -> Row:
+    # stored_fields: _none_ leaves out even the id.
+    return {**({"_id": hit["_id"]} if "_id" in hit else {}), **flat(hit.get("_source") or {})}
+
+
 def _expanded(given: Row, aggregations: Mapping[str, Any]) -> Iterator[Row]:
     row = dict(given)
     branches: list[tuple[str, Any]] = []
     pending = list(aggregations.items())
     while pending:
         name, found = pending.pop(0)
-        if "buckets" in found:
+        if _are_buckets(found.get("buckets")):
             branches.append((name, found["buckets"]))
         elif "doc_count" in found:
             row[name] = found["doc_count"]
             pending = [(f"{name}.{inner}", value) for inner, value in _inner(found).items()] + pending
-        elif "hits" in found:
+        elif isinstance(found.get("hits"), dict) and isinstance(found["hits"].get("hits"), list):
             for hit in found["hits"]["hits"][:1]:
                 row.update(flat(hit.get("_source") or {}))
         else:
@@ -62,12 +67,20 @@ def _expanded(given: Row, aggregations: Mapping[str, Any]) -> Iterator[Row]:
             yield from _expanded({**row, **head, "count": bucket["doc_count"]}, _inner(bucket))
 
 
+def _are_buckets(value: Any) -> bool:
+    """Whether it is a list or an object of buckets, and no aggregation or ``meta`` that somebody gave that name."""
+    if not isinstance(value, list | dict):
+        return False
+    buckets = value.values() if isinstance(value, dict) else value
+    return all(isinstance(bucket, dict) and "doc_count" in bucket for bucket in buckets)
+
+
 def _keyed(buckets: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     if isinstance(buckets, dict):
         yield from ((key, bucket) for key, bucket in buckets.items() if bucket["doc_count"])
         return
-    for bucket in buckets:
-        yield bucket.get("key_as_string", bucket["key"]), bucket
+    for place, bucket in enumerate(buckets):
+        yield bucket.get("key_as_string", bucket.get("key", place)), bucket  # filters without names have no key
 
 
 def _inner(bucket: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
+from harvesters.elastic.errors import Refused, is_block, reason
 from harvesters.search.templates import Template
 
 _DATES = {"day": (r"([0-9]{4}\.[0-9]{2}\.[0-9]{2})", "%Y.%m.%d"), "month": (r"([0-9]{4}-[0-9]{2})", "%Y-%m")}
@@ -121,7 +122,10 @@ def _behind(alias: dict[str, Any]) -> list[str]:
 
 def first_kept(days: int, now: datetime) -> date:
     """The first UTC day that is kept by who keeps `days` whole ones before today."""
-    return now.astimezone(UTC).date() - timedelta(days=days)
+    try:
+        return now.astimezone(UTC).date() - timedelta(days=days)
+    except OverflowError:  # before the calendar begins
+        return date.min
 
 
 def older_than(indices: Sequence[DatedIndex], days: int, now: datetime) -> list[DatedIndex]:
@@ -129,6 +133,29 @@ def older_than(indices: Sequence[DatedIndex], days: int, now: datetime) -> list[
     return [index for index in indices if index.last < first_kept(days, now)]
 
 
-def remove(client: SearchClient, index: DatedIndex) -> None:
-    """Delete it; one that is gone by now is no error."""
-    client.request("DELETE", f"/{paths.name(index.name)}", accept=(404,))
+def remove(client: SearchClient, index: DatedIndex) -> str:
+    """Delete it, or what a migration has put in its place meanwhile; returns why it stays, "" where it is gone.
+
+    One that somebody else has removed is no error.
+    """
+    path = f"/{paths.name(index.name)}"
+    try:
+        answer = client.request("DELETE", path, accept=(403, 404))
+    except Refused as error:
+        behind = _in_its_place(client, index)
+        return remove(client, behind) if behind is not None else error.reason
+    if answer.status != 403:
+        return ""
+    if not is_block(answer.body):
+        client.request("DELETE", path)  # raises what the refusal means
+    return reason(answer.body)
+
+
+def _in_its_place(client: SearchClient, index: DatedIndex) -> DatedIndex | None:
+    """The index that a migration has given the name of `index` since."""
+    found = client.request("GET", f"/{paths.name(index.logical)}/_settings", accept=(404,))
+    for name in found.body if found.found else ():
+        made = MIGRATED.fullmatch(name)
+        if made is not None and made[1] == index.logical and name != index.name:
+            return replace(index, name=name)
+    return None

@@ -137,7 +137,7 @@ class _Scan:
             "track_total_hits": False,
             "query": self._query(),
             "pit": {"id": self._pit, "keep_alive": _KEEP},
-            "sort": [{"_seq_no": "asc"}],
+            "sort": [{"_seq_no": {"order": "asc", "unmapped_type": "long"}}],  # it is, where nothing is
         }
         if self._after is not None:
             body["search_after"] = self._after

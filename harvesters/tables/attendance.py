@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +28,15 @@ _NAMED = 5  # episodes that a warning names
 _AT_ONCE = 200_000  # footprints that one aggregation goes through, page by page; each page reads all of them
 
 Durations = Mapping[str, int]
+
+
+def milliseconds(duration: Any) -> int:
+    """How long an episode is by what its document says; 0 where that is no number, as a migrated one may have it."""
+    try:
+        number = 0.0 if isinstance(duration, bool) else float(duration)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return int(number) if math.isfinite(number) else 0
 
 
 def percent(seen: int, duration: int, chunk: int) -> int:
@@ -83,7 +93,7 @@ class Attendance:
         left_out = 0
         named: list[str] = []
         for batch in self.selection.batches(name):
-            durations = {mpid: int(episode.get(name) or 0) for mpid, episode in batch.items()}
+            durations = {mpid: milliseconds(episode.get(name)) for mpid, episode in batch.items()}
             without = [mpid for mpid, duration in durations.items() if duration <= 0]
             left_out += len(without)
             named += without[: _NAMED - len(named)]

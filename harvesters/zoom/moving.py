@@ -98,7 +98,7 @@ class MovingSink:
         where = f"{sessions.KIND}-{day}"
         self.client.request("POST", f"/{where}/_refresh", params=_ANY, accept=_UNASKED)
         for _ in range(_ROUNDS):
-            hits = self._search(where, {"term": {"meeting": uuid}})
+            hits = self._search(where, _of_meeting(uuid))
             if not hits:
                 break
             self._delete([(hit["_index"], hit["_id"]) for hit in hits])
@@ -120,3 +120,8 @@ class MovingSink:
         refused = bulk.deliver(self.client, actions, params={"refresh": "true"}, settled=(404,))
         for refusal in refused.values():
             raise SinkUnavailable(f"{self.name} does not delete {len(refused)} documents: {refusal.reason}")
+
+
+def _of_meeting(uuid: str) -> dict[str, Any]:
+    """Finds the sessions of a meeting; without our template the field guesses that it is text, with a keyword in it."""
+    return {"bool": {"should": [{"term": {name: uuid}} for name in ("meeting", "meeting.keyword")]}}

@@ -128,7 +128,8 @@ class ReportRoute:
 
 
 def _webinar(row: dict[str, Any]) -> bool:
-    return row.get("type") in _WEBINARS
+    kind = row.get("type")
+    return isinstance(kind, int | str) and kind in _WEBINARS
 
 
 def _id(user: Any) -> str:

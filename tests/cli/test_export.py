@@ -119,6 +119,23 @@ class TestAttendance:
         err = export("attendance").err
         assert "2 episodes have no duration and are left out: no-duration, zero" in err
 
+    def test_a_duration_that_is_no_number_is_none(self, among: Callable[..., Export]) -> None:
+        odd = ["unknown", "Infinity", "NaN", "", [3_600_000, 1], True, -5, None, "1e999"]
+        durations = {f"odd-{number}": duration for number, duration in enumerate(odd)}
+        durations |= {"text": "3600000", "part": 3_600_000.9, "spelled": "3.6e6", "long": 2**63 - 1}
+        lenient = {"type": "long", "ignore_malformed": True}
+        mapping = {"dynamic": False, "properties": {**EPISODES["properties"], "duration": lenient}}
+        actions = [action(mpid, "alice") for mpid in durations]
+        episodes = [episode(mpid, duration=duration) for mpid, duration in durations.items()]
+        result = among(actions, *episodes, listed=mapping)("attendance")
+        assert shares(result) == {
+            ("text", "alice"): 8,
+            ("part", "alice"): 8,
+            ("spelled", "alice"): 8,
+            ("long", "alice"): 0,
+        }
+        assert f"{len(odd)} episodes have no duration" in result.err
+
     def test_live_counts_live_heartbeats_against_the_live_duration(self, export: Export) -> None:
         result = export("attendance", "--live")
         assert result.out.splitlines()[0] == "mpid,huid,live_attendance"

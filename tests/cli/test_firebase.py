@@ -172,6 +172,24 @@ class TestSource:
             assert account["private_key"][60:100] not in result.err
             assert encode(text)[:60] not in result.err
 
+    @pytest.mark.parametrize("setting", ["AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE"])
+    @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()])
+    def test_nor_one_of_boto3_s(self, harvest: Command, database: FirebaseSimulator, setting: str, encode: Any) -> None:
+        account = database.service_account()
+        env = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1"}
+        env[setting] = encode(json.dumps(account))
+        result = harvest("--log-level", "DEBUG", "firebase", "events", "-o", "sqs", "-q", "events", env=env)
+        assert result.code == 78, result.err
+        assert account["private_key"][60:100] not in result.err
+        assert env[setting][100:160] not in result.err
+
+    @pytest.mark.parametrize("proxy", ["http://a b", "x://127.0.0.1:1", "http://:x", "-----BEGIN PRIVATE KEY-----"])
+    def test_a_proxy_that_is_none_is_78(self, harvest: Command, database: FirebaseSimulator, proxy: str) -> None:
+        result = harvest("firebase", "events", "-o", "-", env={"HTTP_PROXY": proxy, "NO_PROXY": ""})
+        assert result.code == 78, result.err
+        assert "HTTP_PROXY" in result.err
+        assert "Traceback" not in result.err
+
     def test_a_key_on_the_command_line_wins_over_credentials(
         self, harvest: Command, database: FirebaseSimulator
     ) -> None:

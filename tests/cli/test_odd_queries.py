@@ -54,6 +54,11 @@ ODD = [
     b'{"script_fields": {"x": {"script": "while (true) {}"}}}',
     b'{"_source": false}',
     b'{"fields": ["*"], "_source": false}',
+    b'{"size": 1, "stored_fields": ["_none_"]}',
+    b'{"size": 0, "aggs": {"a": {"filters": {"filters": [{"match_all": {}}, {"term": {"huid": "x"}}]}}}}',
+    b'{"size": 0, "aggs": {"a": {"filter": {"match_all": {}}, "meta": {"buckets": 5, "hits": []}}}}',
+    b'{"size": 0, "aggs": {"a": {"filter": {"match_all": {}}, "aggs": {"buckets": {"max": {"field": "n"}}, '
+    b'"hits": {"max": {"field": "action.inpoint"}}}}}}',
     b'{"suggest": {}}',
     b'{"query": {"query_string": {"query": "a AND ("}}}',
     b'{"query": {"regexp": {"mpid": "((((a*)*)*)*)*b"}}}',
@@ -99,10 +104,20 @@ def test_an_odd_query_is_answered_or_refused_with_a_sentence(
     assert max(map(len, err.splitlines()), default=0) < 1500
 
 
-@pytest.mark.parametrize("index", ["", " ", "*", "_all", "nothing", "a/../b", "a%2fb", "ü", "x" * 300, "-x", "a,,b"])
+@pytest.mark.parametrize(
+    "index", ["", " ", "*", "_all", "nothing", "a/../b", "a%2fb", "ü", "x" * 300, "-x", "a,,b", "\udcff"]
+)
 def test_an_odd_index_is_answered_or_refused_with_a_sentence(
     harvest: Command, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, index: str
 ) -> None:
     code, _, err = ask(harvest, monkeypatch, b"{}", "--index", index)
     assert code in (0, 2, 76, 78), err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("source", ["\udcff", "\udcff, x", "*", "ü"])
+def test_an_odd_source_is_one_that_nothing_comes_from(
+    harvest: Command, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    code, out, err = ask(harvest, monkeypatch, b"{}", "--source", source)
+    assert (code, out.strip()) == (0, ""), err

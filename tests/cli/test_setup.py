@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
 from harvesters.migration.ledger import Ledger
 from harvesters.search import templates
@@ -15,6 +16,7 @@ from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test
 from tests.clocks import FakeClock
 from tests.migration.test_run import NEWEST, old
+from tests.way import way
 
 NAMES = sorted(template.name for template in templates.read())
 
@@ -98,6 +100,64 @@ class TestPrune:
         assert f"removed {mine}\n" in result.out
         assert f"left {other}: the stack 'other' is not named in HARVEST_STACKS\n" in result.out
         assert f"left useractions-{date}-backup: its name is not exactly useractions-YYYY.MM.DD\n" in result.out
+
+    def test_what_a_migration_swaps_that_moment_goes_too(self, harvest: Command, cluster: Cluster) -> None:
+        name, copy = cluster.index(1), f"migrated-0005-{cluster.index(1)}"
+        for index in (name, cluster.index(2), copy):
+            cluster.ask("PUT", f"/{index}")
+
+        def swapping(path: str, asked: bytes, _: bytes) -> int | None:
+            if path == f"/{name}" and cluster.ask("GET", f"/{name}").get(name):
+                actions = [{"remove_index": {"index": name}}, {"add": {"index": copy, "alias": name}}]
+                cluster.ask("POST", "/_aliases", {"actions": actions})
+            return None
+
+        try:
+            with way(cluster.url, swapping) as elasticsearch:
+                result = harvest("setup", "prune", "--older-than", "20000d", env={"ES_HOST": elasticsearch.url})
+            left = cluster.ask("GET", f"/_resolve/index/*{cluster.prefix}*")
+        finally:
+            cluster.ask("DELETE", f"/{copy}", accept=(404,))
+        assert result.code == 0, result.err
+        assert left["indices"] == left["aliases"] == []
+
+    def test_one_that_is_blocked_does_not_keep_the_next_from_its_turn(self, harvest: Command, cluster: Cluster) -> None:
+        for number in (1, 2, 3):
+            cluster.ask("PUT", f"/{cluster.index(number)}")
+        blocks = f"/{cluster.index(2)}/_settings"
+        cluster.ask("PUT", blocks, {"index.blocks.read_only": True})
+        try:
+            result = harvest("setup", "prune", "--older-than", "20000d")
+            left = [index["name"] for index in cluster.ask("GET", f"/_resolve/index/{cluster.prefix}*")["indices"]]
+        finally:
+            cluster.ask("PUT", blocks, {"index.blocks.read_only": None})
+        assert result.code == 69
+        assert left == [cluster.index(2)]
+        assert f"not removed: {cluster.index(2)}\n" in result.out
+        assert f"1 indices were not removed: {cluster.index(2)}: cluster_block_exception" in result.err
+
+    def test_closed_ones_go_and_one_with_a_name_like_a_pattern_is_that_name(
+        self, harvest: Command, cluster: Cluster
+    ) -> None:
+        odd = f"{cluster.index(2)}%2a"
+        for index in (cluster.index(1), cluster.index(2), odd):
+            cluster.ask("PUT", f"/{paths.name(index)}")
+        cluster.ask("POST", f"/{cluster.index(1)}/_close")
+        try:
+            result = harvest("setup", "prune", "--older-than", "20000d", env={"HARVEST_STACKS": "*, %2a, .."})
+            path = f"/_resolve/index/{cluster.prefix}*?expand_wildcards=open,closed"
+            left = [index["name"] for index in cluster.ask("GET", path)["indices"]]
+        finally:
+            cluster.ask("DELETE", f"/{paths.name(odd)}")
+        assert result.code == 0, result.err
+        assert left == [odd]
+        assert f"left {odd}: its name is not exactly" in result.out
+
+    def test_an_age_from_before_the_calendar_is_one(self, harvest: Command, cluster: Cluster) -> None:
+        cluster.ask("PUT", f"/{cluster.index(1)}")
+        result = harvest("setup", "prune", "--older-than", "999999d")
+        assert result.code == 0, result.err
+        assert cluster.ask("GET", f"/{cluster.index(1)}")
 
     @pytest.mark.parametrize("days", ["", "0", "-1d", "4w", "soon"])
     def test_a_bad_age_is_usage(self, harvest: Command, days: str) -> None:

@@ -66,6 +66,17 @@ def test_an_odd_meeting_is_a_dead_letter_and_the_others_are_harvested(
     assert letters[0]["reason"]
 
 
+@pytest.mark.parametrize("odd", ["", True, -1, 1.5, "NaN", "\0", [], {}, [None, {"a": []}], "x" * 5000], ids=repr)
+@pytest.mark.parametrize("field", ["type", "source", "topic", "has_voip", "participants", "host"])
+def test_an_odd_value_costs_no_other_meeting(
+    harvest: Command, zoom: ZoomSimulator, state: Path, field: str, odd: Any
+) -> None:
+    zoom.account.add(meeting("odd==", NOON, odd={field: odd}), meeting("m==", NOON))
+    result = harvest("zoom", "-o", "-")
+    assert result.code == 0, result.err
+    assert sorted([*uuids(result.documents), *(letter["id"] for letter in dead(state))]) == ["m==", "odd=="]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -175,11 +186,15 @@ def cluster(elasticsearch_url: str) -> Iterator[Cluster]:
     made.forget()
 
 
-@pytest.mark.parametrize("mode", ["by-hand", "live"])
+@pytest.mark.parametrize("mode", ["by-hand", "live", "without-templates"])
 def test_a_meeting_whose_end_becomes_known_later_moves_to_that_day(
     harvest: Command, zoom: ZoomSimulator, cluster: Cluster, mode: str
 ) -> None:
-    assert harvest("setup", "load_index_templates", "--es-host", cluster.url).code == 0
+    if mode == "without-templates":  # then a new index guesses that ids are texts
+        for kind in ("meetings", "sessions"):
+            requests.delete(f"{cluster.url}/_index_template/{kind}", timeout=30)
+    else:
+        assert harvest("setup", "load_index_templates", "--es-host", cluster.url).code == 0
     late = meeting("late/==", YESTERDAY.start + timedelta(hours=1), minutes=180, people=3)
     late.end_known_at = datetime.now(UTC) + timedelta(days=9)
     zoom.account.add(late, meeting("other==", NOON), meeting("old==", NOON - timedelta(days=1)))

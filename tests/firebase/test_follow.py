@@ -189,6 +189,26 @@ def test_what_was_deleted_while_nobody_listened_is_removed(
         listener.wait(lambda: listener.keys[-1] == KEYS[0])
 
 
+@pytest.mark.parametrize("how", ["drop_streams", "cancel_streams", "put"])
+def test_all_of_the_look_back_is_removed_without_a_request_for_each(
+    firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, how: str
+) -> None:
+    """Older ones remain, so that the database is not null, and yet shows nothing of the range that is read again."""
+    older = {f"{push_floor(push_ms(KEYS[0]) - 3_600_000)[:-2]}{number:02}": EVENT for number in range(3)}
+    firebase.load("/events", older | dict.fromkeys(KEYS, EVENT))
+    with listening(firebase, redis_url, tmp_path) as listener:
+        listener.wait(lambda: len(listener.keys) == 103)
+        before = len(firebase.requests)
+        if how == "put":
+            firebase.edit("/events", older)
+        else:
+            firebase.load_anew("/events", older)
+            getattr(firebase, how)()
+        listener.wait(lambda: len(listener.lines) == 203)
+        assert {line["id"] for line in listener.lines[103:] if line["deleted"]} == set(KEYS)
+        assert len(firebase.requests) - before < 20
+
+
 @pytest.mark.parametrize("created", [None, 1_456_000_000_000])
 def test_a_key_that_is_no_push_id_is_removed_whatever_time_it_tells(
     firebase: FirebaseSimulator, redis_url: str, tmp_path: Path, created: int | None

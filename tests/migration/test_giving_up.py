@@ -10,7 +10,7 @@ import pytest
 
 from harvesters.clock import SystemClock
 from harvesters.elastic.client import Answer, SearchClient, read_json
-from harvesters.errors import Interrupted, RaceLost, Unavailable
+from harvesters.errors import ConfigError, Interrupted, RaceLost, TooManyDead, Unavailable
 from harvesters.retry import Transient
 from harvesters.search import scan
 from harvesters.stores import lease
@@ -191,3 +191,34 @@ def test_an_answer_that_cannot_be_read_is_not_quoted() -> None:
         read_json(body)
     assert "10564389" not in str(told.value)
     assert f"{len(body)} bytes" in str(told.value)
+
+
+def test_a_dry_run_passes_over_an_index_that_is_pruned_meanwhile(node: Node) -> None:
+    fill(node)
+    node.fill("useractions-2017.10.02", [old(1)])
+
+    def before(method: str, path: str, body: Any) -> None:
+        if path == f"/{node.prefix}{DAY}/_pit":
+            node.ask("DELETE", f"/{node.prefix}{DAY}", accept=(404,))
+
+    with migrator(node, stepping(node, before)) as (it, said):
+        assert it.plan() == 1
+    assert "removed meanwhile" in " ".join(said)
+
+
+def test_one_that_cannot_be_taken_back_does_not_keep_the_next_from_its_turn(node: Node) -> None:
+    later = "useractions-2017.10.02"
+    fill(node)
+    node.fill(later, [{**old(1), "episode": {"cdn": "13001"}}])
+    with migrator(node) as (it, _):
+        assert it.run() == 2
+        back = it.migrations[0]
+
+    def before(method: str, path: str, body: Any) -> None:
+        if path == f"/reverted-0001-{node.prefix}{DAY}" and method == "PUT":
+            raise ConfigError("it may not be made")
+
+    with migrator(node, stepping(node, before)) as (it, _), pytest.raises(TooManyDead, match=f"{DAY}: it may not"):
+        it.undo(back)
+    assert node.hits(later)[0]["_source"]["episode"] == {"cdn": "13001"}
+    assert node.count(DAY) == 40

@@ -156,6 +156,36 @@ class TestDocuments:
         node.fill(DAY, [old(3)])  # it takes writes again
         assert node.count(DAY) == 2
 
+    @pytest.mark.parametrize("block", ["read_only", "read", "metadata"])
+    def test_one_that_its_operator_has_blocked_is_named_and_does_not_keep_the_next_from_its_turn(
+        self, node: Node, block: str
+    ) -> None:
+        later = "useractions-2017.10.02"
+        node.fill(DAY, [old(1)])
+        node.fill(later, [old(2)])
+        setting = f"index.blocks.{block}"
+        node.ask("PUT", f"/{node.prefix}{DAY}/_settings", {setting: True})
+        try:
+            with migrator(node) as it:
+                assert it.plan() == 1
+                with pytest.raises(TooManyDead, match=f"{DAY}: it has {setting}"):
+                    it.run()
+        finally:
+            node.ask("PUT", f"/{node.prefix}{DAY}/_settings", {setting: None})
+        assert indices(node) == {f"{node.prefix}{DAY}", f"migrated-{NEWEST}-{node.prefix}{later}"}
+        with migrator(node) as it:
+            assert it.run() == 1
+
+    def test_an_index_that_maps_nothing_is_one_too(self, node: Node) -> None:
+        empty, blank = "useractions-2017.10.02", "useractions-2017.10.03"
+        node.ask("PUT", f"/{node.prefix}{empty}")
+        node.ask("PUT", f"/{node.prefix}{blank}/_doc/1", {})
+        node.fill(DAY, [old(1)])
+        with migrator(node) as it:
+            assert it.plan() == 3
+            assert it.run() == 3
+        assert [node.count(index) for index in (DAY, empty, blank)] == [1, 0, 1]
+
     @pytest.mark.parametrize(
         ("fields", "aside"),
         [

@@ -1,0 +1,61 @@
+"""An index as a migration finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from harvesters.errors import ConfigError
+from harvesters.migration.migrations import Body, Migration
+
+UNREADABLE = ("read", "metadata")
+BLOCKS = ("read_only", *UNREADABLE)
+"""What an operator may forbid of an index so that it cannot be migrated."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index as it is: `name` is its own, `logical` what it is called by (an alias after a migration).
+
+    `block`: what its operator has forbidden, such as ``read_only``; with ``metadata`` nothing else is known of it.
+    """
+
+    name: str
+    logical: str
+    uuid: str = ""
+    mappings: Body = field(default_factory=dict)
+    shards: int = 1
+    hidden: bool = False
+    block: str = ""
+
+    @property
+    def properties(self) -> Body:
+        """The mapped fields."""
+        return dict(self.mappings.get("properties", {}))
+
+    def born(self, migration: Migration) -> bool:
+        """Whether it was made by a template of ours that knew of the migration."""
+        meta = self.mappings.get("_meta", {})
+        return meta.get("harvest") == migration.kind and int(meta.get("version", 0)) >= migration.born
+
+    @classmethod
+    def read(cls, name: str, logical: str, body: Any) -> Self:
+        """From what the cluster says of index `name`."""
+        config = body["settings"]["index"]
+        hidden = config.get("hidden") == "true"
+        blocks = config.get("blocks", {})
+        block = next((one for one in BLOCKS if blocks.get(one) == "true"), "")
+        return cls(name, logical, config["uuid"], body["mappings"], int(config["number_of_shards"]), hidden, block)
+
+    def require_free(self, blocks: Collection[str]) -> None:
+        """See that its operator has set none of `blocks`; waiting would not help.
+
+        Raises:
+            ConfigError: he has.
+        """
+        if self.block in blocks:
+            raise ConfigError(
+                f"it has index.blocks.{self.block}: lift that (PUT /{self.name}/_settings "
+                f'{{"index.blocks.{self.block}": null}}), and run again'
+            )
