@@ -174,4 +174,6 @@ def translate(error: Exception, what: str) -> HarvestError | Transient:
         return ConfigError(f"{what}: it does not know what we need of it ({code}: {message}). Use another service.")
     if status >= 500:
         return Transient(f"answered {status} {code}")
+    if code in ("", str(status)):  # boto3 puts the status where the answer names no reason: it is torn, or a proxy's
+        return Transient(f"answered {status} without a reason")
     return ProtocolError(f"{what}: {code}: {message}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harvesters.retry import RetryPolicy
 from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast.server import OpencastSimulator
 from tests.cli.conftest import Command
@@ -56,6 +57,60 @@ def test_a_proof_that_was_not_answered_proves_nothing(
     monkeypatch.setattr(store, "handle", whole)
     store.deaf = ("if-none-match",)
     assert harvest(*command).code == 78
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        *((429, "TooManyRequests"), (503, "SlowDown"), (400, "RequestTimeout"), (500, "InternalError")),
+        *((409, "ConditionalRequestConflict"), (409, "OperationAborted")),
+    ],
+)
+def test_what_passes_is_tried_again_wherever_it_comes(
+    harvest: Command,
+    opencast: OpencastSimulator,
+    store: LossyProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "pause", lambda *_: 0.0)
+    body = f"<Error><Code>{code}</Code><Message>soon</Message></Error>".encode()
+    store.fail("status", response=Response(status, body), path="/bucket/last-action", times=3)
+    store.answers = [Response(status, body)] * 3
+    out = tmp_path / "out.jsonl"
+    assert harvest("useractions", "-i", "10", "-o", str(out)).code == 0
+    assert len(out.read_text().splitlines()) == 10
+
+
+@pytest.mark.parametrize("fault", ["truncate", "reset"])
+def test_an_answer_that_is_cut_is_asked_for_again(
+    harvest: Command,
+    opencast: OpencastSimulator,
+    store: LossyProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "pause", lambda *_: 0.0)
+    out = tmp_path / "out.jsonl"
+    for _ in range(3):
+        for name in ("", ".owner", ".lease"):
+            store.fail(fault, path=f"/bucket/last-action-timestamp{name}", times=2)
+        result = harvest("useractions", "-i", "10", "-o", str(out))
+        assert result.code == 0, result.err
+    assert len(set(out.read_text().splitlines())) == 10
+
+
+def test_one_that_knows_no_conditions_is_78(
+    harvest: Command, opencast: OpencastSimulator, store: LossyProxy, tmp_path: Path
+) -> None:
+    body = b"<Error><Code>NotImplemented</Code><Message>A header you provided implies so</Message></Error>"
+    store.answers = [Response(501, body)]
+    result = harvest("useractions", "-o", str(tmp_path / "out.jsonl"))
+    assert result.code == 78
+    assert "leave S3_HARVEST_TS_BUCKET empty" in result.err
 
 
 def test_a_lease_too_short_for_it_is_named_and_the_checkpoint_does_not_suffer(
