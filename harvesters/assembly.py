@@ -218,11 +218,21 @@ class Assembly:
     def _blob(self, name: str, hasty: bool = False) -> Blob:
         """As `blob`; a `hasty` one gives up while there is time for a second try before a lease expires."""
         if self._bucket is not None:
-            retry = RetryPolicy(self.clock, min(self.retry.budget, self._lease_ttl / 6)) if hasty else self.retry
-            return self._bucket.blob(name, retry)
+            return self._hasty(name) if hasty else self._bucket.blob(name)
         from harvesters.stores.file import FileBlob
 
         return FileBlob(self.settings.state_dir() / quote(name, safe=" "))
+
+    def _hasty(self, name: str) -> Blob:
+        from harvesters.stores.s3 import S3Bucket
+
+        bucket, soon = self._bucket, self._lease_ttl / 6
+        assert bucket is not None
+        budgets = (soon, "a sixth of HARVEST_LEASE_TTL"), (self.retry.budget, self.retry.setting)
+        budget, setting = min(budgets)
+        if soon < bucket.timeout:  # the checkpoint is not to suffer from a lease that is short
+            bucket = self._closed_with_us(S3Bucket(bucket.bucket, self.retry, timeout=soon))
+        return bucket.blob(name, RetryPolicy(self.clock, budget, setting=setting))
 
     @cached_property
     def _lease_ttl(self) -> float:
@@ -235,7 +245,7 @@ class Assembly:
         name = self.settings.get("S3_HARVEST_TS_BUCKET")
         if not name:
             return None
-        return self._closed_with_us(S3Bucket(name, self.retry, timeout=min(30.0, self._lease_ttl / 6)))
+        return self._closed_with_us(S3Bucket(name, self.retry, timeout=max(10.0, min(30.0, self._lease_ttl / 6))))
 
     def _closed_with_us(self, part: T) -> T:
         if close := getattr(part, "close", None):

@@ -45,6 +45,7 @@ class RetryPolicy:
     first: float = 0.5
     cap: float = 20.0
     jitter: Callable[[], float] = random.random
+    setting: str = "HARVEST_RETRY_BUDGET"  # what the budget is, for whoever wants another
 
     def call(self, attempt: Callable[[], T], what: str, unavailable: type[Unavailable] = Unavailable) -> T:
         """The result of `attempt`, tried again as long as it raises `Transient`.
@@ -72,9 +73,10 @@ class RetryPolicy:
 
     def gave_up(self, reason: str, tries: int, seconds: float, kind: type[HarvestError] = Unavailable) -> HarvestError:
         """The error of a request that failed for `reason`, after so many tries in so many seconds."""
+        budget = f"{self.budget:.0f}" if self.budget >= 10 else f"{self.budget:.2g}"
         return kind(
             f"{reason}; gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s "
-            f"(HARVEST_RETRY_BUDGET is {self.budget:.0f} s). Nothing is lost: run again when it answers."
+            f"({self.setting} is {budget} s). Nothing is lost: run again when it answers."
         )
 
     def pause(self, tries: int, retry_after: float | None) -> float:

@@ -30,6 +30,7 @@ _FOREVER = 3e9  # a century, in seconds; clocks, timeouts and calendars end not 
 log = logging.getLogger(__name__)
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _ACCOUNT = "FIREBASE_CREDENTIALS"  # a path or JSON, which may be indented
+_ANY_BYTES = {"ES_USER", "ES_PASSWORD"}  # sent as they are
 _PORT = "EL_PORT"  # goes with EL_HOST
 _OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
 _PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
@@ -241,7 +242,17 @@ def _one_line(name: str, value: str) -> str:
     """`value`; it stands in headers, names and addresses, where a line break would begin something else."""
     if name != _ACCOUNT and any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
         raise ConfigError(f"{name} holds a line break or another control character: take it out.")
+    if name not in _ANY_BYTES and not _is_utf_8(value):
+        raise ConfigError(f"{name} holds bytes that are no UTF-8: write it in UTF-8.")
     return value
+
+
+def _is_utf_8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # the environment may hold any bytes, as of a shell that writes Latin-1
+        return False
+    return True
 
 
 def _default_env_file() -> Path:

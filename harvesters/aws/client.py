@@ -44,6 +44,7 @@ _PASSING = {
     "SlowDown",
     "TooManyRequestsException",
 }
+_SETTINGS = {"InvalidBucketName", "KeyTooLongError"}
 _CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 
 
@@ -89,8 +90,22 @@ def call(retry: RetryPolicy, what: str, send: Callable[[], T], unavailable: type
             return send()
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise translate(error, what) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if not _in_parser(error):
+                raise
+            raise Transient("answered something of another shape than it should have") from error
 
     return retry.call(attempt, what, unavailable)
+
+
+def _in_parser(error: Exception) -> bool:
+    """Whether boto3 broke while it read an answer: it believes that JSON has the shape that it should have."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == "botocore.parsers":
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def field(answer: Any, name: str) -> Any:
@@ -103,6 +118,19 @@ def field(answer: Any, name: str) -> Any:
         return answer[name]
     except (KeyError, TypeError):
         raise Transient(f"answered without {name}") from None
+
+
+def number(answer: Any, name: str, default: int | None = None) -> int:
+    """The integer under `name`; `default` where there is none.
+
+    Raises:
+        Transient: it is no integer, or missing without a default.
+    """
+    value = answer.get(name) if default is not None else field(answer, name)
+    try:
+        return int(value or default or 0)
+    except (TypeError, ValueError):
+        raise Transient(f"answered with a {name} that is no number") from None
 
 
 def error_code(error: Exception) -> str:
@@ -140,8 +168,12 @@ def translate(error: Exception, what: str) -> HarvestError | Transient:
         return CredentialsRefused(
             f"{what}: refused ({code}: {message}).{clock} Check the AWS_* credentials and rights."
         )
+    if code in _SETTINGS:
+        return ConfigError(f"{what}: {code}: {message}")
     if status == 501:
         return ConfigError(f"{what}: it does not know what we need of it ({code}: {message}). Use another service.")
     if status >= 500:
         return Transient(f"answered {status} {code}")
+    if code in ("", str(status)):  # boto3 puts the status where the answer names no reason: it is torn, or a proxy's
+        return Transient(f"answered {status} without a reason")
     return ProtocolError(f"{what}: {code}: {message}")

@@ -120,8 +120,7 @@ class Queue:
                 VisibilityTimeout=visibility,
             )
 
-        messages: list[Any] = aws.call(self.retry, self.name, receive, self.unavailable).get("Messages", [])
-        return messages
+        return entries_of(aws.call(self.retry, self.name, receive, self.unavailable), "Messages")
 
     def hide(self, handles: Sequence[str], visibility: int) -> set[str]:
         """Keep up to ten messages hidden for another `visibility` seconds; returns the handles that this failed for."""
@@ -132,7 +131,7 @@ class Queue:
 
         def change() -> set[str]:
             answer = self.client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
-            done = {entry.get("Id") for entry in answer.get("Successful", [])}
+            done = {str(entry.get("Id")) for entry in entries_of(answer, "Successful")}
             return {handle for at, handle in enumerate(handles) if str(at) not in done}
 
         return aws.call(self.retry, self.name, change, self.unavailable)
@@ -140,8 +139,8 @@ class Queue:
     def delete(self, entries: list[Any]) -> dict[str, Any]:
         """One try to delete, within `aws.client.call`: what failed, by the entries' ids."""
         answer = self.client.delete_message_batch(QueueUrl=self.url, Entries=entries)
-        failed = {str(entry.get("Id")): entry for entry in answer.get("Failed", [])}
-        done = {str(entry.get("Id")) for entry in answer.get("Successful", [])}
+        failed = {str(entry.get("Id")): entry for entry in entries_of(answer, "Failed")}
+        done = {str(entry.get("Id")) for entry in entries_of(answer, "Successful")}
         unsaid: dict[str, Any] = {
             entry["Id"]: {} for entry in entries if entry["Id"] not in done and entry["Id"] not in failed
         }
@@ -154,7 +153,7 @@ class Queue:
         def ask() -> tuple[int, int]:
             answer = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
             numbers = aws.field(answer, "Attributes")
-            return int(aws.field(numbers, names[0])), int(numbers.get(names[1], 0))
+            return aws.number(numbers, names[0]), aws.number(numbers, names[1], 0)
 
         return aws.call(self.retry, self.name, ask, self.unavailable)
 
@@ -178,8 +177,13 @@ class Queue:
         names: list[Any] = ["CreatedTimestamp", "MaximumMessageSize"]
         answer = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=names)
         attributes = aws.field(answer, "Attributes")
-        limit = int(attributes.get("MaximumMessageSize") or MAX_REQUEST_BYTES)
-        return Description(url, attributes.get("CreatedTimestamp", ""), min(limit, MAX_REQUEST_BYTES))
+        limit = aws.number(attributes, "MaximumMessageSize", MAX_REQUEST_BYTES)
+        return Description(url, str(attributes.get("CreatedTimestamp", "")), min(limit, MAX_REQUEST_BYTES))
+
+
+def entries_of(answer: Any, name: str) -> list[Any]:
+    """The entries that an answer has under `name`, without what is none: it may be torn, or somebody else's."""
+    return [entry for entry in answer.get(name, ()) if isinstance(entry, dict)]
 
 
 def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:

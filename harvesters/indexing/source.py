@@ -59,7 +59,11 @@ class SqsSource:
         """Up to ten messages; none means only that none came within `wait` seconds."""
         named = ("MessageId", "ReceiptHandle", "Body")
         found = self.queue.receive(wait, self.visibility)
-        return [Message(*(each[name] for name in named)) for each in found if all(name in each for name in named)]
+        return [
+            Message(*(each[name] for name in named))
+            for each in found
+            if all(isinstance(each.get(name), str) for name in named)
+        ]
 
     def extend(self, messages: Sequence[Message]) -> list[Message]:
         """Keep up to ten messages invisible for another `visibility` seconds; returns those that SQS did not extend."""

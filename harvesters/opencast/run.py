@@ -155,10 +155,11 @@ def yesterday(now: datetime) -> str:
 
 
 def _mpids(assembly: Assembly, pattern: str) -> Iterator[str]:
-    """Every media package that the user actions in indices matching `pattern` are about."""
+    """Every media package that the user actions in indices matching `pattern` are about: those of this Opencast,
+    where several share a cluster (``OPENCAST_SOURCE``)."""
     from harvesters.search.reader import IndexReader
 
-    reader = IndexReader(assembly.search(), pattern)
+    reader = IndexReader(assembly.search(), pattern, source_name(assembly.settings))
     if "*" in pattern and not reader.exists():
         log.warning("no index matches %s, so there is nothing to look up (-s/--source-index-pattern)", pattern)
         return

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from harvesters.aws import client as aws
-from harvesters.aws.sqs import MAX_ENTRIES, MAX_REQUEST_BYTES, Queue
+from harvesters.aws.sqs import MAX_ENTRIES, MAX_REQUEST_BYTES, Queue, entries_of
 from harvesters.canonical import digest
 from harvesters.document import Document, Outcome
 from harvesters.errors import SinkUnavailable
@@ -170,7 +170,7 @@ class _Sending:
                 return
             dropped = self._settle(answer, waiting, outcomes)
             if waiting:
-                codes = sorted({str(entry.get("Code", "?")) for entry in answer.get("Failed", [])})
+                codes = sorted({str(entry.get("Code", "?")) for entry in entries_of(answer, "Failed")})
                 codes += ["DuplicateOfAnotherVersion"] * bool(dropped)
                 raise Transient(
                     f"{len(waiting)} of {len(entries)} messages were not taken ({', '.join(codes) or 'no reason'})"
@@ -185,7 +185,7 @@ class _Sending:
         Returns how many it took for another version of themselves, which come with another id in the next try.
         """
         dropped = 0
-        for entry in answer.get("Successful", []):
+        for entry in entries_of(answer, "Successful"):
             document = waiting.get(str(entry.get("Id")))
             if document is None:
                 continue
@@ -195,7 +195,7 @@ class _Sending:
                 self._ids[document] = f"{_allowed(document.id, _ROOM)}-{_version(document).digest}"
                 continue
             outcomes.append(Outcome(waiting.pop(str(entry["Id"]))))
-        for entry in answer.get("Failed", []):
+        for entry in entries_of(answer, "Failed"):
             if entry.get("SenderFault") and str(entry.get("Id")) in waiting:
                 reason = f"{self.queue.name} refused it: {entry.get('Code')}: {entry.get('Message', '')}".rstrip(": ")
                 outcomes.append(Outcome(waiting.pop(str(entry["Id"])), reason))

@@ -41,8 +41,13 @@ class FileBlob(Blob):
 
     @property
     def place(self) -> str:
-        """This host and the absolute path."""
-        return f"{socket.gethostname()}:{self.path.resolve()}"
+        """This host, the absolute path, and which directory that is: two containers may have both in common."""
+        path = self.path.resolve()
+        try:
+            number = path.parent.stat().st_ino
+        except OSError:
+            number = 0
+        return f"{socket.gethostname()}:{path}#{number}"
 
     def now(self) -> datetime:
         """The time that a file gets which is touched beside it: on a network, that of the file server."""

@@ -136,7 +136,7 @@ class Lease:
             owner=Process.current(),
             expires=now + timedelta(seconds=self.ttl),
             generation=before.generation + 1 if before is not None else 1,
-            proven=now if doubtful else proven,
+            proven=None if doubtful else proven,
         )
         since = self._moment()
         try:
@@ -151,6 +151,8 @@ class Lease:
         self.generation = mine.generation
         if doubtful:
             self._prove(mine)
+            mine = replace(mine, proven=now)  # written with the next renewal, or when the lease is given back
+            self._held = (mine, etag)
         return mine
 
     def renew(self) -> None:

@@ -140,6 +140,24 @@ def test_a_line_break_in_a_setting_is_78_and_not_shown(
     assert "ret" not in last.replace("SECRET", "")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("MATTERHORN_REST_USER", "MATTERHORN_REST_PASS", "S3_LAST_ACTION_TS_KEY", "SQS_QUEUE_NAME"),
+        *("HARVEST_STATE_DIR", "REDIS_URL", "ES_HOST"),
+    ],
+)
+def test_bytes_that_are_no_utf_8_in_a_setting_are_78_and_not_shown(
+    harvest: Command, opencast: OpencastSimulator, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As of a shell that writes Latin-1."""
+    value = os.fsdecode("geheim-ä".encode("latin-1"))
+    result = harvest("useractions", *(() if name == "SQS_QUEUE_NAME" else ("-o", "es")), env={name: value})
+    assert result.code == 78, result.err
+    assert f"{name} holds bytes that are no UTF-8" in result.err
+    assert "geheim" not in result.err
+
+
 def test_a_line_break_in_an_option_is_78(harvest: Command, opencast: OpencastSimulator) -> None:
     result = harvest("useractions", "-o", "-", "--user", "a\nb")
     assert result.code == 78

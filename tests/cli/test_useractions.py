@@ -147,6 +147,17 @@ class TestWindow:
         result = harvest("useractions", "-o", "-", env={"HARVEST_LOOKBACK": "20"})
         assert ids(result.documents) == {"104", "105", "106", "107", "108", "109"}
 
+    def test_a_start_at_the_checkpoint_reads_the_lookback_too(
+        self, harvest: Command, opencast: OpencastSimulator, checkpoint: Path
+    ) -> None:
+        start = compact(moments(opencast)[6])
+        for arguments, first in ((("-s", start), 104), (("-s", start, "--no-update-last-ts"), 106)):
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_text(f"{start}Z")
+            checkpoint.with_suffix(".owner").write_text("-")
+            result = harvest("useractions", *arguments, "-o", "-", env={"HARVEST_LOOKBACK": "20"})
+            assert ids(result.documents) == {str(number) for number in range(first, 110)}
+
     def test_a_checkpoint_without_z_is_in_opencast_timezone(
         self, harvest: Command, opencast: OpencastSimulator, checkpoint: Path
     ) -> None:
@@ -425,6 +436,8 @@ class TestReport:
             assert str(state / "dead-letters") in result.err
             assert not checkpoint.exists()
         assert harvest(*arguments, env={"HARVEST_ERROR_BUDGET": "1"}).code == 0
+        letters = [line for file in (state / "dead-letters").glob("*.jsonl") for line in file.read_text().splitlines()]
+        assert len(letters) == 1, "written by the first run, and by no other"
 
     def test_log_level_warning_is_silent_when_all_is_well(
         self, harvest: Command, opencast: OpencastSimulator, redis_url: str
