@@ -77,6 +77,9 @@ class ElasticSink:
         prepare: what is done to each document first, such as adding ``geoip``. User actions get their ``ua`` anyway.
         templated: whether the indices should have a template of the documents' kind; one warning if there is none.
         may_send: called with the documents of each request before it is sent or sent again; what it raises ends `send`.
+
+    Attributes:
+        taken: the indices have some document of this run, so they fit, and one that is refused is odd itself.
     """
 
     durable = True
@@ -101,7 +104,7 @@ class ElasticSink:
         self.templated = templated
         self.may_send = may_send
         self._seen_kinds: set[str] = set()
-        self._taken = False
+        self.taken = False
         self._refused = 0
         self._refusals: set[str] = set()
         self._differences: dict[tuple[str, str, str], str] = {}
@@ -270,8 +273,8 @@ class ElasticSink:
         Raises:
             IndexMisfit: the run has delivered nothing and had all of three or more refused for the same reason.
         """
-        self._taken = self._taken or any(outcome.delivered for outcome in outcomes)
-        if self._taken or not refusals:
+        self.taken = self.taken or any(outcome.delivered for outcome in outcomes)
+        if self.taken or not refusals:
             return
         self._refusals.update(_sort_of(refusal) for _, refusal in refusals)
         self._refused += len(refusals)
