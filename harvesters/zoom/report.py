@@ -128,7 +128,7 @@ class ReportRoute:
 
 
 def _webinar(row: dict[str, Any]) -> bool:
-    return row.get("type") in _WEBINARS
+    return integer(row.get("type")) in _WEBINARS
 
 
 def _id(user: Any) -> str:
