@@ -104,6 +104,39 @@ def test_more_than_a_few_refused_for_the_same_field_are_78_too(
     assert not list(state.glob("dead-letters/*"))
 
 
+def test_what_logstash_made_of_actions_is_indexed_as_todays_is(
+    harvest: Command, cluster: Cluster, queue: Queue, state: Path
+) -> None:
+    assert harvest("setup", "load_index_templates").code == 0
+    phone = (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 10_3 like Mac OS X) AppleWebKit/603.1.30 (KHTML, like Gecko) Version/10.0 "
+        "Mobile/14E277 Safari/602.1"
+    )
+    ua = {"name": "Mobile Safari", "major": "10", "os": "iOS", "os_name": "iOS", "device": "iPhone"}
+    when = f"{cluster.day(1)}T09:00:00.000Z"
+    ours = action(1, cluster.day(1), useragent=phone)
+    theirs = {**action(2, cluster.day(1)), "@timestamp": when, "@version": "1", "ua": ua, "hostname": "140.247.1.2"}
+    del theirs["timestamp"]
+    late = f"{cluster.day(9)}T00:00:00.000Z"  # when Logstash had read it, for it could not read the time
+    both = {**action(3, cluster.day(1)), "@timestamp": late, "huid": "None", "tags": ["_dateparsefailure"]}
+    queue.fill([ours, theirs, both])
+    result = harvest("--log-format", "json", "index")
+    assert (result.code, result.report["indexed"], result.report["dead"]) == (0, 3, 0), result.err
+    found = {hit["_id"]: hit["_source"] for hit in cluster.hits("01")}
+    assert set(found) == {"1", "2", "3"}
+    names = ("name", "os_name", "device")
+    assert [[found[id]["ua"][name] for name in names] for id in "12"] == [[ua[name] for name in names]] * 2
+    assert found["2"]["timestamp"].startswith(f"{cluster.day(1)}T09:00:00")
+    assert found["3"]["tags"] == ["_dateparsefailure"]
+    assert "huid" not in found["3"]
+    for field, value, count in (("@timestamp", cluster.day(1), 3), ("hostname", "140.247.1.2", 1)):
+        asked = {"query": {"match": {field: value}}}
+        assert cluster.ask("POST", f"/{cluster.index(1)}/_search", asked)["hits"]["total"]["value"] == count, field
+    devices = harvest("query", "devices", "--index", cluster.index(1), "--format", "json")
+    assert [(row["device"], row["count"]) for row in json.loads(devices.out)] == [("phone", 2)], devices.out
+    assert not list(state.glob("dead-letters/*"))
+
+
 def test_where_addresses_are(harvest: Command, cluster: Cluster, queue: Queue, tmp_path: Path) -> None:
     pytest.importorskip("maxminddb", reason="the extra geoip is not installed")
     record = {"city": {"names": {"en": "Cambridge"}}, "location": {"latitude": 42.5, "longitude": -71.5}}
