@@ -107,6 +107,34 @@ class TestEpisodes:
         assert not set(LATER) & index["mappings"]["properties"].keys()
 
 
+def test_meetings_of_the_first_template_can_be_summed(node: Node) -> None:
+    names = ("total_minutes", "participants", "participants_count", "avg_jointime_cost")
+    ours = templates.find("meetings").mappings
+    properties = {name: value for name, value in ours["properties"].items() if name not in names}
+    first = {**ours, "_meta": {"harvest": "meetings", "version": 1}, "properties": properties}
+    day = "meetings-2026.02.12"
+    node.ask("PUT", f"/{node.prefix}{day}", {"mappings": first})
+    bodies: list[dict[str, Any]] = [
+        {"uuid": "a==", "zoom": {"total_minutes": "12", "participants_count": 3}},
+        {"uuid": "b==", "zoom": {"total_minutes": 30, "avg_jointime_cost": "2.25", "participants": "many"}},
+        {"uuid": "c==", "zoom": {"route": "report"}},
+        {"uuid": "d=="},
+    ]
+    node.fill(day, bodies, "uuid")
+    assert migrate(node, "meetings") == 1
+    found = sources(node, day)
+    assert found["a=="] == {**bodies[0], "total_minutes": 12, "participants_count": 3}
+    assert found["b=="] == {**bodies[1], "total_minutes": 30, "avg_jointime_cost": 2.25}
+    assert (found["c=="], found["d=="]) == (bodies[2], bodies[3])
+    total = {"size": 0, "aggs": {"minutes": {"sum": {"field": "total_minutes"}}}}
+    answer = node.ask("POST", f"/{node.prefix}{day}/_search", total)
+    assert answer["aggregations"]["minutes"]["value"] == 42
+    assert migrate(node, "meetings") == 0
+    (number,) = (one.number for one in migrations.MIGRATIONS if one.kind == "meetings")
+    assert migrate(node, "meetings", undo=number) == 1
+    assert sources(node, day) == {body["uuid"]: body for body in bodies}
+
+
 def test_a_new_index_of_episodes_needs_nothing(node: Node) -> None:
     node.load("episodes")
     node.fill("episodes", [{"mpid": "a", "live_stream": True, "slides": []}], "mpid")
