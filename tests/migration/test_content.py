@@ -9,6 +9,8 @@ from harvesters.migration import migrations
 from harvesters.migration.ledger import Ledger
 from harvesters.migration.run import Migrator
 from harvesters.search import templates
+from harvesters.search.saved import saved_queries
+from tests.migration.test_ancestor import rows
 from tests.nodes import Node
 
 LATER = ("creator", "contributor", "publisher", "subject", "license", "language", "spatial", "start_planned")
@@ -95,6 +97,27 @@ class TestEpisodes:
         assert streams == {"a": True, "b": False, "c": None}
         live = node.ask("POST", f"/{node.prefix}episodes/_search", {"query": {"term": {"live_stream": True}}})
         assert [hit["_id"] for hit in live["hits"]["hits"]] == ["a"]
+
+    def test_every_query_of_the_ancestors_answers_as_over_todays(self, node: Node) -> None:
+        strings = {"match_mapping_type": "string", "mapping": {"type": "keyword"}}
+        node.ask("PUT", f"/{node.prefix}episodes", {"mappings": {"dynamic_templates": [{"strings": strings}]}})
+        node.ask("PUT", f"/{node.prefix}today", {"mappings": templates.find("episodes").mappings})
+        for number in range(20):
+            start = f"2017-10-{number + 1:02}T14:00:00Z"
+            stream = {"live_start": start, "live_end": start.replace("T14", "T15"), "live_duration": 3_600_000}
+            live = number % 3 == 0
+            body: dict[str, Any] = {"mpid": f"m{number}", "title": f"{number}", "start": start, "slides": []}
+            body |= {"series": f"s{number % 4}", **(stream if live else {})}
+            length = {"duration": 5000} if number % 5 else {}
+            node.fill("today", [{**body, **length, "live_stream": live}], "mpid")
+            node.fill("episodes", [{**body, "duration": length.get("duration", -1), "live_stream": int(live)}], "mpid")
+        assert migrate(node, "episodes") == 1
+        queries = [query for query in saved_queries() if query.index == "episodes"]
+        assert len(queries) == 2
+        for query in queries:
+            wanted = rows(node, "today", query)
+            assert wanted, query.name
+            assert rows(node, "episodes", query) == wanted, query.name
 
     def test_and_back(self, node: Node) -> None:
         before = self.fill(node)
