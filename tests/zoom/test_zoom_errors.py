@@ -352,6 +352,35 @@ def test_many_refused_hosts_are_an_error_of_ours(start: Start, code: int, fatal:
         assert bench.reported["hosts_refused"] == 6
 
 
+@pytest.mark.parametrize("code", [3001, 1001, 1010])
+def test_what_is_not_there_does_not_hide_refused_meetings(start: Start, code: int) -> None:
+    meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(70)]
+    bench = start(*meetings, limits={"Heavy": 5_000})
+    for one in meetings[:20]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(404, code, "No.")
+    for one in meetings[20:26]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(400, 300, "Invalid meeting id.")
+    with pytest.raises(ProtocolError, match="refused 6 of 50 meetings"):
+        bench.harvest()
+
+
+@pytest.mark.parametrize(("refused", "fatal"), [(5, False), (6, True)])
+def test_what_is_not_there_does_not_hide_refused_hosts(start: Start, refused: int, fatal: bool) -> None:
+    hosts = [User(f"id{number}", f"h{number}@example.edu", f"Host {number}") for number in range(70)]
+    bench = start(*(meeting(f"m{number}==", host=host) for number, host in enumerate(hosts)),
+                  scopes=REPORTS, limits={"Heavy": 5_000})  # fmt: skip
+    for host in hosts[:20]:
+        bench.simulator.account.refused[host.id] = ZoomError(404, 1001, "User does not exist.")
+    for host in hosts[20 : 20 + refused]:
+        bench.simulator.account.refused[host.id] = ZoomError(404, 1120, "No.")
+    if fatal:
+        with pytest.raises(ProtocolError, match="6 of 50 hosts"):
+            bench.harvest()
+    else:
+        bench.harvest()
+        assert bench.reported["hosts_refused"] == 25
+
+
 def test_what_zoom_said_decides_and_not_what_is_masked_of_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harvesters.privacy._known", {})
     monkeypatch.setattr("harvesters.privacy._pattern", None)
