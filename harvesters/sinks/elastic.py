@@ -18,9 +18,8 @@ from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk, paths
 from harvesters.elastic.bulk import ItemRefusal
 from harvesters.elastic.client import SearchClient
-from harvesters.errors import ConfigError
 from harvesters.search import form
-from harvesters.sinks.base import always, not_json
+from harvesters.sinks.base import IndexMisfit, always, not_json
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +55,6 @@ class _Request(NamedTuple):
 
 
 _Refusals = list[tuple[Document, ItemRefusal]]
-
-
-class IndexMisfit(ConfigError):
-    """The index refuses documents for what it is; `outcomes` are those of the documents that it was noticed by."""
-
-    def __init__(self, message: str, outcomes: list[Outcome]) -> None:
-        super().__init__(message)
-        self.outcomes = outcomes
 
 
 class ElasticSink:

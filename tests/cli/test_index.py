@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harvesters.simulators.opencast.server import OpencastSimulator
+from harvesters.standins.redis import Redis
 from tests import mmdb
 from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test
@@ -269,3 +271,24 @@ def test_useractions_go_straight_into_elasticsearch(
         ids += [hit["_id"] for hit in found["hits"]["hits"]]
         cluster.ask("DELETE", f"/{index}")
     assert sorted(ids) == [str(number) for number in range(100, 110)]
+
+
+def test_odd_actions_that_are_all_that_the_look_back_has_to_send_end_no_quiet_night(
+    harvest: Command, opencast: OpencastSimulator, cluster: Cluster, redis_server: Redis
+) -> None:
+    redis_server.flush()
+    assert harvest("setup", "load_index_templates").code == 0
+    rows = list(opencast.table._by_id.values())
+    opencast.add(*(replace(row, id=row.id + 1000, inpoint=2**63) for row in rows[:3]))
+    env = {"REDIS_URL": redis_server.url, "HARVEST_LOOKBACK": "600"}
+    arguments = ("--log-format", "json", "useractions", "-o", "es", "-i", "10")
+    try:
+        first = harvest(*arguments, env=env)
+        assert (first.code, first.report["delivered"], first.report["dead"]) == (0, 10, 3), first.err
+        again = harvest(*arguments, env=env)
+        assert (again.code, again.report["delivered"], again.report["dead"]) == (0, 0, 0), again.err
+        opencast.add(*(replace(row, id=row.id + 2000, inpoint=2**63) for row in rows[:3]))
+        assert harvest(*arguments, env=env).code == 78, "these are news"
+    finally:
+        for day in {str(row.created.date()).replace("-", ".") for row in rows}:
+            cluster.ask("DELETE", f"/useractions-{day}", accept=(404,))
