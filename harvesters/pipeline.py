@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -21,12 +21,12 @@ import orjson
 
 from harvesters.canonical import canonical
 from harvesters.cursor import Cursor
-from harvesters.document import Document
+from harvesters.document import Document, Outcome
 from harvesters.errors import Interrupted
 from harvesters.harvest import Harvest, Page
 from harvesters.prefetch import prefetch
 from harvesters.progress import Progress
-from harvesters.sinks.base import Sink
+from harvesters.sinks.base import IndexMisfit, Sink
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 from harvesters.stores.delivered import DeliveredLog, Mark
 from harvesters.telemetry import per_second
@@ -175,16 +175,9 @@ class Pipeline:
 
     def _deliver(self, batch: _Batch) -> None:
         self.progress.check()  # a process that was frozen must not write old over new
-        outcomes = self.sink.send(batch.documents) if batch.documents else []
-        letters = list(batch.letters)
-        marks = []
-        for outcome in outcomes:
-            document = outcome.document
-            mark = batch.marks[document.id]
-            if outcome.delivered:
-                marks.append(mark)
-                continue
-            letters.append(DeadLetter(document.kind, document.id, outcome.reason, _parsed(batch.raw[document])))
+        outcomes = self._send(batch) if batch.documents else []
+        letters = [*batch.letters, *_refused(batch, outcomes)]
+        marks = [batch.marks[outcome.document.id] for outcome in outcomes if outcome.delivered]
         dead = len(letters)
         letters = self._news(letters)
         batch.duplicates += dead - len(letters)
@@ -198,6 +191,16 @@ class Pipeline:
             if self._under_way.get(mark.id) is mark:
                 del self._under_way[mark.id]
         self._count(batch, len(marks), len(letters))
+
+    def _send(self, batch: _Batch) -> list[Outcome]:
+        """What became of the documents; rows that were refused just so in a run that ended well say nothing new of
+        the index, also where they are all that is left to send."""
+        try:
+            return self.sink.send(batch.documents)
+        except IndexMisfit as misfit:
+            if self._news(_refused(batch, misfit.outcomes)):
+                raise
+            return misfit.outcomes
 
     def _news(self, letters: list[DeadLetter]) -> list[DeadLetter]:
         """Those that no run that ended well has had."""
@@ -217,6 +220,14 @@ class Pipeline:
         self.counts.duplicates += batch.duplicates
         self.counts.delivered += delivered
         self.counts.dead += dead
+
+
+def _refused(batch: _Batch, outcomes: Iterable[Outcome]) -> list[DeadLetter]:
+    return [
+        DeadLetter(one.document.kind, one.document.id, one.reason, _parsed(batch.raw[one.document]))
+        for one in outcomes
+        if not one.delivered
+    ]
 
 
 def _parsed(raw: bytes) -> Any:

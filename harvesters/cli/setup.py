@@ -140,8 +140,8 @@ def prune(older_than: int, dry_run: bool) -> None:
                     stay[index.name] = why
                 say(f"{'would remove' if dry_run else 'not removed:' if why else 'removed'} {index.name}{behind}")
             for left in retention.left_alone(client, templates.read(), stacks):
-                if left.index.last < retention.first_kept(older_than, now):
-                    say(f"left {left.index.logical}: {left.why}")
+                if left.oldest < retention.first_kept(older_than, now):
+                    say(f"left {left.name}: {left.why}")
             gone = len(old) - len(stay)
             say(f"{gone} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
         finally:

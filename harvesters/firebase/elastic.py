@@ -17,8 +17,7 @@ from harvesters.firebase.documents import Row
 from harvesters.firebase.events import Removal
 from harvesters.firebase.pushid import push_ms
 from harvesters.search import scan, templates
-from harvesters.sinks.base import Sink
-from harvesters.sinks.elastic import IndexMisfit
+from harvesters.sinks.base import IndexMisfit, Sink
 
 log = logging.getLogger(__name__)
 

@@ -101,6 +101,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         outdated=_before_user_agents,
         irreversible="nothing says any more which of the two a time was, nor who made ua",
     ),
+    Migration(
+        6,
+        "meetings have the numbers that one sums in fields of their own",
+        "meetings",
+        born=2,
+        apply=upgrade.with_sums,
+        outdated=lambda properties: "total_minutes" not in properties,
+        undo=upgrade.without_sums,
+        unmap=upgrade.without_sums,
+    ),
 )
 
 

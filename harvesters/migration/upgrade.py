@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harvesters import useragents
+from harvesters.zoom.meetings import SUMMED, summed
 
 _NOBODY = ("", "None")
 # What the index of episodes has from the second version of its template on.
@@ -85,6 +86,20 @@ def with_useragent(body: dict[str, Any]) -> dict[str, Any]:
     changed = dict(body)
     useragents.add_to(changed)
     return changed
+
+
+def with_sums(body: dict[str, Any]) -> dict[str, Any]:
+    """A meeting with the numbers that one sums in fields of their own, as far as ``zoom`` has them."""
+    told = body.get("zoom")
+    if not isinstance(told, dict):
+        return body
+    found = {name: value for name, value in summed(told).items() if value is not None and name not in body}
+    return {**body, **found} if found else body
+
+
+def without_sums(fields: dict[str, Any]) -> dict[str, Any]:
+    """A meeting, or the mapping of its fields, without the numbers that one sums."""
+    return _without(tuple(SUMMED), fields)
 
 
 def todays(body: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def metadata(result: dict[str, Any]) -> dict[str, Any]:
     """What a search result of either shape says beyond `to_episode`: only the fields that it has."""
     fields: dict[str, Any] = {name: _values(result, name) for name in _LISTS}
     fields |= {name: next(iter(_values(result, name)), None) for name in _TEXTS}
-    period = dict(_PERIOD.findall(next(iter(_values(result, "temporal")), "")))
+    found = _PERIOD.findall(next(iter(_values(result, "temporal")), ""))
+    period = {name: value.strip() for name, value in found}
     fields |= {"start_planned": instant(period.get("start")), "end_planned": instant(period.get("end"))}
     return {name: value for name, value in fields.items() if value}
 

@@ -142,7 +142,7 @@ def load_episodes(assembly: Assembly, target: str, pattern: str | None, mpids: I
     sink = ChangedOnly(ElasticSink(assembly.search(), lambda document: target), target)
 
     def report() -> dict[str, Any]:
-        indexed = {"unchanged": sink.unchanged, "indexed": run.counts.delivered - sink.unchanged}
+        indexed = {"unchanged": sink.unchanged, "indexed": sink.written}
         return {"source": ",".join(chosen) or pattern, "target": sink.name, **indexed}
 
     run = HarvestRun("load_episodes", assembly.parts, Everything(), harvest, sink, report=report)

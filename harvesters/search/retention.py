@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from harvesters.elastic.errors import Refused, is_block, reason
 from harvesters.search.templates import Template
 
 _DATES = {"day": (r"([0-9]{4}\.[0-9]{2}\.[0-9]{2})", "%Y.%m.%d"), "month": (r"([0-9]{4}-[0-9]{2})", "%Y-%m")}
+_ANY_DATE = re.compile(r"(?<![0-9])([0-9]{4})[.-]([0-9]{2})(?:[.-]([0-9]{2}))?(?![0-9])")
 _WITH_STACKS = "useractions"  # one Opencast installation of several may be a "stack" in the names of its indices
 MIGRATED = re.compile(r"(?:migrated|reverted)-\d{4}-(.+)")
 """Names of the indices that `setup migrate` makes; what follows is the name that their alias has."""
@@ -51,9 +53,11 @@ def _day_of(template: Template, text: str) -> date | None:
         first = datetime.strptime(text, _DATES[template.dated][1]).replace(tzinfo=UTC).date()
     except ValueError:
         return None  # 2026.02.30
-    if template.dated == "day":
-        return first
-    return (first.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    return first if template.dated == "day" else _end_of_month(first)
+
+
+def _end_of_month(day: date) -> date:
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
 
 
 def indices_of(client: SearchClient, template: Template, states: str = "open,closed") -> Iterator[tuple[str, str]]:
@@ -86,23 +90,32 @@ def dated_indices(
 
 @dataclass(frozen=True)
 class Left:
-    """An index of our kinds that is not ours to remove although its name holds a date: why not."""
+    """An index of our kinds that is not ours to remove although its name holds a date: the `oldest`, and why not."""
 
-    index: DatedIndex
+    name: str
+    oldest: date
     why: str
 
 
 def left_alone(client: SearchClient, templates: Iterable[Template], stacks: Collection[str] = ()) -> list[Left]:
-    """The indices of our kinds with a date in their names that `dated_indices` does not have."""
-    found = {}
+    """The indices of our kinds with a date in their names, however spelled, that `dated_indices` does not have."""
+    found = set()
     for template in templates:
         if template.dated:
-            for name, logical in indices_of(client, template):
-                days = [_day_of(template, text) for text in re.findall(_DATES[template.dated][0], logical)]
-                known = [day for day in days if day is not None]
-                if known and last_day(template, logical, stacks) is None:
-                    found[name] = Left(DatedIndex(name, logical, max(known)), _why(template, logical))
-    return sorted(found.values(), key=lambda left: (left.index.last, left.index.name))
+            for _, logical in indices_of(client, template):
+                dates = list(_dates_in(logical))
+                if dates and last_day(template, logical, stacks) is None:
+                    found.add(Left(logical, min(dates), _why(template, logical)))
+    return sorted(found, key=lambda left: (left.oldest, left.name))
+
+
+def _dates_in(name: str) -> Iterator[date]:
+    """The days that a name holds, of a month the last one."""
+    for year, month, day in _ANY_DATE.findall(name):
+        try:
+            yield date(int(year), int(month), int(day)) if day else _end_of_month(date(int(year), int(month), 1))
+        except ValueError:
+            continue
 
 
 def _why(template: Template, name: str) -> str:

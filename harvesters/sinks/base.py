@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from harvesters.document import Document, Outcome
+from harvesters.errors import ConfigError
 
 
 class Sink(Protocol):
@@ -47,6 +48,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections; called at the end of every run."""
+
+
+class IndexMisfit(ConfigError):
+    """An index refuses documents for what it is; `outcomes` are those of the documents that it was noticed by."""
+
+    def __init__(self, message: str, outcomes: list[Outcome]) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ class ChangedOnly:
         self.sink = sink
         self.index = index
         self.unchanged = 0
+        self.written = 0
 
     @property
     def name(self) -> str:
@@ -41,8 +42,11 @@ class ChangedOnly:
         good, outcomes = encodable(documents)
         same = self._same(good) if good else set()
         self.unchanged += len(same)
+        self.sink.taken = self.sink.taken or bool(same)
         outcomes += [Outcome(document) for document in good if document in same]
-        return outcomes + self.sink.send([document for document in good if document not in same])
+        sent = self.sink.send([document for document in good if document not in same])
+        self.written += sum(outcome.delivered for outcome in sent)
+        return outcomes + sent
 
     def finish(self) -> None:
         """Make what was written visible to searches at once, where that is allowed."""

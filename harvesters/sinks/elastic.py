@@ -18,9 +18,8 @@ from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk, paths
 from harvesters.elastic.bulk import ItemRefusal
 from harvesters.elastic.client import SearchClient
-from harvesters.errors import ConfigError
 from harvesters.search import form
-from harvesters.sinks.base import always, not_json
+from harvesters.sinks.base import IndexMisfit, always, not_json
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +57,6 @@ class _Request(NamedTuple):
 _Refusals = list[tuple[Document, ItemRefusal]]
 
 
-class IndexMisfit(ConfigError):
-    """The index refuses documents for what it is; `outcomes` are those of the documents that it was noticed by."""
-
-    def __init__(self, message: str, outcomes: list[Outcome]) -> None:
-        super().__init__(message)
-        self.outcomes = outcomes
-
-
 class ElasticSink:
     """Indexes documents with bulk requests.
 
@@ -77,6 +68,9 @@ class ElasticSink:
         prepare: what is done to each document first, such as adding ``geoip``. User actions get their ``ua`` anyway.
         templated: whether the indices should have a template of the documents' kind; one warning if there is none.
         may_send: called with the documents of each request before it is sent or sent again; what it raises ends `send`.
+
+    Attributes:
+        taken: the indices have some document of this run, so they fit, and one that is refused is odd itself.
     """
 
     durable = True
@@ -101,7 +95,7 @@ class ElasticSink:
         self.templated = templated
         self.may_send = may_send
         self._seen_kinds: set[str] = set()
-        self._taken = False
+        self.taken = False
         self._refused = 0
         self._refusals: set[str] = set()
         self._differences: dict[tuple[str, str, str], str] = {}
@@ -270,8 +264,8 @@ class ElasticSink:
         Raises:
             IndexMisfit: the run has delivered nothing and had all of three or more refused for the same reason.
         """
-        self._taken = self._taken or any(outcome.delivered for outcome in outcomes)
-        if self._taken or not refusals:
+        self.taken = self.taken or any(outcome.delivered for outcome in outcomes)
+        if self.taken or not refusals:
             return
         self._refusals.update(_sort_of(refusal) for _, refusal in refusals)
         self._refused += len(refusals)

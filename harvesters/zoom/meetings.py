@@ -26,7 +26,7 @@ _TOLD = {
     *("uuid", "id", "topic", "host", "email", "user_name", "user_email", "user_type", "start_time", "end_time"),
     *("duration", "has_recording", "host_id", *_FLAGS),
 }
-_SUMMED: dict[str, Callable[[Any], Any]] = {
+SUMMED: dict[str, Callable[[Any], Any]] = {
     "total_minutes": whole,
     "participants": whole,
     "participants_count": whole,
@@ -51,9 +51,8 @@ def to_document(
     Raises:
         ValueError: a time in it is none, or a number cannot be stored.
     """
-    check_finite(row, but=_SUMMED)
+    check_finite(row, but=SUMMED)
     start, end = moment(row.get("start_time")), moment(row.get("end_time"))
-    summed = {name: read(row.get(name)) for name, read in _SUMMED.items()}
     body = {
         "uuid": row["uuid"],
         "meeting_series_id": integer(row.get("id")),
@@ -70,10 +69,15 @@ def to_document(
         "participant_sessions": sessions,
         **{name: truth(row.get(name)) for name in _FLAGS},
         "recording": truth(row.get("has_recording")),
-        **summed,
+        **summed(row),
         "zoom": {**{name: value for name, value in row.items() if name not in _TOLD}, "route": route},
     }
     return Document(str(row["uuid"]), KIND, filed, without_blanks(body), mutable=True)
+
+
+def summed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers to sum of a row; None for each that it lacks, or that is none."""
+    return {name: read(row.get(name)) for name, read in SUMMED.items()}
 
 
 def duration(value: Any, start: datetime | None, end: datetime | None) -> int | None:

@@ -6,6 +6,7 @@ import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -53,6 +54,7 @@ class ReportRoute:
     strangers: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     webinars: int = 0
+    _lock: Lock = field(default_factory=Lock, init=False)
 
     def meetings(self, chunk: Window, until: datetime) -> list[ListedMeeting]:
         """What every host held, listed to its end."""
@@ -109,9 +111,11 @@ class ReportRoute:
         except Misunderstood as refusal:
             if not refusal.of_one:
                 raise
-            if _id(user) not in self.refused:
+            with self._lock:  # his two lists are asked for at once
+                news = _id(user) not in self.refused
+                self.refused.add(_id(user))
+            if news:
                 log.warning("a host is skipped: %s", refusal)
-            self.refused.add(_id(user))
             return []
         for meeting in meetings:
             known = meeting.start or meeting.end
@@ -128,8 +132,7 @@ class ReportRoute:
 
 
 def _webinar(row: dict[str, Any]) -> bool:
-    kind = row.get("type")
-    return isinstance(kind, int | str) and kind in _WEBINARS
+    return integer(row.get("type")) in _WEBINARS
 
 
 def _id(user: Any) -> str:

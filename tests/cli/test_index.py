@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harvesters.simulators.opencast.server import OpencastSimulator
+from harvesters.standins.redis import Redis
 from tests import mmdb
 from tests.cli.conftest import Command
 from tests.cli.searching import Cluster, cluster_for_a_test
@@ -101,6 +103,39 @@ def test_more_than_a_few_refused_for_the_same_field_are_78_too(
     assert result.code == 78, result.err
     assert sum(queue.counts()) == 30
     assert "10564389" not in result.err  # the server's words quote the document
+    assert not list(state.glob("dead-letters/*"))
+
+
+def test_what_logstash_made_of_actions_is_indexed_as_todays_is(
+    harvest: Command, cluster: Cluster, queue: Queue, state: Path
+) -> None:
+    assert harvest("setup", "load_index_templates").code == 0
+    phone = (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 10_3 like Mac OS X) AppleWebKit/603.1.30 (KHTML, like Gecko) Version/10.0 "
+        "Mobile/14E277 Safari/602.1"
+    )
+    ua = {"name": "Mobile Safari", "major": "10", "os": "iOS", "os_name": "iOS", "device": "iPhone"}
+    when = f"{cluster.day(1)}T09:00:00.000Z"
+    ours = action(1, cluster.day(1), useragent=phone)
+    theirs = {**action(2, cluster.day(1)), "@timestamp": when, "@version": "1", "ua": ua, "hostname": "140.247.1.2"}
+    del theirs["timestamp"]
+    late = f"{cluster.day(9)}T00:00:00.000Z"  # when Logstash had read it, for it could not read the time
+    both = {**action(3, cluster.day(1)), "@timestamp": late, "huid": "None", "tags": ["_dateparsefailure"]}
+    queue.fill([ours, theirs, both])
+    result = harvest("--log-format", "json", "index")
+    assert (result.code, result.report["indexed"], result.report["dead"]) == (0, 3, 0), result.err
+    found = {hit["_id"]: hit["_source"] for hit in cluster.hits("01")}
+    assert set(found) == {"1", "2", "3"}
+    names = ("name", "os_name", "device")
+    assert [[found[id]["ua"][name] for name in names] for id in "12"] == [[ua[name] for name in names]] * 2
+    assert found["2"]["timestamp"].startswith(f"{cluster.day(1)}T09:00:00")
+    assert found["3"]["tags"] == ["_dateparsefailure"]
+    assert "huid" not in found["3"]
+    for field, value, count in (("@timestamp", cluster.day(1), 3), ("hostname", "140.247.1.2", 1)):
+        asked = {"query": {"match": {field: value}}}
+        assert cluster.ask("POST", f"/{cluster.index(1)}/_search", asked)["hits"]["total"]["value"] == count, field
+    devices = harvest("query", "devices", "--index", cluster.index(1), "--format", "json")
+    assert [(row["device"], row["count"]) for row in json.loads(devices.out)] == [("phone", 2)], devices.out
     assert not list(state.glob("dead-letters/*"))
 
 
@@ -236,3 +271,24 @@ def test_useractions_go_straight_into_elasticsearch(
         ids += [hit["_id"] for hit in found["hits"]["hits"]]
         cluster.ask("DELETE", f"/{index}")
     assert sorted(ids) == [str(number) for number in range(100, 110)]
+
+
+def test_odd_actions_that_are_all_that_the_look_back_has_to_send_end_no_quiet_night(
+    harvest: Command, opencast: OpencastSimulator, cluster: Cluster, redis_server: Redis
+) -> None:
+    redis_server.flush()
+    assert harvest("setup", "load_index_templates").code == 0
+    rows = list(opencast.table._by_id.values())
+    opencast.add(*(replace(row, id=row.id + 1000, inpoint=2**63) for row in rows[:3]))
+    env = {"REDIS_URL": redis_server.url, "HARVEST_LOOKBACK": "600"}
+    arguments = ("--log-format", "json", "useractions", "-o", "es", "-i", "10")
+    try:
+        first = harvest(*arguments, env=env)
+        assert (first.code, first.report["delivered"], first.report["dead"]) == (0, 10, 3), first.err
+        again = harvest(*arguments, env=env)
+        assert (again.code, again.report["delivered"], again.report["dead"]) == (0, 0, 0), again.err
+        opencast.add(*(replace(row, id=row.id + 2000, inpoint=2**63) for row in rows[:3]))
+        assert harvest(*arguments, env=env).code == 78, "these are news"
+    finally:
+        for day in {str(row.created.date()).replace("-", ".") for row in rows}:
+            cluster.ask("DELETE", f"/useractions-{day}", accept=(404,))

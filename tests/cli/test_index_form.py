@@ -15,7 +15,8 @@ import pytest
 from harvesters.document import Document
 from harvesters.search import templates
 from harvesters.simulators.opencast.server import OpencastSimulator
-from harvesters.sinks.elastic import ElasticSink, IndexMisfit
+from harvesters.sinks.base import IndexMisfit
+from harvesters.sinks.elastic import ElasticSink
 from tests.cli.conftest import Command
 from tests.nodes import Node
 

@@ -156,6 +156,20 @@ class TestWhatIsIndexed:
         assert len(opencast.requests) == asked, "before Opencast is asked"
         assert not list((state / "dead-letters").glob("*"))
 
+    def test_odd_episodes_are_dead_letters_on_the_second_night_too(
+        self, load: Load, cluster: Cluster, opencast: OpencastSimulator, state: Any
+    ) -> None:
+        odd = [f"odd-{number}" for number in range(3)]
+        for mpid in odd:
+            opencast.add(Episode(mpid, "Odd", 10**19, START))
+        act(cluster, "mp-1", "mp-2", *odd)
+        cluster.create("episodes", EPISODES)
+        for unchanged in (0, 2):
+            result = load()
+            assert result.code == 0, result.err
+            assert (result.report["unchanged"], result.report["dead"]) == (unchanged, 3)
+        assert list((state / "dead-letters").glob("episodes-*"))
+
     def test_a_dynamic_source_index_works_too(self, load: Load, cluster: Cluster) -> None:
         cluster.fill("useractions-2026.02.12", [{"mpid": "mp-1"}], mapping={})
         assert load().code == 0

@@ -159,6 +159,20 @@ class TestPrune:
         assert result.code == 0, result.err
         assert cluster.ask("GET", f"/{cluster.index(1)}")
 
+    def test_what_is_left_is_named_by_any_older_date_however_spelled(self, harvest: Command, cluster: Cluster) -> None:
+        day = f"{cluster.month}-05"
+        old = [f"useractions-{day}", f"{cluster.index(5)}-restored-2099.01.01", f"meetings-{cluster.month}"]
+        other = ["useractions-2099.01.01-restored", f"sessions-1{day}", f"sessions-{day[:7]}-99"]
+        for name in [*old, *other]:
+            cluster.ask("PUT", f"/{name}")
+        try:
+            result = harvest("setup", "prune", "--older-than", "20000d")
+        finally:
+            for name in [*old, *other]:
+                cluster.ask("DELETE", f"/{name}", accept=(404,))
+        left = [line.split(":")[0].removeprefix("left ") for line in result.out.splitlines() if line[:5] == "left "]
+        assert sorted({*old, *other} & {*left}) == sorted(old)
+
     @pytest.mark.parametrize("days", ["", "0", "-1d", "4w", "soon"])
     def test_a_bad_age_is_usage(self, harvest: Command, days: str) -> None:
         assert harvest("setup", "prune", "--older-than", days).code == 2

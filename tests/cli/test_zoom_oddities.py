@@ -100,6 +100,18 @@ def test_an_odd_session_is_a_dead_letter_and_the_others_are_harvested(
     assert len(dead(state)) == 1
 
 
+@pytest.mark.parametrize(("type", "webinar"), [("5", True), ("2", False), ([5], False), ({"a": 1}, False)], ids=str)
+@pytest.mark.parametrize("zoom", [REPORTS], ids=["report"], indirect=True)
+def test_reports_may_spell_the_type_of_a_meeting_in_any_way(
+    harvest: Command, zoom: ZoomSimulator, type: Any, webinar: bool
+) -> None:
+    zoom.account.add(meeting("odd==", NOON, odd={"type": type}), meeting("m==", NOON))
+    result = harvest("--log-format", "json", "zoom", "-o", "-")
+    assert result.code == 0, result.err
+    assert uuids(result.documents) == ({"m=="} if webinar else {"m==", "odd=="})
+    assert result.report["webinars"] == webinar
+
+
 def test_numbers_and_flags_that_are_texts(harvest: Command, zoom: ZoomSimulator) -> None:
     one = meeting("m==", NOON, odd={"avg_jointime_cost": "2.25", "location": "x"})
     one.participants[0].odd = {"recording": "1", "location": "New York"}

@@ -282,6 +282,8 @@ def test_clocks_that_change_within_a_quarter_of_an_hour() -> None:
         ("0", {"n": 1}, [{"n": 1}]),
         ("0", 7, [7]),
         ("1", True, [True]),
+        ("True", True, [True]),
+        ("1.5", 1.5, [1.5]),
         ("0", "", [""]),
         ("-K", "-K", []),
         ("7", 7, []),

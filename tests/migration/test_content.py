@@ -9,6 +9,8 @@ from harvesters.migration import migrations
 from harvesters.migration.ledger import Ledger
 from harvesters.migration.run import Migrator
 from harvesters.search import templates
+from harvesters.search.saved import saved_queries
+from tests.migration.test_ancestor import rows
 from tests.nodes import Node
 
 LATER = ("creator", "contributor", "publisher", "subject", "license", "language", "spatial", "start_planned")
@@ -96,6 +98,27 @@ class TestEpisodes:
         live = node.ask("POST", f"/{node.prefix}episodes/_search", {"query": {"term": {"live_stream": True}}})
         assert [hit["_id"] for hit in live["hits"]["hits"]] == ["a"]
 
+    def test_every_query_of_the_ancestors_answers_as_over_todays(self, node: Node) -> None:
+        strings = {"match_mapping_type": "string", "mapping": {"type": "keyword"}}
+        node.ask("PUT", f"/{node.prefix}episodes", {"mappings": {"dynamic_templates": [{"strings": strings}]}})
+        node.ask("PUT", f"/{node.prefix}today", {"mappings": templates.find("episodes").mappings})
+        for number in range(20):
+            start = f"2017-10-{number + 1:02}T14:00:00Z"
+            stream = {"live_start": start, "live_end": start.replace("T14", "T15"), "live_duration": 3_600_000}
+            live = number % 3 == 0
+            body: dict[str, Any] = {"mpid": f"m{number}", "title": f"{number}", "start": start, "slides": []}
+            body |= {"series": f"s{number % 4}", **(stream if live else {})}
+            length = {"duration": 5000} if number % 5 else {}
+            node.fill("today", [{**body, **length, "live_stream": live}], "mpid")
+            node.fill("episodes", [{**body, "duration": length.get("duration", -1), "live_stream": int(live)}], "mpid")
+        assert migrate(node, "episodes") == 1
+        queries = [query for query in saved_queries() if query.index == "episodes"]
+        assert len(queries) == 2
+        for query in queries:
+            wanted = rows(node, "today", query)
+            assert wanted, query.name
+            assert rows(node, "episodes", query) == wanted, query.name
+
     def test_and_back(self, node: Node) -> None:
         before = self.fill(node)
         migrate(node, "episodes")
@@ -105,6 +128,34 @@ class TestEpisodes:
         assert sources(node, "episodes")["a"] == before["a"]
         (index,) = node.ask("GET", f"/{node.prefix}episodes/_mapping").values()
         assert not set(LATER) & index["mappings"]["properties"].keys()
+
+
+def test_meetings_of_the_first_template_can_be_summed(node: Node) -> None:
+    names = ("total_minutes", "participants", "participants_count", "avg_jointime_cost")
+    ours = templates.find("meetings").mappings
+    properties = {name: value for name, value in ours["properties"].items() if name not in names}
+    first = {**ours, "_meta": {"harvest": "meetings", "version": 1}, "properties": properties}
+    day = "meetings-2026.02.12"
+    node.ask("PUT", f"/{node.prefix}{day}", {"mappings": first})
+    bodies: list[dict[str, Any]] = [
+        {"uuid": "a==", "zoom": {"total_minutes": "12", "participants_count": 3}},
+        {"uuid": "b==", "zoom": {"total_minutes": 30, "avg_jointime_cost": "2.25", "participants": "many"}},
+        {"uuid": "c==", "zoom": {"route": "report"}},
+        {"uuid": "d=="},
+    ]
+    node.fill(day, bodies, "uuid")
+    assert migrate(node, "meetings") == 1
+    found = sources(node, day)
+    assert found["a=="] == {**bodies[0], "total_minutes": 12, "participants_count": 3}
+    assert found["b=="] == {**bodies[1], "total_minutes": 30, "avg_jointime_cost": 2.25}
+    assert (found["c=="], found["d=="]) == (bodies[2], bodies[3])
+    total = {"size": 0, "aggs": {name: {"sum": {"field": name}} for name in names}}
+    sums = node.ask("POST", f"/{node.prefix}{day}/_search", total)["aggregations"]
+    assert [sums[name]["value"] for name in names] == [42, 0, 3, 2.25]
+    assert migrate(node, "meetings") == 0
+    (number,) = (one.number for one in migrations.MIGRATIONS if one.kind == "meetings")
+    assert migrate(node, "meetings", undo=number) == 1
+    assert sources(node, day) == {body["uuid"]: body for body in bodies}
 
 
 def test_a_new_index_of_episodes_needs_nothing(node: Node) -> None:

@@ -62,6 +62,7 @@ class TestPlanned:
         ("period", "planned"),
         [
             ("start=2026-01-05T09:00:00-05:00;end=2026-01-05T15:30Z", PLANNED),
+            ("start = 2026-01-05T14:00:00Z ; end = 2026-01-05T15:30:00Z ", PLANNED),
             ("end=2026-01-05T15:30:00Z; scheme=W3C-DTF;", {"end_planned": "2026-01-05T15:30:00Z"}),
             ("start=soon; end=; scheme=W3C-DTF;", {}),
             ("PT1H", {}),

@@ -197,6 +197,12 @@ class TestAsHarvardsSay:
         assert times(run(1, REPUBLISHED)) == {"live_stream": False}
         assert times(run(2, REPUBLISHED), run(1, STREAMED)) == times(run(1, STREAMED))
 
+    @pytest.mark.parametrize(
+        "state", ["SUCCEEDED", "SKIPPED", "RUNNING", "PAUSED", "RETRY", "skipped", "", "UNHEARD_OF"]
+    )
+    def test_what_began_and_ended_happened_whatever_its_state_says(self, state: str) -> None:
+        assert times(run(1, [{**one, "state": state} for one in STREAMED[1:3]])) == times(run(1, STREAMED))
+
     def test_what_failed_did_not_happen(self) -> None:
         assert times(run(1, [step("capture", "FAILED", 0, 120)])) == {"live_stream": False}
         again = [step("capture", "FAILED", -90, -80), *STREAMED]

@@ -240,13 +240,31 @@ def test_one_meeting_that_zoom_refuses_is_kept_without_sessions_and_named(
 
 
 @ODD
-def test_one_host_that_zoom_refuses_is_skipped_and_counted_once(start: Start, error: ZoomError) -> None:
+def test_one_host_that_zoom_refuses_is_skipped_and_counted_once(
+    start: Start, error: ZoomError, caplog: pytest.LogCaptureFixture
+) -> None:
     other = User("other", "other@example.edu", "Other")
     bench = start(meeting("a=="), meeting("b==", host=other), scopes=REPORTS)
     bench.simulator.account.refused["other"] = error
     bench.harvest()
     assert set(bench.meetings) == {"a=="}
     assert bench.reported["hosts_refused"] == 1
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert sum(f"code {error.code}: {error.message.rstrip('.')}" in text for text in warned) == 1
+
+
+@ODD
+def test_a_host_whose_id_zoom_refuses_with_his_meeting_is_nobody_we_know(
+    start: Start, error: ZoomError, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = User("gone", "gone@example.edu", "Gone Host", deleted=True)
+    bench = start(meeting("a==", host=gone))
+    refuse(bench, error.response(), path="/v2/past_meetings")
+    bench.harvest()
+    assert bench.body("a==")["host"]["host_id"] is None
+    assert bench.body("a==")["participant_sessions"] == 2
+    assert bench.reported["hosts_without_id"] == 1
+    assert f"code {error.code}: {error.message.rstrip('.')}" in caplog.text
 
 
 @pytest.mark.parametrize("code", [124, 200, 4700, 4711, 104, 201])
@@ -336,7 +354,7 @@ def test_meetings_without_details_are_no_error_however_many(start: Start, code: 
     assert bench.reported["meetings_refused"] == 0
 
 
-@pytest.mark.parametrize(("code", "fatal"), [(1120, True), (1001, False), (1010, False)])
+@pytest.mark.parametrize(("code", "fatal"), [(1120, True), (1001, False), (1010, False), (3001, False), (3000, False)])
 def test_many_refused_hosts_are_an_error_of_ours(start: Start, code: int, fatal: bool) -> None:
     hosts = [User(f"id{number}", f"h{number}@example.edu", f"Host {number}") for number in range(50)]
     bench = start(*(meeting(f"m{number}==", host=host) for number, host in enumerate(hosts)),
@@ -350,6 +368,35 @@ def test_many_refused_hosts_are_an_error_of_ours(start: Start, code: int, fatal:
     else:
         bench.harvest()
         assert bench.reported["hosts_refused"] == 6
+
+
+@pytest.mark.parametrize("code", [3001, 1001, 1010])
+def test_what_is_not_there_does_not_hide_refused_meetings(start: Start, code: int) -> None:
+    meetings = [meeting(f"m{number:02}==", NOON + timedelta(minutes=number)) for number in range(70)]
+    bench = start(*meetings, limits={"Heavy": 5_000})
+    for one in meetings[:20]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(404, code, "No.")
+    for one in meetings[20:26]:
+        bench.simulator.account.refused[one.uuid] = ZoomError(400, 300, "Invalid meeting id.")
+    with pytest.raises(ProtocolError, match="refused 6 of 50 meetings"):
+        bench.harvest()
+
+
+@pytest.mark.parametrize(("refused", "fatal"), [(5, False), (6, True)])
+def test_what_is_not_there_does_not_hide_refused_hosts(start: Start, refused: int, fatal: bool) -> None:
+    hosts = [User(f"id{number}", f"h{number}@example.edu", f"Host {number}") for number in range(70)]
+    bench = start(*(meeting(f"m{number}==", host=host) for number, host in enumerate(hosts)),
+                  scopes=REPORTS, limits={"Heavy": 5_000})  # fmt: skip
+    for host in hosts[:20]:
+        bench.simulator.account.refused[host.id] = ZoomError(404, 1001, "User does not exist.")
+    for host in hosts[20 : 20 + refused]:
+        bench.simulator.account.refused[host.id] = ZoomError(404, 1120, "No.")
+    if fatal:
+        with pytest.raises(ProtocolError, match="6 of 50 hosts"):
+            bench.harvest()
+    else:
+        bench.harvest()
+        assert bench.reported["hosts_refused"] == 25
 
 
 def test_what_zoom_said_decides_and_not_what_is_masked_of_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
