@@ -121,7 +121,7 @@ class OpencastClient:
                 raise ProtocolError(f"{self.base_url}{ACTIONS} states a total that is none: {error}") from None
             return ActionPage(as_list(actions.get("action")), total, sent, self.now())
 
-        return self._fresh(judge, params)
+        return self._fresh(ACTIONS, judge, params)
 
     def snapshot(self, **params: Any) -> tuple[int | None, SpooledRows]:
         """As `actions`, but an answer of any size: spooled to disk, then read row by row. Total, and the rows.
@@ -147,14 +147,16 @@ class OpencastClient:
             return spool.total(file)
 
         try:
-            total = self._fresh(judge, params, stream=True)
+            total = self._fresh(ACTIONS, judge, params, stream=True)
         except BaseException:
             with suppress(OSError):
                 file.close()
             raise
         return total, SpooledRows(file)
 
-    def _fresh(self, judge: Callable[[requests.Response], T], params: Mapping[str, Any], **arguments: Any) -> T:
+    def _fresh(
+        self, path: str, judge: Callable[[requests.Response], T], params: Mapping[str, Any] | None, **arguments: Any
+    ) -> T:
         """What `judge` makes of an answer that no cache has kept."""
         cache = ""
 
@@ -165,19 +167,19 @@ class OpencastClient:
             return judged
 
         for _ in range(2):
-            judged = self._http.request("GET", self.base_url + ACTIONS, both, params=params, **arguments)
+            judged = self._http.request("GET", self.base_url + path, both, params=params, **arguments)
             if not cache:
                 return judged
             log.warning("%s answered from a cache (%s); asking again", self.base_url, cache)
         raise ProtocolError(
-            f"{self.base_url}{ACTIONS} is answered from a cache, although no-cache was asked for ({cache}), so that "
-            "new actions would be missed. Have whatever stands before Opencast not cache /usertracking, or point "
-            "MATTERHORN_ENGAGE_HOST at the presentation node itself."
+            f"{self.base_url}{path} is answered from a cache, although no-cache was asked for ({cache}), so that "
+            f"what is new would be missed. Have whatever stands before Opencast not cache {path}, or point "
+            "MATTERHORN_ENGAGE_HOST (or MATTERHORN_ADMIN_HOST) at the node itself."
         )
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON at `path`; errors as for `actions`."""
-        return self._http.request("GET", self.base_url + path, self._json, params=params)
+        return self._fresh(path, self._json, params)
 
     def check(self, response: requests.Response) -> None:
         """Raise what a status, or a page where JSON should be, means."""
