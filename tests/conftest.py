@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from harvesters import privacy
 from tests.listening import forbid_listening, listens
 from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
     aws,
@@ -56,6 +57,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_secret_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test had masked, such as the word ``test``, is no secret of the next."""
+    monkeypatch.setattr(privacy, "_known", {})
+    monkeypatch.setattr(privacy, "_tokens", {})
+    monkeypatch.setattr(privacy, "_pattern", None)
 
 
 @pytest.fixture(autouse=True, scope="session")

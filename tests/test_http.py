@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from harvesters import http as http_module
-from harvesters import patience, privacy
+from harvesters import patience
 from harvesters.errors import ConfigError, CredentialsRefused, RateLimited, Unavailable
 from harvesters.http import HttpSource, read_json
 from harvesters.privacy import protect
@@ -222,11 +222,7 @@ class TestJudging:
         assert rows.requests[0].headers["user-agent"].startswith("harvest/")
         assert rows.requests[1].headers["cookie"] == "JSESSIONID=abc"
 
-    def test_a_secret_in_the_url_shows_in_no_message(
-        self, rows: Rows, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(privacy, "_known", {})
-        monkeypatch.setattr(privacy, "_pattern", None)
+    def test_a_secret_in_the_url_shows_in_no_message(self, rows: Rows, clock: FakeClock) -> None:
         protect(["hush-hush"])
         rows.fail("reset", times=10_000)
         with logged() as records, pytest.raises(Unavailable) as gave_up:

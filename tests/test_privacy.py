@@ -15,15 +15,6 @@ from hypothesis import strategies as st
 from harvesters import privacy
 from harvesters.privacy import excerpt, protect, protect_basic, protect_token, redact
 
-
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test protects is no secret of the next."""
-    monkeypatch.setattr(privacy, "_known", {})
-    monkeypatch.setattr(privacy, "_tokens", {})
-    monkeypatch.setattr(privacy, "_pattern", None)
-
-
 SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=3, max_size=20)
 
 

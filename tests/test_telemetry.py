@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from harvesters import privacy, telemetry
+from harvesters import telemetry
 from harvesters.errors import Exit
 from harvesters.privacy import protect
 from harvesters.simulators.base import Request, Response, Simulator
@@ -40,9 +40,6 @@ def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for owner, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    monkeypatch.setattr(privacy, "_known", {})
-    monkeypatch.setattr(privacy, "_tokens", {})
-    monkeypatch.setattr(privacy, "_pattern", None)
     yield
     root.handlers[:] = handlers
     root.setLevel(level)

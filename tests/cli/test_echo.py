@@ -11,7 +11,6 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from harvesters import privacy
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.cli.conftest import Command
 
@@ -79,14 +78,6 @@ class Echo(Simulator):
             answer = answer[:-2]
         named = {"Content-Type": "application/json", "X-Elastic-Product": "Elasticsearch"}
         return Response(200 if "oauth" in request.path and self.status < 500 else self.status, answer, named)
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_known_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What another test had masked is not masked here."""
-    monkeypatch.setattr(privacy, "_known", {})
-    monkeypatch.setattr(privacy, "_tokens", {})
-    monkeypatch.setattr(privacy, "_pattern", None)
 
 
 @pytest.fixture

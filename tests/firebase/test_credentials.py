@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from harvesters import privacy
 from harvesters.errors import ConfigError
 from harvesters.firebase.credentials import service_account
 from harvesters.privacy import redact
@@ -23,13 +22,6 @@ ACCOUNT = {
     "token_uri": "https://oauth2.googleapis.com/token",
 }
 TEXT = json.dumps(ACCOUNT, indent=2)
-
-
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test protects is no secret of the next."""
-    monkeypatch.setattr(privacy, "_known", {})
-    monkeypatch.setattr(privacy, "_pattern", None)
 
 
 @pytest.mark.parametrize(
