@@ -66,15 +66,15 @@ def test_an_odd_meeting_is_a_dead_letter_and_the_others_are_harvested(
     assert letters[0]["reason"]
 
 
-@pytest.mark.parametrize("odd", ["", True, -1, 1.5, "NaN", "\0", [], {}, [None, {"a": []}], "x" * 5000], ids=repr)
 @pytest.mark.parametrize("field", ["type", "source", "topic", "has_voip", "participants", "host"])
-def test_an_odd_value_costs_no_other_meeting(
-    harvest: Command, zoom: ZoomSimulator, state: Path, field: str, odd: Any
-) -> None:
-    zoom.account.add(meeting("odd==", NOON, odd={field: odd}), meeting("m==", NOON))
+def test_odd_values_cost_no_other_meeting(harvest: Command, zoom: ZoomSimulator, state: Path, field: str) -> None:
+    values: list[Any] = ["", True, -1, 1.5, "NaN", "\0", [], {}, [None, {"a": []}], "x" * 5000]
+    odd = {f"odd{number}==": value for number, value in enumerate(values)}
+    zoom.account.add(*(meeting(uuid, NOON, odd={field: value}) for uuid, value in odd.items()), meeting("m==", NOON))
     result = harvest("zoom", "-o", "-")
     assert result.code == 0, result.err
-    assert sorted([*uuids(result.documents), *(letter["id"] for letter in dead(state))]) == ["m==", "odd=="]
+    assert "m==" in uuids(result.documents)
+    assert sorted([*uuids(result.documents), *(letter["id"] for letter in dead(state))]) == sorted([*odd, "m=="])
 
 
 @pytest.mark.parametrize(

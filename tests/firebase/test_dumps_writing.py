@@ -151,7 +151,7 @@ def test_a_second_run_adds_what_is_new_and_asks_for_nothing_else(exporter: Expor
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json"])
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(cut=st.floats(0, 1), limit=st.sampled_from([4_000, 50_000]))
 def test_a_file_cut_off_anywhere_is_gone_on_with(
     exporter: Exporter, buddyup_database: dict[str, Any], form: str, cut: float, limit: int
