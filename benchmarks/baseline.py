@@ -1,7 +1,8 @@
 """What a harvest is held against: its parts alone, written as plainly as anybody would. One in a process.
 
 ``fetch`` reads the pages and decodes them; ``send`` sends bodies with ``send_message_batch``, eight in flight;
-``single`` sends them one message at a time. Imports and clients are made before the time starts.
+``single`` sends them one message at a time; ``lines`` reads a file of JSON lines. Imports and clients are made before
+the time starts.
 """
 
 from __future__ import annotations
@@ -52,6 +53,17 @@ def firebase(url: str, batch_size: int = 1000) -> dict[str, Any]:
         last = max(page)
 
 
+def lines(path: str) -> dict[str, Any]:
+    """Seconds to read a file of JSON lines, one at a time."""
+    count = 0
+    started = time.perf_counter()
+    with Path(path).open("rb") as file:
+        for line in file:
+            orjson.loads(line)
+            count += 1
+    return {"seconds": time.perf_counter() - started, "lines": count}
+
+
 def send(queue: str, bodies: str, in_flight: int = 8) -> dict[str, Any]:
     """Seconds to send the lines of a file, ten a request."""
     import boto3
@@ -91,6 +103,7 @@ def main() -> None:
     cases: dict[str, Callable[..., dict[str, Any]]] = {
         "fetch": fetch,
         "firebase": firebase,
+        "lines": lines,
         "send": send,
         "single": single,
     }

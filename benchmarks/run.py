@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import elastic, firebase, guard, useractions, zoom
+from benchmarks import elastic, firebase, guard, insights, useractions, zoom
 from benchmarks.figures import Figure, table
 from benchmarks.groups import Group, Sizes
 
@@ -30,6 +30,7 @@ GROUPS: dict[str, Group] = {
     "elastic": elastic.GROUP,
     "zoom": zoom.GROUP,
     "firebase": firebase.GROUP,
+    "insights": insights.GROUP,
 }
 
 

@@ -219,6 +219,18 @@ SETTINGS: tuple[Setting, ...] = (
         default="month",
     ),
     Setting("FIREBASE_SCRUB", _FIREBASE, "What else to scrub, comma separated: bodies, emails, or field names."),
+    Setting(
+        "FIREBASE_TEST_SCHOOLS",
+        _FIREBASE,
+        "Schools that insights leave out unless --include-test-schools is given, comma separated.",
+        default="buddyup_org,testcloud_io",
+    ),
+    Setting(
+        "HARVEST_INSIGHTS_MEMORY",
+        _FIREBASE,
+        "Memory that the engine of insights may take; what does not fit goes to temporary files.",
+        default="512MB",
+    ),
     Setting("LOGGLY_TOKEN", _LOGS, "If set, log events are shipped to Loggly too.", secret=True),
     Setting("LOGGLY_TAGS", _LOGS, "Extra tags for those events, comma separated."),
     Setting("LOGGLY_URL", _LOGS, "Where Loggly takes events.", default="https://logs-01.loggly.com"),

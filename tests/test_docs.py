@@ -24,6 +24,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def test_generated_documents_are_current() -> None:
     assert reference.reference() == REFERENCE, "run make docs"
     assert reference.example_env() == (ROOT / "example.env").read_text(), "run make docs"
+    assert reference.answers_reference() == reference.INSIGHTS_PAGE.read_text(), "run make docs"
 
 
 @pytest.mark.parametrize("path", [path for path, _ in reference.commands(cli)])

@@ -48,6 +48,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "query": ("harvesters.cli.query", "query", "Ask a saved query, or one from standard input."),
     "zoom": ("harvesters.cli.zoom", "zoom", "Harvest Zoom meetings and participant sessions."),
     "firebase": ("harvesters.cli.firebase", "firebase", "Export and harvest a Firebase Realtime Database."),
+    "insights": (
+        "harvesters.cli.insights",
+        "insights",
+        "Answers from BuddyUp's events: sign-ups, buddies, success.",
+    ),
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),

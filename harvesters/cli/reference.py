@@ -11,9 +11,11 @@ from pathlib import Path
 import click
 
 from harvesters.cli.main import cli
+from harvesters.insights.answers import INSIGHTS
 from harvesters.settingtable import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+INSIGHTS_PAGE = ROOT / "docs" / "insights.md"
 
 
 def commands(command: click.Command, path: str = "harvest.py") -> Iterator[tuple[str, click.Command]]:
@@ -120,8 +122,23 @@ empty value counts as unset. `example.env` has them all with their comments.
 {settings_reference()}"""
 
 
+def answers_reference() -> str:
+    """docs/insights.md with the definitions of the answers as they say them themselves."""
+    begin, end = "<!-- answers: begin (written by `make docs`) -->", "<!-- answers: end -->"
+    before, _, rest = INSIGHTS_PAGE.read_text().partition(begin)
+    parts = [f"### `{insight.name}`\n\n{insight.text}\n\n{_lines(insight.definition)}" for insight in INSIGHTS.values()]
+    return f"{before}{begin}\n\n" + "\n\n".join(parts) + f"\n\n{end}{rest.partition(end)[2]}"
+
+
+def _lines(text: str) -> str:
+    from textwrap import fill
+
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def main() -> None:
     """Write the generated documents."""
+    INSIGHTS_PAGE.write_text(answers_reference())
     (ROOT / "docs" / "reference.md").write_text(reference())
     (ROOT / "example.env").write_text(example_env())
 

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,7 +65,9 @@ def write_table(rows: Iterable[Row], columns: Sequence[str], stream: TextIO) -> 
 
 
 def _all_numbers(values: Iterable[Any]) -> bool:
-    return all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
+    return all(
+        value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool)) for value in values
+    )
 
 
 def _printable(value: Any) -> str:

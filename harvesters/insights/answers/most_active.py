@@ -1,0 +1,48 @@
+"""The most active users."""
+
+from __future__ import annotations
+
+from harvesters.insights.answer import Insight
+from harvesters.insights.clauses import COUNTED, period
+from harvesters.insights.question import Question
+
+_EVER = f"""
+WITH {COUNTED}
+SELECT row_number() OVER (ORDER BY events DESC, id), id, person.school, events, days, epoch_ms(first), epoch_ms(last)
+FROM (
+    SELECT creator AS id, count(*) AS events, count(DISTINCT day) AS days, min(ms) AS first, max(ms) AS last
+    FROM counted WHERE creator IS NOT NULL GROUP BY creator
+) JOIN person USING (id)
+ORDER BY 1
+LIMIT $limit
+"""
+
+
+def _query(question: Question) -> str:
+    if not question.by:
+        return _EVER
+    return f"""
+    WITH {COUNTED}
+    SELECT {period(question.by)} AS period,
+        row_number() OVER (PARTITION BY period ORDER BY count(*) DESC, creator) AS rank, creator, count(*)
+    FROM counted WHERE creator IS NOT NULL
+    GROUP BY period, creator
+    QUALIFY rank <= $limit
+    ORDER BY period, rank
+    """
+
+
+def _columns(question: Question) -> tuple[str, ...]:
+    if question.by:
+        return ("period", "rank", "user", "events")
+    return ("rank", "user", "school", "events", "active_days", "first", "last")
+
+
+INSIGHT = Insight(
+    "most-active",
+    "The users who did most; with --by, those of each period.",
+    "Users by their events, more first, then by id. active_days are the different days with an own event.",
+    _columns,
+    _query,
+    {"limit": 20, "by": ""},
+)
