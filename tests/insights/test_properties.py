@@ -15,6 +15,8 @@ from harvesters.insights.question import Question
 from tests.insights.made import NOW, SCHOOLS, by_chance, defaults, history, ms
 from tests.insights.plain import Plain
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = 3_600_000, 86_400_000
 ZONES = [ZoneInfo(name) for name in ("UTC", "America/Los_Angeles", "Asia/Kathmandu", "America/St_Johns")]
 MIDDLE = ms("2016-03-13T10:00:00")

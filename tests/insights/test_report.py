@@ -17,6 +17,8 @@ from harvesters.insights.answers import INSIGHTS
 from tests.cli.conftest import Command, harvest
 from tests.insights.made import by_chance, by_key, event
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["harvest"]
 ODD = '<script>alert("1")</script> & \u2028 a,b\n\0 \U0001f389'
 
