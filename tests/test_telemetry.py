@@ -358,3 +358,5 @@ class TestLoggly:
         closing.join(20)
         assert not closing.is_alive()
         never.set()
+        handler._lines.put(None, timeout=20)  # it is not to go on beside the next test
+        handler._thread.join(20)
