@@ -63,7 +63,7 @@ class Progress:
         except RaceLost as error:
             raise (self.lease.explain_race(error) if self.lease is not None else error) from error
         self.cursor = cursor
-        if self.beginning is not None and self.beginning.load() is not None:
+        if self.beginning is not None:
             self.beginning.store(None)
         self.beginning = None
         self._committed = self.clock.monotonic() if self.clock is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -206,8 +207,8 @@ class HarvestRun:
         return self.place.checkpoint.load()[0] is not None or self.place.beginning.load() is not None
 
     def _planned(self, looks: bool, good_end: type[HarvestError] | None) -> Report:
-        cursor, etag = self._load()
-        begun = self.place.beginning.load() if self.place is not None and self._first(cursor) else None
+        cursor, etag, owner, left = self._load()
+        begun = self.place.beginning.load() if self.place is not None and left and self._first(cursor) else None
         try:
             now = self._now()
         except HarvestError as error:
@@ -230,7 +231,8 @@ class HarvestRun:
         if planned.note:
             log.warning("%s", planned.note)
         self._begin(planned, looks)
-        progress = self._progress(planned, looks, cursor, etag)
+        left = left or planned.begins is not None
+        progress = self._progress(planned, looks, cursor, etag, owner, left)
         ask_first(self.sink, lambda documents: progress.check())
         delivered = self._log(progress)
         job = _Harvesting(self, planned, progress, delivered, self._accepted(delivered))
@@ -247,10 +249,14 @@ class HarvestRun:
         with suppress(HarvestError) if failure is not None else nullcontext():
             self.place.owner.store(self.sink.address)
 
-    def _load(self) -> tuple[Cursor | None, str | None]:
+    def _load(self) -> tuple[Cursor | None, str | None, str, bool]:
+        """The checkpoint and its tag, whose it is, and whether a beginning stands beside it: asked for at once."""
         if self.place is None or not self.asked.needs_checkpoint:
-            return None, None
-        return self.place.checkpoint.load()
+            return None, None, "", False
+        with ThreadPoolExecutor(2, "place") as beside:
+            owner, left = beside.submit(self.place.owner.load), beside.submit(self.place.beginning.stands)
+            cursor, etag = self.place.checkpoint.load()
+            return cursor, etag, owner.result(), left.result()
 
     def _first(self, cursor: Cursor | None) -> bool:
         """Whether this may be the first run that gets to its end."""
@@ -276,13 +282,14 @@ class HarvestRun:
         ahead = self.parts.clock.now() - now
         return TimeCursor(begun.moment - ahead) if isinstance(begun, TimeCursor) and ahead > _SKEW else begun
 
-    def _progress(self, planned: Plan, looks: bool, cursor: Cursor | None, etag: str | None) -> Progress:
+    def _progress(
+        self, planned: Plan, looks: bool, cursor: Cursor | None, etag: str | None, owner: str, left: bool
+    ) -> Progress:
         place = self.place
         if place is None:
             return Progress()
         if looks or not planned.moves:
             return Progress(lease=place.lease if self.alone else None, cursor=cursor)
-        owner = place.owner.load()
         if owner not in ("", self.sink.address, _STDOUT) and not self.claim and self._begun():
             raise LeaseHeld(
                 f"another run has just made the checkpoint {place.checkpoint.name} belong to {owner}; this run has "
@@ -293,7 +300,7 @@ class HarvestRun:
             place.lease,
             cursor,
             etag,
-            beginning=place.beginning,
+            beginning=place.beginning if left else None,
             owner=place.owner if owner != self.sink.address else None,
             address=self.sink.address,
             clock=self.parts.clock,

@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 from typing import IO, Any, TypeVar
 
 import requests
-from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
 from harvesters.http import HttpSource, read_json
 from harvesters.opencast import spool
+from harvesters.opencast.digest import SharedDigest
 from harvesters.opencast.jettison import as_dict, as_list, integer
 from harvesters.opencast.spool import SpooledRows
 from harvesters.privacy import protect_basic, redact
@@ -82,7 +83,7 @@ class OpencastClient:
         protect_basic(user, password)
         # As bytes: Opencast reads Basic credentials as UTF-8, and requests would make Latin-1 of a text.
         name, secret = (part.encode("utf-8", "surrogateescape") for part in (user, password))
-        credentials: AuthBase = HTTPDigestAuth(user, password) if auth == "digest" else HTTPBasicAuth(name, secret)
+        credentials: AuthBase = SharedDigest(user, password) if auth == "digest" else HTTPBasicAuth(name, secret)
         self._http.session.auth = credentials
         self._http.session.headers["X-Requested-Auth"] = auth.capitalize()
         self._http.session.headers["X-Opencast-Matterhorn-Authorization"] = "true"

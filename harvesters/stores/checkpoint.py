@@ -63,6 +63,11 @@ class Beginning:
     blob: Blob
     kind: CursorKind
 
+    def stands(self) -> bool:
+        """Whether one is written down, whatever it says."""
+        version = self.blob.read()
+        return version is not None and bool(version.content)
+
     def load(self) -> Cursor | None:
         """The cursor; None when no first run has failed.
 
