@@ -34,7 +34,7 @@ FLOORS = (
     {"stores", "sinks", "search"},
     {"pipeline", "runs", "harvest", "progress", "prefetch"},
     {"assembly"},
-    {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "dev"},
+    {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "dev"},
     {"cli"},
 )
 BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them

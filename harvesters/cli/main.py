@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "export": ("harvesters.cli.export", "export", "Tables of attendance, viewing options and course rolls."),
     "query": ("harvesters.cli.query", "query", "Ask a saved query, or one from standard input."),
+    "search": ("harvesters.cli.search", "search", "Search what is indexed: profiles."),
     "zoom": ("harvesters.cli.zoom", "zoom", "Harvest Zoom meetings and participant sessions."),
     "firebase": ("harvesters.cli.firebase", "firebase", "Export and harvest a Firebase Realtime Database."),
     "insights": (

@@ -26,9 +26,11 @@ def migrate(dry_run: bool, undo: int | None) -> None:
       harvest.py setup migrate
       harvest.py setup migrate --undo 1
     """
+    from harvesters.firebase.elastic import with_prefix
     from harvesters.migration import migrations
     from harvesters.migration.ledger import Ledger
     from harvesters.migration.run import Migrator
+    from harvesters.search import templates
 
     found = migrations.find(undo) if undo is not None else None
     if undo is not None and found is None:
@@ -39,14 +41,15 @@ def migrate(dry_run: bool, undo: int | None) -> None:
     with running() as assembly:
         client = assembly.search()
         ledger = Ledger(client, assembly.clock)
+        ours = with_prefix(templates.read(), assembly.settings.get("FIREBASE_INDEX_PREFIX"))
         try:
             if dry_run:
-                count = Migrator(client, ledger, say).plan()
+                count = Migrator(client, ledger, say, known=ours).plan()
                 say(f"{count} indices would be migrated" if count else "nothing to migrate")
                 return
             ledger.prepare()
             with ledger.lease(assembly.settings.number("HARVEST_LEASE_TTL", minimum=1)) as lease:
-                migrator = Migrator(client, ledger, say, lease)
+                migrator = Migrator(client, ledger, say, lease, known=ours)
                 count = migrator.undo(found) if found is not None else migrator.run()
             say(f"{count} indices migrated" if count else "nothing to migrate")
         finally:

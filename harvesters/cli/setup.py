@@ -53,7 +53,7 @@ def setup() -> None:
     help="Directory of templates, instead of index_templates.",
 )
 def load_index_templates(dry_run: bool, retention: int | None, directory: Path | None) -> None:
-    """Load the index templates, and say what changed.
+    """Load the index templates, and say what changed; those of Firebase for FIREBASE_INDEX_PREFIX.
 
     May be run again at any time. A template that is older than the cluster's is left out, and the command ends with 78.
 
@@ -62,10 +62,12 @@ def load_index_templates(dry_run: bool, retention: int | None, directory: Path |
       harvest.py setup load_index_templates --dry-run
       harvest.py setup load_index_templates --retention 400d
     """
+    from harvesters.firebase.elastic import with_prefix
     from harvesters.search import templates
 
     found = templates.read(directory)
     with running() as assembly:
+        found = with_prefix(found, assembly.settings.get("FIREBASE_INDEX_PREFIX"))
         client = assembly.search()
         try:
             if templates.has_ilm(client):

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk, paths
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
 from harvesters.firebase.documents import Row
 from harvesters.firebase.events import Removal
+from harvesters.firebase.indices import Indices
 from harvesters.firebase.pushid import push_ms
 from harvesters.search import scan, templates
+from harvesters.search.templates import Template
 from harvesters.sinks.base import IndexMisfit, Sink
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,21 @@ def ensure_template(client: SearchClient, name: str) -> None:
         return
     for kind in ("events", "profiles", "classes"):
         if name.endswith(kind):
-            text = orjson.dumps(templates.find(f"{PREFIX}{kind}").body).decode().replace(f"{PREFIX}{kind}", name)
-            templates.put(client, templates.Template(name, orjson.loads(text)))
+            templates.put(client, templates.find(f"{PREFIX}{kind}").renamed(name))
             log.info("put the index template %s", name)
+
+
+def with_prefix(found: Iterable[Template], prefix: str) -> list[Template]:
+    """Templates, those of Firebase for indices whose names begin with `prefix` (``FIREBASE_INDEX_PREFIX``).
+
+    Raises:
+        ConfigError: no index may be called so.
+    """
+    prefix = Indices(prefix).prefix
+    return [
+        each.renamed(f"{prefix}{each.name.removeprefix(PREFIX)}") if each.name.startswith(PREFIX) else each
+        for each in found
+    ]
 
 
 @dataclass
@@ -196,8 +208,10 @@ class IndexingSink:
         return outcomes + [Outcome(document) for document in removals]
 
     def finish(self) -> None:
-        """Have what is complete merged."""
+        """Have what is complete merged, and searches see a single index as it is now."""
         self.sink.finish()
+        if self.place is None:
+            self.index.refresh()
         self.index.merge(sorted(self._complete - {""}))
 
     def close(self) -> None:

@@ -42,6 +42,9 @@ class IndexContent(Protocol):
     def remove(self, ids: Sequence[str]) -> int:
         """Delete documents by id, wherever behind the alias they are; how many there were."""
 
+    def refresh(self) -> bool:
+        """Have searches see what was indexed and deleted; False when there is no such index."""
+
 
 @dataclass
 class Mirror:
@@ -113,6 +116,7 @@ class Mirror:
             there = self._second_look() if there is None else there
             unread += sum(1 for id in gone if id in there)
             self.removed += self.index.remove([id for id in gone if id not in there])
+        self.index.refresh()  # who is gone is not found any more once the run has ended
         if unread:
             raise Unavailable(
                 f"{self.source}: {unread} were not among what was read, and are there all the same. They were not "

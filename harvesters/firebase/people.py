@@ -14,6 +14,7 @@ from harvesters.firebase.documents import EPOCH, Row, document_id, from_ms
 from harvesters.firebase.fit import fit_names, fit_values, keep_aside, set_key
 from harvesters.firebase.keys import children_of
 from harvesters.firebase.scrub import Scrubber
+from harvesters.profiles.fields import FOLDED, folded
 
 Body = dict[str, Any]
 
@@ -48,10 +49,10 @@ class EntityMapper:
         body = {name: item for name, item in value.items() if not name.startswith(".")}
         set_key(body, "id", row["key"])
         fit_names(body)
-        self.fill(body)
         for name in _TEXTS:
             if isinstance(body.get(name), dict | list):
                 keep_aside(body, name, body.pop(name))
+        self.fill(body)
         created = body.get("created_at")
         if isinstance(created, bool) or not isinstance(created, int | float) or from_ms(created) is None:
             if "created_at" in body:
@@ -62,7 +63,7 @@ class EntityMapper:
 
 
 def profile(body: Body) -> None:
-    """A profile: groups, schools, classes and buddies as lists."""
+    """A profile: groups, schools, classes and buddies as lists, and the words to find it by."""
     for name in _PROFILE_DROPPED:
         body.pop(name, None)
     for name, ids in (("schools", "school_ids"), ("classes", "class_ids"), ("groups", "group_ids")):
@@ -76,6 +77,17 @@ def profile(body: Body) -> None:
     names = [body.get("first_name"), body.get("last_name")]
     if "name" not in body and any(isinstance(name, str) and name for name in names):
         body["name"] = " ".join(name for name in names if isinstance(name, str) and name)
+    fold(body)
+
+
+def fold(body: Body) -> None:
+    """Have field ``folded`` say by which words a profile is found; one of its own is kept in ``folded_raw``."""
+    words = folded(body)
+    said = body.pop(FOLDED, words)
+    if words:
+        body[FOLDED] = words
+    if said != words:
+        keep_aside(body, FOLDED, said)
 
 
 def course(body: Body) -> None:

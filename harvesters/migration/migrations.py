@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harvesters.migration import upgrade
+from harvesters.migration import profiles, upgrade
 
 Body = dict[str, Any]
 
@@ -17,7 +17,7 @@ class Migration:
 
     Attributes:
         number: its place in the order.
-        kind: whose indices it is for; the name of their template.
+        kind: whose indices it is for; the kind of their template.
         born: version of the template whose new indices are in this form already.
         apply: a document in the new form; the same when there is nothing to change.
         outdated: whether the fields of a mapping say that the index needs it, whatever its documents are.
@@ -110,6 +110,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         outdated=lambda properties: "total_minutes" not in properties,
         undo=upgrade.without_sums,
         unmap=upgrade.without_sums,
+    ),
+    Migration(
+        7,
+        "profiles have the words to find them by",
+        "buddyupprofiles",
+        born=2,
+        apply=profiles.with_folded_words,
+        outdated=lambda properties: "folded" not in properties,
+        undo=profiles.without_folded_words,
+        unmap=profiles.without_folded_words,
     ),
 )
 

@@ -143,7 +143,7 @@ class Migrator:
         """Our indices; `settle`: what an earlier run had swapped when it ended is brought to its end first."""
         kinds = {migration.kind for migration in self.migrations}
         for template in self._templates:
-            if template.name in kinds:
+            if template.kind in kinds:
                 for name, logical in sorted(retention.indices_of(self.client, template, "open,hidden")):
                     copy = self.ledger.copy_of(logical)
                     if settle and copy is not None and self._settle(copy, template):
@@ -172,7 +172,7 @@ class Migrator:
         return [
             migration
             for migration in self.migrations
-            if migration.kind == template.name
+            if migration.kind == template.kind
             and not index.born(migration)
             and not self.ledger.is_done(migration.number, index.logical, index.uuid)
         ]

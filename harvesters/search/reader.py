@@ -27,11 +27,13 @@ class IndexReader:
     Args:
         index: name, alias or pattern, several with commas between.
         source: only documents of this source (``OPENCAST_SOURCE``); "" for all.
+        filled_by: the commands that fill it, for the error where there is none.
     """
 
     client: SearchClient
     index: str
     source: str = ""
+    filled_by: str = "load_episodes, index"
     _fields: dict[str, str] = field(default_factory=dict)
 
     def exists(self) -> bool:
@@ -148,7 +150,7 @@ class IndexReader:
             which = index_of(found.body) or self.index
             behind = f" (of {self.index!r})" if which != self.index else ""
             raise ConfigError(
-                f"{self.client.name} has no index {which!r}{behind}: it was never filled (load_episodes, index), or "
+                f"{self.client.name} has no index {which!r}{behind}: it was never filled ({self.filled_by}), or "
                 "was removed, renamed or rolled over since. Name another."
             )
         return found.body

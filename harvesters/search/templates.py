@@ -41,6 +41,11 @@ class Template:
         return int(self.body.get("version", 0))
 
     @property
+    def kind(self) -> str:
+        """What its indices are, whatever they are called: as their mappings say, else the template's name."""
+        return str(self.mappings.get("_meta", {}).get("harvest", self.name))
+
+    @property
     def patterns(self) -> list[str]:
         """The index patterns that it is for."""
         return list(self.body["index_patterns"])
@@ -64,6 +69,13 @@ class Template:
     def aliases(self) -> dict[str, Any]:
         """Aliases of its indices."""
         return dict(self.body["template"].get("aliases", {}))
+
+    def renamed(self, name: str) -> Template:
+        """The same for indices that are called `name`, where these are called as this template is."""
+        patterns = [pattern.replace(self.name, name, 1) for pattern in self.patterns]
+        aliases = {alias.replace(self.name, name, 1): value for alias, value in self.aliases.items()}
+        template = {**self.body["template"], **({"aliases": aliases} if aliases else {})}
+        return Template(name, {**self.body, "index_patterns": patterns, "template": template})
 
     def under(self, policy: str) -> Template:
         """The same, its indices under an ILM policy."""

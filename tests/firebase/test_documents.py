@@ -245,7 +245,26 @@ def test_maps_of_profiles_become_lists() -> None:
         "buddies-outgoing": [{"user_id": "-B", "accepted": False}],
         "groups": [{"start_hour": "8", "id": "0"}, {"start_hour": 9, "id": "2"}],
         "group_ids": ["0", "2"],
+        "folded": {"name": "ana park", "order": "ana park"},
     }
+
+
+def test_a_profile_has_the_words_by_which_it_is_found() -> None:
+    body = {"name": "Zoë Łoś", "bio": "Straße!", "folded": "mine"}
+    profile(body)
+    assert body == {
+        "name": "Zoë Łoś",
+        "bio": "Straße!",
+        "folded": {"name": "zoe los", "bio": "strasse", "order": "zoe los"},
+        "folded_raw": "mine",
+    }
+
+
+def test_a_name_that_is_a_map_gives_way_to_first_and_last_name() -> None:
+    mapper = EntityMapper("buddyupprofiles", profile)
+    made = mapper.document(mapper.row("-K", {"name": {"x": 1}, "first_name": "Ana", "last_name": ["Park"]}))
+    assert isinstance(made, Document)
+    assert (made.body["name"], made.body["name_raw"], made.body["last_name_raw"]) == ("Ana", {"x": 1}, ["Park"])
 
 
 def test_students_of_classes_become_a_list() -> None:

@@ -1,0 +1,1 @@
+"""Search and suggestions over BuddyUp's profiles."""
