@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import elastic, firebase, guard, insights, useractions, zoom
+from benchmarks import elastic, firebase, guard, insights, profiles, useractions, zoom
 from benchmarks.figures import Figure, table
 from benchmarks.groups import Group, Sizes
 
@@ -31,6 +31,7 @@ GROUPS: dict[str, Group] = {
     "zoom": zoom.GROUP,
     "firebase": firebase.GROUP,
     "insights": insights.GROUP,
+    "profiles": profiles.GROUP,
 }
 
 

@@ -95,5 +95,6 @@ def _mirror(
             open_index(assembly, name) if sync else None,
             allow_empty,
         )
-        sink = open_sink(assembly, output, name, lambda document: name)
+        # All of it was written anew, and a search asks each segment: so it is merged at the end, as months are.
+        sink = open_sink(assembly, output, name, lambda document: name, complete=lambda document: name)
         mirror(assembly, mirrored, sink, what, lambda counts: show(counts.fraction, f"{counts.delivered:,} {what}"))

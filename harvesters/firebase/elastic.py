@@ -211,7 +211,7 @@ class IndexingSink:
         """Have what is complete merged, and searches see a single index as it is now."""
         self.sink.finish()
         if self.place is None:
-            self.index.refresh()
+            self.index.refresh()  # before it is merged, so that nobody waits for that
         self.index.merge(sorted(self._complete - {""}))
 
     def close(self) -> None:

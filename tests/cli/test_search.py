@@ -174,3 +174,14 @@ def test_suggestions_are_of_those_who_are_there_since_the_last_sync(
     assert harvest("firebase", "profiles", "--sync").code == 0
     assert [person.id for person in suggest(index, "n")] == ["-K2"]
     client.close()
+
+
+def test_the_index_is_merged_at_the_end_so_that_a_search_has_one_segment_to_ask(
+    harvest: Command, database: FirebaseSimulator, prefix: str, elasticsearch_url: str
+) -> None:
+    for _ in range(3):  # each writes all of it anew
+        assert harvest("firebase", "profiles").code == 0
+    index = f"{elasticsearch_url}/{prefix}profiles"
+    while requests.get(f"{elasticsearch_url}/_tasks", params={"actions": "*forcemerge*"}, timeout=30).json()["nodes"]:
+        pass  # it does so in its own time
+    assert requests.get(f"{index}/_stats/segments", timeout=30).json()["_all"]["total"]["segments"]["count"] == 1
