@@ -14,7 +14,7 @@ from harvesters.search import templates
 from tests.nodes import Node
 
 NAME = "buddyupprofiles"
-OLD = [
+OLD: list[dict[str, Any]] = [
     {"id": "1", "name": "Zoë Straße", "bio": "Coffee", "email": "zoe@example.edu"},
     {"id": "2", "name": "Łukasz", "folded": {"a": ["map", 1]}},
     {"id": "3", "raw": "refused once"},
