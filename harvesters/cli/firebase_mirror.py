@@ -49,9 +49,9 @@ def profiles(**options: Any) -> None:
     Example:
       harvest.py firebase profiles --sync
     """
-    from harvesters.firebase.people import profile
+    from harvesters.firebase.people import indexed_profile, profile
 
-    _mirror("profiles", profile, **options)
+    _mirror("profiles", indexed_profile if options["output"] == "es" else profile, **options)
 
 
 @click.command(short_help="Index the classes.")

@@ -63,7 +63,7 @@ class EntityMapper:
 
 
 def profile(body: Body) -> None:
-    """A profile: groups, schools, classes and buddies as lists, and the words to find it by."""
+    """A profile: groups, schools, classes and buddies as lists."""
     for name in _PROFILE_DROPPED:
         body.pop(name, None)
     for name, ids in (("schools", "school_ids"), ("classes", "class_ids"), ("groups", "group_ids")):
@@ -77,11 +77,16 @@ def profile(body: Body) -> None:
     names = [body.get("first_name"), body.get("last_name")]
     if "name" not in body and any(isinstance(name, str) and name for name in names):
         body["name"] = " ".join(name for name in names if isinstance(name, str) and name)
+
+
+def indexed_profile(body: Body) -> None:
+    """A profile as Elasticsearch gets it: with the words by which it is found."""
+    profile(body)
     fold(body)
 
 
 def fold(body: Body) -> None:
-    """Have field ``folded`` say by which words a profile is found; one of its own is kept in ``folded_raw``."""
+    """Have field ``folded`` of an indexed profile say by which words it is found; its own is kept in ``folded_raw``."""
     words = folded(body)
     said = body.pop(FOLDED, words)
     if words:

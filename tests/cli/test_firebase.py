@@ -631,7 +631,9 @@ class TestMirror:
         assert count(elasticsearch_url, f"{prefix}{command}") == 0
 
     def test_other_outputs_and_paths(self, harvest: Command, database: FirebaseSimulator, aws: str) -> None:
-        assert ids(harvest("firebase", "profiles", "-o", "-").documents) == set(CONTENT["users"])
+        documents = harvest("firebase", "profiles", "-o", "-").documents
+        assert ids(documents) == set(CONTENT["users"])
+        assert not any("folded" in document for document in documents), "the words to search by are Elasticsearch's"
         assert ids(harvest("firebase", "profiles", "-o", "-", "--path", "classes").documents) == set(CONTENT["classes"])
         assert harvest("firebase", "classes", "-o", "sqs", "-q", "rooms").code == 0
 

@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from harvesters.document import Document
-from harvesters.firebase.people import EntityMapper, profile
+from harvesters.firebase.people import EntityMapper, indexed_profile
 from harvesters.profiles.index import ProfileIndex
 from tests.nodes import Node, node_for_a_test
 
 NAME = "buddyupprofiles"
-MAPPER = EntityMapper(NAME, profile)
+MAPPER = EntityMapper(NAME, indexed_profile)
 
 
 @dataclass
