@@ -23,7 +23,7 @@ class Setting:
 
 
 _OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
-_ELASTIC, _ZOOM, _FIREBASE, _LOGS = "Elasticsearch", "Zoom", "Firebase", "Logs"
+_ELASTIC, _ZOOM, _FIREBASE, _LOGS, _WEB = "Elasticsearch", "Zoom", "Firebase", "Logs", "Web"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -230,6 +230,44 @@ SETTINGS: tuple[Setting, ...] = (
         _FIREBASE,
         "Memory that the engine of insights may take; what does not fit goes to temporary files.",
         default="512MB",
+    ),
+    Setting("WS_HOST", _WEB, "Address that serve listens on; another than loopback wants keys.", default="127.0.0.1"),
+    Setting("WS_PORT", _WEB, "Its port.", default="8000"),
+    Setting(
+        "HARVEST_API_KEYS",
+        _WEB,
+        "Keys of the web face: NAME:SECRET, or NAME:SECRET:PART+PART (a part also as PART:read), commas between; or "
+        "@FILE with one a line.",
+        without="nobody needs one, and serve listens on loopback only",
+        secret=True,
+        example="@/etc/harvest/keys",
+    ),
+    Setting(
+        "HARVEST_API_RATE",
+        _WEB,
+        "Requests a minute of one key, or of one address without one; 0: no limit.",
+        default="600",
+    ),
+    Setting("HARVEST_SEARCH_TIMEOUT", _WEB, "Seconds for one answer that needs Elasticsearch, then 503.", default="5"),
+    Setting(
+        "HARVEST_PROXY",
+        _WEB,
+        "Addresses or networks, commas between, whose X-Forwarded-For is believed.",
+        without="nobody's",
+        example="10.0.0.5",
+    ),
+    Setting(
+        "HARVEST_CURSOR_KEY",
+        _WEB,
+        "What links to next pages are signed with; the same on every host that answers for one name.",
+        without="a new one with each start",
+        secret=True,
+    ),
+    Setting(
+        "HARVEST_INSIGHTS_MAX_AGE",
+        _WEB,
+        "Seconds that the events behind an answer of serve may be old.",
+        default="60",
     ),
     Setting("LOGGLY_TOKEN", _LOGS, "If set, log events are shipped to Loggly too.", secret=True),
     Setting("LOGGLY_TAGS", _LOGS, "Extra tags for those events, comma separated."),

@@ -42,7 +42,7 @@ _SETTINGS = (
         "KAFKA_",
         "LOGGLY_",
     ),
-    *("MATTERHORN_", "MAX_START_END_SPAN", "OPENCAST_", "REDIS_URL", "S3_", "SQS_", "ZOOM_"),
+    *("MATTERHORN_", "MAX_START_END_SPAN", "OPENCAST_", "REDIS_URL", "S3_", "SQS_", "WS_", "ZOOM_"),
 )
 _KEPT = {"ES_TEST_URL"}
 

@@ -35,7 +35,7 @@ FLOORS = (
     {"pipeline", "runs", "harvest", "progress", "prefetch"},
     {"assembly"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "dev"},
-    {"cli"},
+    {"cli", "web"},
 )
 BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

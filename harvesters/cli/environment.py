@@ -45,7 +45,8 @@ def _up_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             callback=_names,
             metavar="NAME[,NAME…]",
-            help="Only these: elasticsearch, kibana, redis, sqs, s3, opencast, cerebro. Default: all but cerebro.",
+            help="Only these: elasticsearch, kibana, redis, sqs, s3, opencast, cerebro, serve. Default: all but the "
+            "last two.",
         ),
     ):
         command = option(command)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harvesters.dev.services import SERVICES
 from harvesters.errors import ConfigError, Unavailable
 from harvesters.privacy import redact
 from harvesters.settingtable import SETTINGS
@@ -20,6 +21,8 @@ PROJECT = "harvest-dev"
 KIND = "compose"
 
 _INSTEAD = "or run `harvest.py dev up --embedded`, which needs no Docker."
+# Compose leaves alone what belongs to a profile that is not named.
+_EVERY_PROFILE = [word for service in SERVICES.values() if service.optional for word in ("--profile", service.name)]
 _PATIENCE = 30.0  # an engine that hangs is as good as none
 
 
@@ -71,23 +74,22 @@ class Compose:
 
     def down(self, volumes: bool = False) -> None:
         """Stop and remove all containers of the project; with `volumes` their data too."""
-        # Compose leaves alone what belongs to a profile that is not named.
-        self._run("down", *(["--volumes"] if volumes else []), profile="cerebro")
+        self._run(*_EVERY_PROFILE, "down", *(["--volumes"] if volumes else []))
 
     def containers(self) -> list[Container]:
         """The project's containers, running or not."""
-        done = self._ask("--profile", "cerebro", "ps", "--all", "--format", "json")
+        done = self._ask(*_EVERY_PROFILE, "ps", "--all", "--format", "json")
         return [
             Container(str(entry.get("Service", "")), str(entry.get("State", "")), str(entry.get("Health", "")))
             for entry in _entries(done)
         ]
 
-    def _run(self, *arguments: str, profile: str = "") -> None:
-        named = ("--profile", profile) if profile else ()
-        done = subprocess.run(self._command(*named, *arguments), env=_environment(), check=False)
+    def _run(self, *arguments: str) -> None:
+        done = subprocess.run(self._command(*arguments), env=_environment(), check=False)
         if done.returncode:
+            what = next(word for word in arguments if word in ("up", "down"))
             raise Unavailable(
-                f"docker compose {arguments[0]} failed (exit code {done.returncode}); it said why above. "
+                f"docker compose {what} failed (exit code {done.returncode}); it said why above. "
                 f"`docker compose --project-name {PROJECT} logs` shows what the services say."
             )
 

@@ -63,6 +63,7 @@ SERVICES = {
         Service("s3", 4566, 5000),
         Service("opencast", 8080, 8080),
         Service("cerebro", 9000, 9000, needs=("elasticsearch",), optional=True),
+        Service("serve", 8000, 8000, needs=("elasticsearch", "redis"), optional=True),
     )
 }
 DEFAULTS = tuple(name for name, service in SERVICES.items() if not service.optional)

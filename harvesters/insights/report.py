@@ -65,10 +65,19 @@ def _page(history: History, question: Question) -> Iterator[str]:
     yield '<nav aria-label="Answers"><ul>'
     yield from (f'<li><a href="#{name}">{name}</a></li>' for name in INSIGHTS)
     yield "</ul></nav><main>"
+    yield from sections(history, question)
+    yield "</main></body></html>"
+
+
+def sections(history: History, question: Question) -> Iterator[str]:
+    """The HTML of every answer: a ``<section>`` each.
+
+    Raises:
+        Interrupted, ConfigError, Unavailable: as `Insight.answer` and `chart` do.
+    """
     for insight in INSIGHTS.values():
         own = {name: value for name, value in insight.options.items() if name != "score"}
         yield from _section(insight, insight.answer(history, replace(question, **own)))
-    yield "</main></body></html>"
 
 
 def _circumstances(history: History, question: Question) -> Iterator[str]:

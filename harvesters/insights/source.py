@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -113,8 +113,13 @@ def file_rows(files: Sequence[File], reading: Reading) -> Iterator[Row]:
         yield from file.rows(reading)
 
 
-def index_rows(client: SearchClient, alias: str, reading: Reading) -> Iterator[Row]:
+def index_rows(
+    client: SearchClient, alias: str, reading: Reading, since: Mapping[str, int] | None = None
+) -> Iterator[Row]:
     """A row for each event behind `alias`, what was indexed until now included.
+
+    Args:
+        since: read these indices alone, each from this sequence number on.
 
     Raises:
         ConfigError: there is no such index, or one of them is closed.
@@ -128,10 +133,11 @@ def index_rows(client: SearchClient, alias: str, reading: Reading) -> Iterator[R
                 f"{client.name} has no index {alias!r}: fill it (harvest.py firebase load, firebase events), name "
                 "another (FIREBASE_INDEX_PREFIX), or ask a file (--from)."
             )
-        for hits in verbatim(client, alias):
-            for hit in hits:
-                if hit.source is not None:
-                    yield reading.document(bytes(hit.source), hit.id)
+        for index, number in (since if since is not None else {alias: None}).items():
+            for hits in verbatim(client, index, number):
+                for hit in hits:
+                    if hit.source is not None:
+                        yield reading.document(bytes(hit.source), hit.id)
     except Refused as error:
         if error_type(error.body) != "index_closed_exception":
             raise

@@ -145,6 +145,21 @@ class Store:
         assert found is not None
         return LeftOut(*found)
 
+    def keep(self, keys: Iterable[str]) -> None:
+        """Forget the rows of all other keys."""
+        import numpy as np
+
+        with translated():
+            self.connection.register("kept", {"key": np.array(_encodable([*keys]), dtype=object)})
+            self.connection.execute("DELETE FROM staged WHERE key NOT IN (SELECT key FROM kept)")
+            self.connection.unregister("kept")
+
+    def count(self) -> int:
+        """How many keys there are, when it is settled."""
+        with translated():
+            ((count,),) = self.connection.execute("SELECT count(*) FROM staged").fetchall()
+        return int(count)
+
     def _settle(self) -> None:
         found = self.connection.execute("SELECT count(*), count(DISTINCT key) FROM staged").fetchone()
         assert found is not None

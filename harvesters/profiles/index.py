@@ -19,6 +19,10 @@ _LONGEST_ID = 8191  # characters; the template's ignore_above
 Query = dict[str, Any]
 
 
+class OlderForm(ConfigError):
+    """The index is in the form of an older version, which cannot be searched."""
+
+
 @dataclass(frozen=True)
 class ProfileIndex:
     """The index, or alias, `name`."""
@@ -30,7 +34,8 @@ class ProfileIndex:
         """The ``hits`` of one search.
 
         Raises:
-            ConfigError: there is no such index, or it is in the form of an older version.
+            OlderForm: it has no words to find people by.
+            ConfigError: there is no such index.
             Unavailable: Elasticsearch does not answer.
         """
         try:
@@ -47,11 +52,11 @@ class ProfileIndex:
         """See that an answer without hits is one: an older index has no folded words, so it never has hits.
 
         Raises:
-            ConfigError: it is such an index.
+            OlderForm: it is such an index.
         """
         for field in (fields.NAME, fields.BIO, fields.ORDER):
             if differs := form.difference(self.client, self.name, _TEMPLATE, field):
-                raise ConfigError(
+                raise OlderForm(
                     f"profiles cannot be searched in {self.client.name}: {differs}. The index is in the form of an "
                     "older version: run harvest.py setup load_index_templates, then harvest.py setup migrate."
                 )

@@ -1,0 +1,52 @@
+"""The routes do what /openapi.json says: schemathesis makes up requests, valid ones and others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from harvesters.settings import Settings
+from harvesters.web.app import create
+from tests.web.conftest import NO_REDIS, Running, serving
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+SCHEMA = schemathesis.openapi.from_dict(create(Settings({"REDIS_URL": NO_REDIS})).openapi())
+OPERATIONS: list[Any] = [result.ok() for result in SCHEMA.get_all_operations()]  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def server(events: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("server") / "log", HARVEST_API_RATE="0", **events) as running:
+        yield running
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_whatever_is_asked_the_answer_is_one_of_those_described(
+    operation: Any, mode: GenerationMode, server: Running
+) -> None:
+    if mode is GenerationMode.NEGATIVE and not (operation.query or operation.path_parameters):
+        mode = GenerationMode.POSITIVE  # there is nothing that could be wrong
+
+    @settings(max_examples=20)
+    @given(operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=server.url, checks=CHECKS)
+
+    ask()
+
+
+def test_every_route_of_the_api_is_described() -> None:
+    paths = {operation.path for operation in OPERATIONS}
+    assert paths >= {"/health", "/ready", "/api/v1/insights/{answer}", "/api/v1/profiles", "/api/v1/profiles/suggest"}
