@@ -18,6 +18,7 @@ from harvesters.clock import Clock
 
 _ALONE = "the rate limits are kept by this process alone; do not run two at once"
 
+_NAMES = 10_000  # budgets of this process, above which those without a call are forgotten
 _LEAST = 0.0005  # seconds; a shorter wait may round to none
 _LEARNED_FOR = 86_400
 _DAYS_KEPT = 2 * 86_400
@@ -96,6 +97,8 @@ class MemorySlots:
             if asked.day and asked.day_limit is not None and self.spent(asked.day) >= asked.day_limit:
                 raise DaySpent(asked.day)
             booked = {key: at for key, at in self._booked.get(asked.name, {}).items() if at > now - asked.period}
+            if len(self._booked) >= _NAMES:
+                self._forget(now - asked.period)
             self._booked[asked.name] = booked
             if len(booked) >= asked.limit:
                 return max(sorted(booked.values())[len(booked) - asked.limit] + asked.period - now, _LEAST)
@@ -103,6 +106,10 @@ class MemorySlots:
             if asked.day:
                 self._days[asked.day] = self.spent(asked.day) + 1
             return 0.0
+
+    def _forget(self, since: float) -> None:
+        """Drop the budgets without a call since then: each address that asks `serve` has one."""
+        self._booked = {name: calls for name, calls in self._booked.items() if any(at > since for at in calls.values())}
 
     def arrived(self, asked: Allowance, call: str, late: float) -> None:
         """Move the booking back."""

@@ -6,11 +6,13 @@ import logging
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from cachetools import LRUCache
 
 from harvesters.assembly import Assembly
 from harvesters.elastic.client import SearchClient
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _HISTORIES = 8  # by as-of, that are kept at once
 _ASKED = 600.0  # seconds after the last question for which events are still kept fresh
+_KEPT = 32_000_000  # bytes of answers that are kept for whoever asks the same
 _RARELY = 5.0  # seconds, the shortest time between two readings that nobody waits for
 _SOON = 2.0  # seconds, the longest wait between two tries
 _FEW = 200_000  # events whose keys are compared whenever some are deleted
@@ -77,6 +80,7 @@ class Held:
         self._test_schools = test_schools
         self._known: OrderedDict[int | None, _Known] = OrderedDict()
         self._lock = threading.Lock()
+        self._said: LRUCache[Hashable, bytes] = LRUCache(_KEPT, getsizeof=len)
         weakref.finalize(self, _forget_all, shared, self._known)
         with self.used(None):
             pass  # so that the first who asks need not wait for it
@@ -97,6 +101,17 @@ class Held:
             with self._lock:
                 known.users -= 1
                 self._forget()
+
+    def answer(self, what: Hashable, end: int | None, say: Callable[[History], bytes]) -> bytes:
+        """What `say` makes of what is known as of `end`; the same for the same question, for these do not change."""
+        with self._lock:
+            if (said := self._said.get(what)) is not None:
+                return said
+        with self.used(end) as history:
+            said = say(history)
+        with self._lock, suppress(ValueError):  # it is too long to be kept
+            self._said[what] = said
+        return said
 
     def _forget(self) -> None:
         """Drop what was not used for longest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
@@ -29,7 +29,7 @@ from harvesters.web.pages import Pages
 from harvesters.web.parameters import Parameters
 from harvesters.web.problems import Problem, describe
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _CENTURY = 36_525  # days
 _LONGEST_ID = 1_500  # bytes of a key in Firebase: 768; as a text it may be longer
 _ENGINE = ("duckdb", "numpy", "vl_convert")
@@ -175,30 +175,38 @@ class Desk:
 
     def json(self, held: Held, insight: Insight, question: Question) -> Response:
         """The answer as `Answered` says."""
-        with held.used(question.end) as history:
+
+        def say(history: History) -> bytes:
             answer = insight.answer(history, question)
-            said = {
-                "answer": insight.name,
-                "as_of": self._as_of(history),
-                "timezone": self.calendar.zone.key,
-                "rows": [dict(zip(answer.columns, row, strict=True)) for row in answer.rows],
-            }
-        return Response(orjson.dumps(said), media_type="application/json")
+            return orjson.dumps(
+                {
+                    "answer": insight.name,
+                    "as_of": self._as_of(history),
+                    "timezone": self.calendar.zone.key,
+                    "rows": [dict(zip(answer.columns, row, strict=True)) for row in answer.rows],
+                }
+            )
+
+        return Response(held.answer((insight.name, question), question.end, say), media_type="application/json")
 
     def page(self, pages: Pages, held: Held, filters: Filters, question: Question) -> HTMLResponse:
         """All answers, each with its own defaults."""
-        with held.used(question.end) as history:
-            answers = Markup("\n".join(sections(history, question)))
-            return pages.render(
+
+        def say(history: History) -> bytes:
+            page = pages.render(
                 "insights.html",
                 title="Insights",
                 filters=filters,
                 names=[*INSIGHTS],
-                answers=answers,
+                answers=Markup("\n".join(sections(history, question))),
                 unknown=unheard_of(history, question),
                 as_of=self._as_of(history),
                 timezone=self.calendar.zone.key,
             )
+            return bytes(page.body)
+
+        asked = filters.model_dump_json()  # the form shows times as they were typed
+        return HTMLResponse(held.answer(("page", asked), question.end, say))
 
     def _as_of(self, history: History) -> str | None:
         return self.calendar.iso(history.as_of) if history.as_of is not None else None
@@ -209,10 +217,11 @@ class Desk:
             return None
         try:
             moment = parse_moment(text, self.calendar.zone)
-            self.calendar.local(at := round((moment - _EPOCH).total_seconds() * 1000))
-        except (ValueError, OverflowError):
+        except ValueError:
             raise Problem(422, f"{name}: it is no time; write YYYYMMDDHHmmss or ISO 8601.") from None
-        return at
+        if not _EPOCH <= moment < _LAST:  # some answers have a row for each day
+            raise Problem(422, f"{name}: it is not between {_EPOCH.year} and {_LAST.year}.")
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _defaults(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from harvesters.clock import SystemClock
 from harvesters.rate import Allowance, DaySpent, MemorySlots, RedisSlots, SharedSlots, Slots
+from tests.clocks import FakeClock
 from tests.samples import logged
 
 Make = Callable[[], Slots]
@@ -142,6 +143,17 @@ def test_redis_is_shared(redis_url: str) -> None:
 @contextmanager
 def _fallen_back() -> Iterator[SharedSlots]:
     yield SharedSlots(RedisSlots("redis://127.0.0.1:1/0"), MemorySlots(SystemClock()))
+
+
+def test_memory_forgets_budgets_without_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harvesters.rate._NAMES", 3)
+    clock = FakeClock()
+    slots = MemorySlots(clock)
+    for number in range(20):
+        assert slots.claim(Allowance(f"t:{number}", 1, 60.0, 0.0), "x") == 0
+        clock.advance(30)
+        assert slots.claim(Allowance(f"t:{number}", 1, 60.0, 0.0), "y") == 30
+        assert len(slots._booked) <= 4
 
 
 def test_without_redis_there_is_one_warning_and_the_process_alone() -> None:

@@ -39,6 +39,8 @@ from tests.web.conftest import Open
         ("/api/v1/insights/funnel?start=yesterday", 422),
         ("/api/v1/insights/funnel?start=2016-02-01&end=2016-02-01", 422),
         ("/api/v1/insights/third-buddy?now=true&by=week", 422),
+        ("/api/v1/insights/heatmap?start=0001-01-01", 422),
+        ("/api/v1/insights/heatmap?end=9999-12-31", 422),
         ("/insights?start=yesterday", 422),
         ("/insights?by=week", 422),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from harvesters.insights.answers import INSIGHTS
 from harvesters.insights.events import Row
+from harvesters.insights.store import Store
 from harvesters.web.eventindex import EventIndex
 from harvesters.web.events import Events, Held
 from tests.indices import Cluster
@@ -140,6 +141,22 @@ def test_an_index_that_did_not_change_is_not_read_again(
     monkeypatch.setattr(EventIndex, "rows", None)
     monkeypatch.setattr(EventIndex, "changes", None)
     assert face.get("/api/v1/insights/funnel").json() == first
+
+
+def test_the_same_question_is_answered_once_and_others_by_themselves(
+    events: dict[str, str], open_face: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = open_face(**events)
+    first, other = (
+        face.get("/api/v1/insights/funnel").content,
+        face.get("/api/v1/insights/funnel?school=osu_edu").content,
+    )
+    page = face.get("/insights?school=osu_edu").text
+    monkeypatch.setattr(Store, "cursor", None)
+    assert face.get("/api/v1/insights/funnel?end=").content == first != other
+    assert face.get("/api/v1/insights/funnel?school=osu_edu").content == other
+    assert face.get("/insights?school=osu_edu&class=").text == page
+    assert face.get("/api/v1/insights/funnel?school=another").status_code == 500
 
 
 def test_without_an_index_it_names_the_command(cluster: Cluster, open_face: Open) -> None:
