@@ -1,12 +1,15 @@
-"""Command lines as documents show them."""
+"""Command lines: as documents show them, and run in this process."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import shlex
 
 import click
 
+from harvesters.cli import main
 from harvesters.cli.main import cli
 
 
@@ -28,3 +31,13 @@ def examples(text: str) -> list[list[str]]:
     lines = [line for block in re.findall(r"```[a-z]*\n(.*?)```", text, re.S) for line in block.splitlines()]
     calls = [match[1] for line in lines if (match := re.search(r"harvest\.py ([^#>|]*)", line))]
     return [shlex.split(call) for call in calls]
+
+
+def run_here(*arguments: str) -> int:
+    """The exit code of ``harvest.py ARGUMENTS``, run in this process, whose logging is as it was then."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        return int(main.run(["--env-file", os.devnull, *arguments]))
+    finally:
+        root.handlers[:], root.level = before

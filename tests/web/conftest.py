@@ -20,9 +20,9 @@ import pytest
 import requests
 from starlette.testclient import TestClient
 
-from harvesters.cli import main
 from harvesters.settings import Settings
 from harvesters.web.app import create
+from tests.commandline import run_here
 from tests.indices import Cluster, cluster_for_a_test
 from tests.insights.made import buddied, by_key, event
 from tests.nodes import Node
@@ -130,8 +130,7 @@ def load(cluster: Cluster, events: dict[str, Any], path: Path) -> dict[str, str]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        code = main.run(["--env-file", os.devnull, "--log-level", "ERROR", "firebase", "load", str(path)])
-    assert code == 0
+        assert run_here("--log-level", "ERROR", "firebase", "load", str(path)) == 0
     return settings
 
 
