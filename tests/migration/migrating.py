@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,10 +12,28 @@ from harvesters.elastic.client import SearchClient
 from harvesters.migration.ledger import Ledger
 from harvesters.migration.migrations import MIGRATIONS
 from harvesters.migration.run import Migrator
+from harvesters.search import scan
 from tests.nodes import Node
 
 DAY = "useractions-2017.10.01"
 NEWEST = f"{max(migration.number for migration in MIGRATIONS if migration.kind == 'useractions'):04d}"
+
+# Not by a fork of this process: that has threads, and a lock that one of them held would never be free in the child.
+_CLEAN = multiprocessing.get_context("forkserver")
+_CLEAN.set_forkserver_preload(["tests.migration.migrating"])
+
+
+def exit_code(attempt: Callable[..., object], *arguments: Any, page: int = scan.PAGE) -> int | None:
+    """How a process ended that made `attempt`, which reads `page` documents at a time."""
+    process = _CLEAN.Process(target=_with_pages, args=(page, attempt, *arguments))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def _with_pages(page: int, attempt: Callable[..., object], *arguments: Any) -> None:
+    scan.PAGE = page
+    attempt(*arguments)
 
 
 @contextmanager

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from harvesters import useragents
 from harvesters.document import Document
 from harvesters.elastic.client import Answer, SearchClient
-from harvesters.search import scan
 from harvesters.search.answers import to_rows
 from harvesters.search.saved import USERACTIONS, SavedQuery, saved_queries
 from tests.clocks import patient
-from tests.migration.migrating import migrator, sources
+from tests.migration.migrating import exit_code, migrator, sources
 from tests.nodes import Node
 
 ANCESTOR, TODAY = "useractions-my-stack-2017.10.05", "useractions-2017.10.05"
@@ -147,18 +143,14 @@ def _attempt(node: Node, at: int) -> None:
         it.run()
 
 
-def test_killed_in_the_middle_too(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "PAGE", 30)
+def test_killed_in_the_middle_too(node: Node) -> None:
     fill(node)
-    fork = multiprocessing.get_context("fork")
     kills = 0
     for at in (12, 19, 25, 31, 36, 40, 60, 10_000):
-        process = fork.Process(target=_attempt, args=(node, at))
-        process.start()
-        process.join(60)
-        if process.exitcode == 0:
+        code = exit_code(_attempt, node, at, page=30)
+        if code == 0:
             break
-        assert process.exitcode == -signal.SIGKILL
+        assert code == -signal.SIGKILL
         kills += 1
     assert kills >= 4
     assert_the_same(node)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -22,6 +21,7 @@ from harvesters.migration.run import Migrator
 from harvesters.retry import RetryPolicy, Transient
 from harvesters.search import scan
 from tests.clocks import patient
+from tests.migration.migrating import exit_code
 from tests.nodes import Node
 
 DAY = "useractions-2017.10.01"
@@ -484,23 +484,17 @@ class Watcher:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_every_few_requests_it_ends_with_every_document_once(
-    node: Node, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    monkeypatch.setattr(scan, "PAGE", 20)
+def test_killed_at_every_few_requests_it_ends_with_every_document_once(node: Node, after: bool) -> None:
     days = [f"useractions-2017.10.0{number}" for number in (1, 2)]
     for day in days:
         node.fill(day, [old(number) for number in range(60)])
-    fork = multiprocessing.get_context("fork")
     kills, at = 0, 1
     with Watcher(node, {"useractions-*": 120, **dict.fromkeys(days, 60)}) as watcher:
         while True:
-            process = fork.Process(target=_attempt, args=(node, at, after))
-            process.start()
-            process.join(60)
-            if process.exitcode == 0:
+            code = exit_code(_attempt, node, at, after, page=20)
+            if code == 0:
                 break
-            assert process.exitcode == -signal.SIGKILL
+            assert code == -signal.SIGKILL
             kills, at = kills + 1, at + 2 if at < 40 else at + 5
     assert kills > 15
     assert watcher.seen == []
@@ -516,16 +510,13 @@ def test_killed_at_every_few_requests_an_undo_ends_with_every_document_once(node
     node.fill(DAY, [old(number) for number in range(60)])
     with migrator(node) as it:
         it.run()
-    fork = multiprocessing.get_context("fork")
     at = 1
     with Watcher(node, {"useractions-*": 60, DAY: 60}) as watcher:
         while True:
-            process = fork.Process(target=_attempt, args=(node, at, True, True))
-            process.start()
-            process.join(60)
-            if process.exitcode == 0:
+            code = exit_code(_attempt, node, at, True, True)
+            if code == 0:
                 break
-            assert process.exitcode == -signal.SIGKILL
+            assert code == -signal.SIGKILL
             at += 2
     assert at > 20
     assert watcher.seen == []

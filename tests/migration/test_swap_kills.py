@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from typing import Any
@@ -14,7 +13,7 @@ from harvesters.elastic.client import Answer, SearchClient
 from harvesters.migration.ledger import Ledger
 from harvesters.migration.run import Migrator
 from tests.clocks import patient
-from tests.migration.migrating import NEWEST, sources
+from tests.migration.migrating import NEWEST, exit_code, sources
 from tests.migration.test_run import Watcher, old
 from tests.nodes import Node
 
@@ -55,7 +54,6 @@ def migrate(node: Node, at: int, after: bool) -> int:
 
 
 def test_twelve_kills_over_five_shards(node: Node) -> None:
-    fork = multiprocessing.get_context("fork")
     kills = steps = 0
     for number in range(KILLS + 1):
         day = f"useractions-2017.10.{number + 1:02d}"
@@ -67,12 +65,8 @@ def test_twelve_kills_over_five_shards(node: Node) -> None:
             continue
         last = 1 + (number - 1) * (steps - 1) // (KILLS - 1)
         with Watcher(node, {"useractions-*": 100, day: 100}) as watcher:
-            for at in (last, -1):
-                process = fork.Process(target=migrate, args=(node, at, number % 2 == 0))
-                process.start()
-                process.join()
-                kills += process.exitcode == -signal.SIGKILL
-            assert process.exitcode == 0
+            kills += exit_code(migrate, node, last, number % 2 == 0) == -signal.SIGKILL
+            assert exit_code(migrate, node, -1, False) == 0
         assert watcher.seen == []
         found = sources(node, day)
         assert len(found) == 100
