@@ -38,14 +38,19 @@ def written(row: Any, zone: tzinfo) -> tuple[datetime, timedelta | None]:
         PoisonRow: the row does not say when, or says what no server's clock does.
     """
     try:
-        moment = datetime.fromisoformat(row["created"])
-        offset = moment.utcoffset()
-        utc = as_utc(moment, zone)
+        return _read(row["created"], zone)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         value = row.get("created") if isinstance(row, dict) else row
-        raise PoisonRow(f"'created' is no date: {value!r:.60}") from None
-    if not _EARLIEST <= utc.year <= _LATEST or (offset is not None and (offset % _QUARTER or abs(offset) > _FARTHEST)):
-        raise PoisonRow(f"'created' is no date that a server's clock can have: {row['created']!r:.60}")
+        raise PoisonRow(f"'created' is no date that a server's clock can have: {value!r:.60}") from None
+
+
+@lru_cache(maxsize=5000)  # a row is heard, and soon after it is mapped
+def _read(text: str, zone: tzinfo) -> tuple[datetime, timedelta | None]:
+    moment = datetime.fromisoformat(text)
+    offset = moment.utcoffset()
+    utc = as_utc(moment, zone)
+    if not _EARLIEST <= utc.year <= _LATEST or (offset and (offset % _QUARTER or abs(offset) > _FARTHEST)):
+        raise ValueError
     return utc, offset
 
 
