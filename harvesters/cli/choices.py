@@ -25,6 +25,17 @@ class Choice(_Choice):
             raise click.BadParameter(f"{error.message}{hint}", ctx, param) from None
 
 
+format_option = click.option(
+    "--format",
+    "style",
+    type=Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How the rows are written; json is one array.",
+)
+"""``--format`` of commands that show rows; `tables.output.WRITERS` has who writes each."""
+
+
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the word nearest to `word`, hyphens and underscores alike; "" when none is near."""
     from difflib import get_close_matches  # here, for it takes as long as a tenth of --help, and is rarely wanted

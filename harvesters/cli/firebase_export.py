@@ -53,7 +53,7 @@ def export(
       harvest.py firebase export --format json -o database.json
       harvest.py firebase export users | gzip > users.jsonl.gz
     """
-    from harvesters.firebase.cursor import milliseconds
+    from harvesters.firebase.documents import milliseconds
     from harvesters.firebase.dumps.file import ExportFile, ExportStdout, ExportWriter
     from harvesters.firebase.dumps.formats import Format, Lines, OneObject
     from harvesters.firebase.dumps.writing import Export

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import reduce
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harvesters.cli.choices import Choice
+from harvesters.cli.choices import Choice, format_option
 from harvesters.cli.firebase import maybe_sentiment, node_path, open_indices, rest_the_collector
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 from harvesters.errors import ConfigError
+from harvesters.firebase.documents import milliseconds
 from harvesters.insights.answer import Insight, unheard_of
 from harvesters.insights.answers import INSIGHTS
 from harvesters.insights.question import GROUPS, PERIODS, Question
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _ZONE = "FIREBASE_TIMEZONE"
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
 _CENTURY = 36_525  # days
@@ -119,14 +119,7 @@ def _command(insight: Insight) -> click.Command:
         else:
             option = click.option(f"--{name}", type=kind, default=default or None, show_default=True, help=text)
         command = option(command)
-    command = click.option(
-        "--format",
-        "style",
-        type=Choice(["table", "csv", "json"]),
-        default="table",
-        show_default=True,
-        help="How the rows are written; json is one array.",
-    )(command)
+    command = format_option(command)
     command = click.option("-o", "--output", metavar="-|FILE", help="Where to write; default: standard output.")(
         command
     )
@@ -178,8 +171,8 @@ class Asked:
                 raise click.UsageError(f"--from {path}: there is no such file")
         test_schools = () if given["include_test_schools"] else tuple(settings_of().names("FIREBASE_TEST_SCHOOLS"))
         question = Question(
-            start=_milliseconds(start),
-            end=_milliseconds(end),
+            start=milliseconds(start) if start is not None else None,
+            end=milliseconds(end) if end is not None else None,
             school=given["school"],
             class_=given["class_"],
             student=given["student"],
@@ -209,7 +202,7 @@ class Asked:
         from harvesters.insights.history import History
 
         store.add(rows)
-        if left_out := store.settle((now - _EPOCH) // _MILLISECOND):
+        if left_out := store.settle(milliseconds(now)):
             log.warning("left out are events: %s", left_out)
         history = History(store, self.question.end, self.question.test_schools)
         if unknown := unheard_of(history, self.question):
@@ -229,21 +222,16 @@ class Asked:
 
 def write(answer: Answer, style: str, output: str | None) -> None:
     """Write the rows as `query` does; floats have four decimals."""
-    from harvesters.tables.output import opened, write_csv, write_json, write_table
+    from harvesters.tables.output import WRITERS, opened
 
-    writer = {"table": write_table, "csv": write_csv, "json": write_json}[style]
     shown = _decimals if style != "json" else lambda value: value
     rows = [dict(zip(answer.columns, map(shown, row), strict=True)) for row in answer.rows]
     with opened(output) as stream:
-        writer(rows, answer.columns, stream)
+        WRITERS[style](rows, answer.columns, stream)
 
 
 def _decimals(value: Any) -> Any:
     return Decimal(f"{value:.4f}") if isinstance(value, float) else value
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return (moment - _EPOCH) // _MILLISECOND if moment is not None else None
 
 
 def _memory(settings: Settings) -> str:

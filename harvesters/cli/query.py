@@ -8,7 +8,7 @@ from datetime import datetime
 
 import click
 
-from harvesters.cli.choices import Choice
+from harvesters.cli.choices import format_option
 from harvesters.cli.runtime import Moment, running, setting_option
 
 _ZONE = "OPENCAST_TIMEZONE"
@@ -16,14 +16,7 @@ _ZONE = "OPENCAST_TIMEZONE"
 
 @click.command(short_help="Ask a saved query, or one from standard input.")
 @click.argument("name", required=False, metavar="[NAME|-]")
-@click.option(
-    "--format",
-    "style",
-    type=Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="How the rows are written; json is one array.",
-)
+@format_option
 @click.option("-s", "--start", type=Moment(_ZONE), help="Only documents with a timestamp from then on.")
 @click.option("-e", "--end", type=Moment(_ZONE), help="Only documents with a timestamp before that.")
 @click.option("--source", default="", help="Only documents of the Opencast of that name (OPENCAST_SOURCE).")
@@ -53,10 +46,10 @@ def query(
     from harvesters.search.answers import columns_of, to_rows
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
-    from harvesters.tables.output import opened, write_csv, write_json, write_table
+    from harvesters.tables.output import WRITERS, opened
     from harvesters.tables.viewers import warn_where_there_are_none
 
-    write = {"table": write_table, "csv": write_csv, "json": write_json}[style]
+    write = WRITERS[style]
     if name is None:
         listed = [{"name": saved.name, "description": saved.description} for saved in saved_queries()]
         with opened(output) as stream:

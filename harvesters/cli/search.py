@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from harvesters.cli.choices import Choice
+from harvesters.cli.choices import format_option
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option
 
@@ -25,14 +25,7 @@ def search() -> None:
 @click.option(
     "--limit", type=click.IntRange(1, _MOST), default=20, show_default=True, help="People shown, the best first."
 )
-@click.option(
-    "--format",
-    "style",
-    type=Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="How the rows are written; json is one array.",
-)
+@format_option
 @setting_option("--es-host", setting="ES_HOST")
 def profiles(text: str, school: str | None, class_id: str | None, limit: int, style: str) -> None:
     """Find the people who have every word of TEXT in their name or bio.
@@ -49,11 +42,11 @@ def profiles(text: str, school: str | None, class_id: str | None, limit: int, st
     from harvesters.profiles.index import ProfileIndex
     from harvesters.profiles.profile import COLUMNS
     from harvesters.profiles.search import LONGEST_TEXT, search
-    from harvesters.tables.output import opened, write_csv, write_json, write_table
+    from harvesters.tables.output import WRITERS, opened
 
     if len(text) > LONGEST_TEXT:
         raise click.UsageError(f"TEXT has {len(text)} characters; at most {LONGEST_TEXT} are searched for.")
-    write = {"table": write_table, "csv": write_csv, "json": write_json}[style]
+    write = WRITERS[style]
     with running() as assembly:
         index = ProfileIndex(assembly.search(), Indices(assembly.settings.get("FIREBASE_INDEX_PREFIX")).profiles)
         found = search(index, text, school, class_id, limit)

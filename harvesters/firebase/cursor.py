@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from harvesters.cursor import KeyCursor
-from harvesters.firebase.documents import EPOCH
+from harvesters.firebase.documents import milliseconds
 from harvesters.firebase.keys import time_of
 from harvesters.firebase.pushid import is_push_id, push_floor
 from harvesters.sourceclock import SourceClock
@@ -82,11 +82,6 @@ class EventLog(DeliveredLog):
         passed = {id for id, time in times.items() if time is not None and time < last - self.lookback * 1000}
         self._put([mark for mark in marks if mark.id not in passed], self.ttl)
         self._put([mark for mark in marks if mark.id in passed], 2 * DAY)
-
-
-def milliseconds(moment: datetime) -> int:
-    """Milliseconds from 1970 to `moment`."""
-    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def first_key(moment: datetime) -> str:

@@ -111,6 +111,11 @@ def moment_of(key: str, event: dict[str, Any]) -> datetime | None:
     return moment
 
 
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds from 1970 to `moment`."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
 def from_ms(ms: float) -> datetime | None:
     """Milliseconds since 1970 as an instant; None beyond the years 2000 to 2099."""
     try:

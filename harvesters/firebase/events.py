@@ -12,8 +12,8 @@ from harvesters.cursor import KeyCursor
 from harvesters.document import Document
 from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
-from harvesters.firebase.cursor import first_key, milliseconds
-from harvesters.firebase.documents import EventMapper, Row, document_id, moment_of
+from harvesters.firebase.cursor import first_key
+from harvesters.firebase.documents import EventMapper, Row, document_id, milliseconds, moment_of
 from harvesters.firebase.keys import Path, rank, time_of
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import is_push_id, push_floor, push_ms

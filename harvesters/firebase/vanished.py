@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 from typing import Any, Protocol
 
-from harvesters.firebase.cursor import milliseconds
-from harvesters.firebase.documents import Row, moment_of
+from harvesters.firebase.documents import Row, milliseconds, moment_of
 from harvesters.firebase.events import Events
 from harvesters.firebase.keys import rank
 from harvesters.firebase.pushid import is_push_id, push_ms

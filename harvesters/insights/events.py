@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -15,13 +14,12 @@ from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
 from harvesters.firebase import exact
-from harvesters.firebase.documents import EPOCH, moment_of
+from harvesters.firebase.documents import milliseconds, moment_of
 from harvesters.firebase.sentiment import Sentiment
 
 _SYSTEM = "!!! SYSTEM!!"
 _OF_PEOPLE = frozenset({"buddied_up", "unbuddied", "buddy_request", "private_message", "page_view"})
 _OF_CLASSES = frozenset({"created_class", "added_class", "dropped_class"})
-_MILLISECOND = timedelta(milliseconds=1)
 _FIRST, _LAST = 946_684_800_000, 4_102_444_800_000  # 2000 to 2099, in which `moment_of` believes an event happened
 
 E = TypeVar("E", bound="Event")
@@ -169,7 +167,7 @@ class Reading:
             moment = moment_of(key, {"created_at": at})
             if moment is None:
                 return Row(key, UNDATED)
-            at = (moment - EPOCH) // _MILLISECOND
+            at = milliseconds(moment)
         type, data = _text(event.type), event.data or _NO_DATA
         polarity = subjectivity = None
         if type == "chat_message":

@@ -64,6 +64,10 @@ def write_table(rows: Iterable[Row], columns: Sequence[str], stream: TextIO) -> 
     return len(cells)
 
 
+WRITERS: dict[str, Writer] = {"table": write_table, "csv": write_csv, "json": write_json}
+"""Who writes rows in each ``--format``."""
+
+
 def _all_numbers(values: Iterable[Any]) -> bool:
     return all(
         value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool)) for value in values

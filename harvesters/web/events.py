@@ -16,6 +16,7 @@ from cachetools import LRUCache
 
 from harvesters.assembly import Assembly
 from harvesters.elastic.client import SearchClient
+from harvesters.firebase.documents import milliseconds
 from harvesters.insights.calendar import Calendar
 from harvesters.insights.events import Row
 from harvesters.insights.history import History
@@ -252,7 +253,7 @@ class Events:
         return Held(held.shared, left_out, marks, self._test_schools, doubtful)
 
     def _now(self) -> int:
-        return round(self._assembly.clock.now().timestamp() * 1000)
+        return milliseconds(self._assembly.clock.now())
 
     @cached_property
     def _index(self) -> EventIndex:

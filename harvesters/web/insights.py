@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, Response
 
+from harvesters.firebase.documents import EPOCH, milliseconds
 from harvesters.firebase.indices import Indices
 from harvesters.insights.answer import Insight, unheard_of
 from harvesters.insights.answers import INSIGHTS
@@ -29,7 +30,7 @@ from harvesters.web.pages import Pages
 from harvesters.web.parameters import Parameters
 from harvesters.web.problems import Problem, describe
 
-_EPOCH, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_LAST = datetime(2100, 1, 1, tzinfo=UTC)
 _CENTURY = 36_525  # days
 _LONGEST_ID = 1_500  # bytes of a key in Firebase: 768; as a text it may be longer
 _ENGINE = ("duckdb", "numpy", "vl_convert")
@@ -219,9 +220,9 @@ class Desk:
             moment = parse_moment(text, self.calendar.zone)
         except ValueError:
             raise Problem(422, f"{name}: it is no time; write YYYYMMDDHHmmss or ISO 8601.") from None
-        if not _EPOCH <= moment < _LAST:  # some answers have a row for each day
-            raise Problem(422, f"{name}: it is not between {_EPOCH.year} and {_LAST.year}.")
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
+        if not EPOCH <= moment < _LAST:  # some answers have a row for each day
+            raise Problem(422, f"{name}: it is not between {EPOCH.year} and {_LAST.year}.")
+        return milliseconds(moment)
 
 
 def _defaults(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def test_a_lease_too_short_for_it_is_named_and_the_checkpoint_does_not_suffer(
     whole = store.handle
 
     def slow(request: Request) -> Response:
-        time.sleep(0.2)
+        time.sleep(0.2)  # the store is slow itself, by more than a sixth of the lease: nobody waits for time here
         return whole(request)
 
     monkeypatch.setattr(store, "handle", slow)

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.errors import ConfigError, RaceLost, SinkUnavailable, Unavailable
-from harvesters.firebase.cursor import EventKeys, SinceKey, milliseconds
-from harvesters.firebase.documents import EventMapper
+from harvesters.firebase.cursor import EventKeys, SinceKey
+from harvesters.firebase.documents import EventMapper, milliseconds
 from harvesters.firebase.events import Events
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import PushIds, push_floor
