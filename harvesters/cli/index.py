@@ -49,12 +49,8 @@ def index(drain: bool, receivers: int, workers: int, visibility_timeout: int) ->
         raise ConfigError("SQS_QUEUE_NAME is not set: name the queue in .env or with -q/--queue-name.")
     wanted = IndexWanted(not drain, receivers, visibility_timeout)
 
-    def work() -> None:
-        with running() as assembly:
-            index_queue(assembly, wanted)
-
-    if workers == 1:
-        work()
-        return 0
     with running() as assembly:
-        return in_processes(workers, work, assembly.stop)
+        if workers > 1:
+            return in_processes(workers, lambda: index_queue(assembly, wanted), assembly.stop)
+        index_queue(assembly, wanted)
+    return 0

@@ -71,7 +71,8 @@ class Indexer:
     counts: IndexCounts = field(default_factory=IndexCounts)
     _held: Held = field(init=False)
     _sending: dict[Document, Message] = field(default_factory=dict)
-    _waiting: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
+    # No SimpleQueue: before Python 3.13 its `get` forgets its timeout when a signal comes shortly before the end of it.
+    _waiting: queue.Queue[list[Message]] = field(default_factory=queue.Queue)
     _done: threading.Event = field(default_factory=threading.Event)
     _failures: list[BaseException] = field(default_factory=list)
     _expected: int = 0
@@ -128,11 +129,11 @@ class Indexer:
         size, until = 0, self.clock.monotonic() + _LINGER
         while len(batch) < BATCH and size < _MOST_BYTES // 8:
             try:
-                message = self._waiting.get(timeout=max(0.0, until - self.clock.monotonic()))
+                messages = self._waiting.get(timeout=max(0.0, until - self.clock.monotonic()))
             except queue.Empty:
                 break
-            batch.append(message)
-            size += len(message.body)
+            batch += messages
+            size += sum(len(message.body) for message in messages)
         return batch
 
     def _index(self, batch: Sequence[Message], deleters: ThreadPoolExecutor) -> None:
@@ -201,9 +202,9 @@ class Indexer:
             self._held.add(messages, since)
             with self._lock:
                 self.counts.received += len(messages)
-            for message in messages:
-                self._waiting.put(message)
-            if not messages and not self.follow and self._drained():
+            if messages:
+                self._waiting.put(messages)
+            elif not self.follow and self._drained():
                 return
 
     def _drained(self) -> bool:

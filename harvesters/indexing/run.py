@@ -79,7 +79,7 @@ class _Indexing:
         return {**asdict(counts), "messages_per_second": per_second(counts.received, seconds)}
 
 
-def in_processes(count: int, work: Callable[[], None], stop: threading.Event) -> int:
+def in_processes(count: int, work: Callable[[], object], stop: threading.Event) -> int:
     """Do the same `work` in several processes; the exit code of the whole."""
     import boto3  # noqa: F401 - what every process needs is imported once, before they are forked
     import elasticsearch  # noqa: F401

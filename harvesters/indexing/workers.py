@@ -16,20 +16,27 @@ from harvesters.errors import Exit, HarvestError
 
 log = logging.getLogger(__name__)
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
-def run(count: int, work: Callable[[], None], stop: threading.Event) -> int:
+
+def run(count: int, work: Callable[[], object], stop: threading.Event) -> int:
     """Run `work` in `count` processes until all have ended; the exit code of the whole.
 
-    They are forks, so what this process has imported they need not; it must not have threads or connections. When
-    `stop` is set, or one of them fails, the others get SIGTERM and finish what they have in hand.
+    They are forks, so what this process has imported they need not, and its handlers of signals are theirs: `stop` is
+    set in each of them by its own SIGTERM. It must not have threads or connections. When `stop` is set here, or one of
+    them fails, the others get SIGTERM and finish what they have in hand.
     """
     fork = multiprocessing.get_context("fork")
     parent = os.getpid()
     processes = [
         fork.Process(target=_worker, args=(work, parent), name=f"worker-{number + 1}") for number in range(count)
     ]
-    for process in processes:
-        process.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a fork that is stopped takes SIGTERM for the second
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     told = False
     while any(process.is_alive() for process in processes):
         wait([process.sentinel for process in processes if process.is_alive()], timeout=0.2)
@@ -42,8 +49,10 @@ def run(count: int, work: Callable[[], None], stop: threading.Event) -> int:
     return _code(processes)
 
 
-def _worker(work: Callable[[], None], parent: int) -> None:
-    os.setpgrp()  # Ctrl-C is for the parent, which passes it on once
+def _worker(work: Callable[[], object], parent: int) -> None:
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which passes it on once
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     threading.Thread(target=_watch, args=(parent,), name="watch", daemon=True).start()
     code = Exit.DONE
     try:
