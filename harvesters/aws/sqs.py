@@ -122,7 +122,7 @@ class Queue:
 
         return entries_of(aws.call(self.retry, self.name, receive, self.unavailable), "Messages")
 
-    def hide(self, handles: Sequence[str], visibility: int) -> set[str]:
+    def hide(self, handles: Sequence[str], visibility: int, retry: RetryPolicy | None = None) -> set[str]:
         """Keep up to ten messages hidden for another `visibility` seconds; returns the handles that this failed for."""
         entries: list[Any] = [
             {"Id": str(at), "ReceiptHandle": handle, "VisibilityTimeout": visibility}
@@ -134,7 +134,7 @@ class Queue:
             done = {str(entry.get("Id")) for entry in entries_of(answer, "Successful")}
             return {handle for at, handle in enumerate(handles) if str(at) not in done}
 
-        return aws.call(self.retry, self.name, change, self.unavailable)
+        return aws.call(retry or self.retry, self.name, change, self.unavailable)
 
     def delete(self, entries: list[Any]) -> dict[str, Any]:
         """One try to delete, within `aws.client.call`: what failed, by the entries' ids."""

@@ -21,6 +21,7 @@ from datetime import tzinfo
 from harvesters.aws.sqs import tens
 from harvesters.clock import Clock
 from harvesters.document import Document
+from harvesters.errors import Interrupted
 from harvesters.indexing.held import Held, HoldLost
 from harvesters.indexing.messages import KIND, NoDocument, parsed, to_document
 from harvesters.indexing.source import Message, SqsSource
@@ -98,8 +99,11 @@ class Indexer:
         Raises:
             HarvestError: as its subclasses say; messages in hand come back when their visibility timeout ends.
         """
-        self.source.open()
-        self._expected = self.source.visible()
+        try:
+            self.source.open()
+            self._expected = self.source.visible()
+        except Interrupted:
+            return
         receiving = [self._thread(self._receive, f"receive-{number}") for number in range(self.receivers)]
         keeper = self._thread(self._keep, "keep")
         deleters = ThreadPoolExecutor(self.receivers, "delete")
@@ -222,6 +226,8 @@ class Indexer:
         def guarded() -> None:
             try:
                 work()
+            except Interrupted:
+                return  # receiving: nothing more is wanted
             except BaseException as error:
                 self._failures.append(error)
 

@@ -39,12 +39,12 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
         HarvestError: as its subclasses say; `Interrupted` when told to stop before the queue was empty.
     """
     settings = assembly.settings
-    # What is in hand is finished after SIGTERM too, so retries go on: their clock does not know of it.
+    # What is in hand is finished after SIGTERM too, so its retries go on: their clock does not know of it.
     patient = Assembly(settings, threading.Event(), assembly.job)
     with closing(patient):
         sink = patient.elastic(fresh_pattern="useractions-*")
         queue = settings.require("SQS_QUEUE_NAME")
-        source = SqsSource(queue, patient.retry, wanted.visibility, connections=2 * wanted.receivers + 2)
+        source = SqsSource(queue, assembly.retry, wanted.visibility, 2 * wanted.receivers + 2, patient.retry)
         indexer = Indexer(
             source,
             sink,

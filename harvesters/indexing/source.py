@@ -30,12 +30,14 @@ class SqsSource:
     Args:
         visibility: seconds for which a received message is nobody else's, unless it is extended.
         connections: requests that may be under way at once.
+        finishing: how requests for messages in hand are retried, where that is not `retry`.
     """
 
     name: str
     retry: RetryPolicy
     visibility: int = 60
     connections: int = 10
+    finishing: RetryPolicy | None = None
 
     @cached_property
     def queue(self) -> Queue:
@@ -67,7 +69,7 @@ class SqsSource:
 
     def extend(self, messages: Sequence[Message]) -> list[Message]:
         """Keep up to ten messages invisible for another `visibility` seconds; returns those that SQS did not extend."""
-        failed = self.queue.hide([message.handle for message in messages], self.visibility)
+        failed = self.queue.hide([message.handle for message in messages], self.visibility, self.finishing)
         return [message for message in messages if message.handle in failed]
 
     def delete(self, messages: Sequence[Message]) -> int:
@@ -105,5 +107,5 @@ class SqsSource:
                 reasons = ", ".join(sorted({codes[at] or "no reason" for at in waiting}))
                 raise Transient(f"{len(waiting)} messages were not deleted ({reasons})")
 
-        aws.call(self.retry, self.queue.name, delete)
+        aws.call(self.finishing or self.retry, self.queue.name, delete)
         return lost

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from harvesters.simulators.opencast.server import OpencastSimulator
+from harvesters.standins.moto import CREDENTIALS
 from harvesters.standins.redis import Redis
 from tests import mmdb
 from tests.cli.conftest import Command
@@ -212,6 +213,17 @@ class TestProcesses:
         assert code == 0, log
         assert cluster.count("01") == 300
         assert queue.empty
+
+    @pytest.mark.parametrize(("arguments", "code"), [(["--follow"], 0), ([], 75), (["--follow", "--workers", "2"], 0)])
+    def test_what_is_told_to_stop_does_not_wait_for_a_queue_that_is_away(self, arguments: list[str], code: int) -> None:
+        away = {**CREDENTIALS, "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:1", "SQS_QUEUE_NAME": "away"}
+        with self.start(*arguments, **away) as process:
+            assert process.stderr is not None
+            said = iter(process.stderr.readline, "")
+            assert any("trying again" in line for line in said)
+            process.send_signal(signal.SIGTERM)
+            ended, log = self.ended(process)
+        assert ended == code, log
 
     def test_cron_that_is_told_to_stop_says_that_there_is_more(self, cluster: Cluster, queue: Queue) -> None:
         queue.fill(action(number, cluster.day(1)) for number in range(2000))
