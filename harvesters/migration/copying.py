@@ -121,6 +121,8 @@ class Copier:
         """Remove the original and give the copy its name; a run that was killed, or an answer that was lost, may
         have done so already."""
         there = self.original_there(copy)
+        if copy.write_blocked:
+            self.client.request("PUT", self._path(copy.target, "_settings"), {"index.blocks.write": True})
         if not there and self._settings(copy.logical):
             return
         actions: list[Body] = [{"remove_index": {"index": copy.source}}] if there else []
@@ -172,7 +174,7 @@ class Copier:
         return {index: body["settings"]["index"] for index, body in found.body.items()} if found.found else {}
 
     def _give_back(self, copy: Copy) -> None:
-        as_before = {"index.blocks.write": None, "index.hidden": None}
+        as_before = {"index.blocks.write": True if copy.write_blocked else None, "index.hidden": None}
         self.client.request("PUT", self._path(copy.source, "_settings"), as_before, accept=(403, 404))
         stand_in = f"_alias/{paths.name(copy.stand_in)}"
         self.client.request("DELETE", self._path(copy.source, stand_in), accept=(403, 404))

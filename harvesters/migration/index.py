@@ -19,6 +19,7 @@ class Index:
     """An index as it is: `name` is its own, `logical` what it is called by (an alias after a migration).
 
     `block`: what its operator has forbidden, such as ``read_only``; with ``metadata`` nothing else is known of it.
+    `write_blocked`: whether it takes no writes, by its operator or by a migration under way.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Index:
     shards: int = 1
     hidden: bool = False
     block: str = ""
+    write_blocked: bool = False
+    closed: bool = False
 
     @property
     def properties(self) -> Body:
@@ -46,7 +49,10 @@ class Index:
         hidden = config.get("hidden") == "true"
         blocks = config.get("blocks", {})
         block = next((one for one in BLOCKS if blocks.get(one) == "true"), "")
-        return cls(name, logical, config["uuid"], body["mappings"], int(config["number_of_shards"]), hidden, block)
+        write_blocked = blocks.get("write") == "true"
+        closed = config.get("verified_before_close") == "true"
+        shards = int(config["number_of_shards"])
+        return cls(name, logical, config["uuid"], body["mappings"], shards, hidden, block, write_blocked, closed)
 
     def require_free(self, blocks: Collection[str]) -> None:
         """See that its operator has set none of `blocks`; waiting would not help.

@@ -28,6 +28,7 @@ class Copy:
         undo: whether it takes them back.
         cursor: every document up to this sequence number is in the target; None before the first.
         state: of the source when it was blocked; where it has another one, somebody has written meanwhile.
+        write_blocked: whether the source's operator had blocked it for writes before, so that it stays so.
     """
 
     logical: str
@@ -38,6 +39,7 @@ class Copy:
     undo: bool
     cursor: int | None = None
     state: str = ""
+    write_blocked: bool = False
 
     @property
     def stand_in(self) -> str:
@@ -58,7 +60,7 @@ class Copy:
 
     def is_for(self, other: Copy) -> bool:
         """Whether both are the same copy, however far."""
-        return self.begun("") == other.begun("")
+        return self.begun("") == replace(other.begun(""), write_blocked=self.write_blocked)
 
 
 @dataclass

@@ -64,7 +64,7 @@ class Migrator:
 
     def _migrate(self, index: Index, template: Template) -> bool:
         pending = self._pending(index, template)
-        if not pending:
+        if not pending or self._closed(index):
             return False
         try:
             if self._needed(index, pending) or self._count_changes(index, pending):
@@ -92,7 +92,7 @@ class Migrator:
 
         def back(index: Index, template: Template) -> bool:
             done = self.ledger.is_done(migration.number, index.logical, index.uuid)
-            return done and self._move(index, template, [migration], undo=True)
+            return done and not self._closed(index) and self._move(index, template, [migration], undo=True)
 
         return self._each(back)
 
@@ -102,7 +102,7 @@ class Migrator:
 
     def _plan(self, index: Index, template: Template) -> bool:
         pending = self._pending(index, template)
-        if not pending:
+        if not pending or self._closed(index):
             return False
         try:
             changes = self._count_changes(index, pending)
@@ -144,7 +144,7 @@ class Migrator:
         kinds = {migration.kind for migration in self.migrations}
         for template in self._templates:
             if template.kind in kinds:
-                for name, logical in sorted(retention.indices_of(self.client, template, "open,hidden")):
+                for name, logical in sorted(retention.indices_of(self.client, template, "open,closed,hidden")):
                     copy = self.ledger.copy_of(logical)
                     if settle and copy is not None and self._settle(copy, template):
                         name = copy.target
@@ -155,6 +155,14 @@ class Migrator:
                         index = Index.read(name, logical, found.body[name])
                         if not index.hidden or copy is not None:  # hidden by a swap, and not by its operator
                             yield template, index
+
+    def _closed(self, index: Index) -> bool:
+        """Whether its operator has closed it; if so, that is said."""
+        if index.closed:
+            self.say(
+                f"{index.logical}: is closed, and stays as it is: open it (POST /{index.name}/_open), and run again"
+            )
+        return index.closed
 
     def _unseen(self, name: str, logical: str, refusal: Any) -> Index:
         if not is_block(refusal):
@@ -194,9 +202,11 @@ class Migrator:
         index.require_free(BLOCKS)
         numbers = tuple(migration.number for migration in migrations)
         word = "reverted" if undo else "migrated"
-        fresh = Copy(index.logical, index.name, index.uuid, f"{word}-{numbers[-1]:04d}-{index.logical}", numbers, undo)
-        copier = Copier(self.client, self.ledger, template, _transform(migrations, undo), self.lease)
+        name = f"{word}-{numbers[-1]:04d}-{index.logical}"
         copy = self.ledger.copy_of(index.logical)
+        blocked = copy.write_blocked if copy is not None else index.write_blocked  # ours does not count
+        fresh = Copy(index.logical, index.name, index.uuid, name, numbers, undo, write_blocked=blocked)
+        copier = Copier(self.client, self.ledger, template, _transform(migrations, undo), self.lease)
         if copy is not None and not copy.is_for(fresh):
             copier.discard(copy)
             copy = None
@@ -245,7 +255,7 @@ class Migrator:
             if isinstance(error, _FOR_GOOD):
                 copier.discard(copy)
                 return
-            if self._brief(copier).release(copy):
+            if self._brief(copier).release(copy) or copy.write_blocked:
                 return
         except RaceLost:
             return

@@ -84,6 +84,39 @@ def test_an_index_is_given_back_and_what_is_written_then_is_not_lost(node: Node,
     assert [found["1"]["n"], found["100"]["n"], found["2"]["n"]] == [1, 1, 0]
 
 
+def write_block(node: Node) -> None:
+    node.ask("PUT", f"/{node.prefix}{DAY}/_settings", {"index.blocks.write": True})
+
+
+def test_an_index_that_its_operator_had_write_blocked_stays_so_when_the_migration_stops_and_when_it_is_done(
+    node: Node,
+) -> None:
+    fill(node)
+    write_block(node)
+    with migrator(node, stepping(node, bulk_number(3, away))) as (it, said), pytest.raises(Unavailable):
+        it.run()
+    assert not writable(node)
+    assert "write-blocked" not in " ".join(said)
+    with migrator(node) as (it, _):
+        assert it.run() == 1
+    assert not writable(node)
+    assert len(sources(node)) == 40
+
+
+def test_a_block_of_ours_that_a_killed_run_left_is_not_its_operators(node: Node) -> None:
+    fill(node)
+
+    def killed() -> None:
+        raise SystemExit  # nothing is given back
+
+    with migrator(node, stepping(node, bulk_number(3, killed))) as (it, _), pytest.raises(SystemExit):
+        it.run()
+    assert not writable(node)
+    with migrator(node) as (it, _):
+        assert it.run() == 1
+    assert writable(node)
+
+
 def test_told_to_stop_it_gives_the_index_back(node: Node) -> None:
     fill(node)
     stop = threading.Event()

@@ -176,6 +176,24 @@ class TestDocuments:
         with migrator(node) as it:
             assert it.run() == 1
 
+    def test_one_that_is_closed_is_named_and_stays(self, node: Node) -> None:
+        later = "useractions-2017.10.02"
+        node.fill(DAY, [old(1)])
+        node.fill(later, [old(2)])
+        node.ask("POST", f"/{node.prefix}{DAY}/_close")
+        said: list[str] = []
+        with migrator(node) as it:
+            it.say = said.append
+            assert it.plan() == 1
+            assert it.run() == 1
+        assert sum(f"POST /{node.prefix}{DAY}/_open" in line for line in said) == 2
+        node.ask("POST", f"/{node.prefix}{DAY}/_open")
+        said.clear()
+        with migrator(node) as it:
+            it.say = said.append
+            assert it.run() == 1
+        assert "closed" not in " ".join(said)
+
     def test_an_index_that_maps_nothing_is_one_too(self, node: Node) -> None:
         empty, blank = "useractions-2017.10.02", "useractions-2017.10.03"
         node.ask("PUT", f"/{node.prefix}{empty}")
