@@ -24,6 +24,7 @@ class Setting:
 
 _OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
 _ELASTIC, _ZOOM, _FIREBASE, _LOGS, _WEB = "Elasticsearch", "Zoom", "Firebase", "Logs", "Web"
+_KAFKA, _LISTINGS = "Kafka", "Listings"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -268,6 +269,61 @@ SETTINGS: tuple[Setting, ...] = (
         _WEB,
         "Seconds that the events behind an answer of serve may be old.",
         default="60",
+    ),
+    Setting(
+        "KAFKA_BOOTSTRAP_SERVERS",
+        _KAFKA,
+        "Brokers to begin with: host:port, commas between.",
+        default="localhost:9092",
+        example="kafka-1:9092,kafka-2:9092",
+    ),
+    Setting("KAFKA_SECURITY_PROTOCOL", _KAFKA, "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", without="PLAINTEXT"),
+    Setting("KAFKA_SASL_MECHANISM", _KAFKA, "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or another.", without="GSSAPI"),
+    Setting("KAFKA_SASL_USERNAME", _KAFKA, "User, where a password is asked for."),
+    Setting("KAFKA_SASL_PASSWORD", _KAFKA, "Its password.", secret=True),
+    Setting("KAFKA_CA_CERTS", _KAFKA, "File with the CA certificates of the brokers.", without="the system's"),
+    Setting(
+        "KAFKA_SESSION_TIMEOUT",
+        _KAFKA,
+        "Seconds after which others go on with what a killed process had in hand; a stock broker wants 6 to 1800.",
+        default="10",
+    ),
+    Setting("KAFKA_PARTITIONS", _KAFKA, "Partitions of topics that are made because they are missing.", default="3"),
+    Setting(
+        "LISTINGS_TOPIC",
+        _LISTINGS,
+        "Kafka topic of new listings and their new versions.",
+        default="new-listings-topic",
+    ),
+    Setting("LISTINGS_GROUP", _LISTINGS, "Consumer group of `listings index`.", default="listing-indexer"),
+    Setting("LISTINGS_INDEX", _LISTINGS, "Index of the listings, made if missing.", default="listing_index"),
+    Setting("VIEWS_TOPIC", _LISTINGS, "Kafka topic of page views.", default="page-views-topic"),
+    Setting("VIEWS_GROUP", _LISTINGS, "Consumer group of `listings log`.", default="access-logger"),
+    Setting(
+        "ACCESS_LOG",
+        _LISTINGS,
+        "File of page views, a line each: user, tab, listing. What belongs to it is named ACCESS_LOG.*.",
+        without="access.log in HARVEST_STATE_DIR",
+        example="/var/log/harvest/access.log",
+    ),
+    Setting(
+        "ACCESS_LOG_MAX_BYTES",
+        _LISTINGS,
+        "Size at which the access log becomes ACCESS_LOG.1 (the oldest), .2 and so on.",
+        without="it stays one file",
+        example="100000000",
+    ),
+    Setting(
+        "LISTINGS_HOT_HALF_LIFE",
+        _LISTINGS,
+        "Seconds after which a view counts half in the order by what is hot.",
+        default="86400",
+    ),
+    Setting(
+        "LISTINGS_USER_HEADER",
+        _LISTINGS,
+        "Header in which the proxy that logs people in names the user of a page view.",
+        default="X-User-Id",
     ),
     Setting("LOGGLY_TOKEN", _LOGS, "If set, log events are shipped to Loggly too.", secret=True),
     Setting("LOGGLY_TAGS", _LOGS, "Extra tags for those events, comma separated."),

@@ -20,6 +20,8 @@ from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
     elasticmq_url,
     elasticsearch_server,
     elasticsearch_url,
+    kafka,
+    kafka_server,
     moto_server,
     redis_server,
     redis_url,
@@ -31,6 +33,7 @@ hypothesis.settings.load_profile("harvest")
 
 _SETTINGS = (
     *(
+        "ACCESS_LOG",
         "AWS_",
         "BANNER_",
         "DEFAULT_INTERVAL",
@@ -40,9 +43,10 @@ _SETTINGS = (
         "GEOLITE_",
         "HARVEST_",
         "KAFKA_",
+        "LISTINGS_",
         "LOGGLY_",
     ),
-    *("MATTERHORN_", "MAX_START_END_SPAN", "OPENCAST_", "REDIS_URL", "S3_", "SQS_", "WS_", "ZOOM_"),
+    *("MATTERHORN_", "MAX_START_END_SPAN", "OPENCAST_", "REDIS_URL", "S3_", "SQS_", "VIEWS_", "WS_", "ZOOM_"),
 )
 _KEPT = {"ES_TEST_URL"}
 

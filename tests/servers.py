@@ -15,8 +15,10 @@ import pytest
 from harvesters.standins.base import StandIn, StandInMissing
 from harvesters.standins.elasticmq import ElasticMQ
 from harvesters.standins.elasticsearch import Elasticsearch
+from harvesters.standins.kafka import Kafka
 from harvesters.standins.moto import Moto
 from harvesters.standins.redis import Redis
+from tests.brokers import Broker
 
 __all__ = [
     "aws",
@@ -25,6 +27,8 @@ __all__ = [
     "elasticsearch_server",
     "elasticsearch_url",
     "give_up",
+    "kafka",
+    "kafka_server",
     "moto_server",
     "redis_server",
     "redis_url",
@@ -80,6 +84,13 @@ def elasticsearch_server() -> Iterator[Elasticsearch]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[Kafka]:
+    """The test run's Kafka, with the topics and groups of earlier tests in it."""
+    with running(Kafka()) as server:
+        yield server
+
+
 @pytest.fixture
 def redis_url(redis_server: Redis) -> str:
     """An empty Redis."""
@@ -100,6 +111,15 @@ def elasticmq_url(clean_environment: None, elasticmq_server: ElasticMQ, monkeypa
     """The fast SQS, found by the environment, beside `aws` too. Name queues after the test: others may be there."""
     _set(elasticmq_server, monkeypatch)
     return elasticmq_server.url
+
+
+@pytest.fixture
+def kafka(clean_environment: None, kafka_server: Kafka, monkeypatch: pytest.MonkeyPatch) -> Broker:
+    """The test run's Kafka, found by the environment, with names of topics and groups of this test's own."""
+    broker = Broker(kafka_server)
+    for name, value in broker.environment.items():
+        monkeypatch.setenv(name, value)
+    return broker
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,10 @@ FLOORS = (
         "useragents",
         "elastic",
     },
-    {"stores", "sinks", "search"},
+    {"stores", "sinks", "search", "kafka"},
     {"pipeline", "runs", "harvest", "progress", "prefetch"},
     {"assembly"},
-    {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "dev"},
+    {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "listings", "dev"},
     {"cli", "web"},
 )
 BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them

@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Answers from BuddyUp's events: sign-ups, buddies, success.",
     ),
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
+    "listings": ("harvesters.cli.listings", "listings", "Listings and page views: Kafka to Elasticsearch."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),

@@ -20,12 +20,13 @@ from elasticsearch import ApiError, Elasticsearch, helpers
 from harvesters.standins.base import HOST, StandIn, StandInFailed, StandInMissing, child_environment, free_port
 from harvesters.standins.elasticmq import ElasticMQ
 from harvesters.standins.elasticsearch import Elasticsearch as Node
+from harvesters.standins.kafka import Kafka
 from harvesters.standins.moto import Moto
 from harvesters.standins.redis import Redis
 from tests.servers import give_up, running
 
 CHECKOUT = Path(__file__).parents[2]
-ALL: list[type[StandIn]] = [Redis, Moto, ElasticMQ, Node]
+ALL: list[type[StandIn]] = [Redis, Moto, ElasticMQ, Node, Kafka]
 
 
 def test_redis_answers_its_client_and_forgets_when_told(redis_server: Redis) -> None:
@@ -90,7 +91,7 @@ def test_elasticsearch_comes_back_with_its_documents_and_with_changed_settings()
     assert_nothing_is_left(pid, node.port, directory)
 
 
-@pytest.mark.parametrize("kind", [Redis, Moto, ElasticMQ])
+@pytest.mark.parametrize("kind", [Redis, Moto, ElasticMQ, Kafka])
 def test_a_closed_server_leaves_no_process_no_listener_and_no_files(kind: type[StandIn]) -> None:
     with running(kind()) as server:
         pid, directory = server.pid, server.directory
