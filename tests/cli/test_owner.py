@@ -14,8 +14,8 @@ from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.standins.moto import CREDENTIALS
 from harvesters.standins.redis import Redis
+from tests.cli.buddyup import EVENTS
 from tests.cli.conftest import Command
-from tests.cli.test_firebase import EVENTS, database  # noqa: F401 - a fixture
 from tests.cli.test_useractions import ALL, compact, ids, moments
 from tests.cli.test_zoom import zoom  # noqa: F401 - a fixture
 
@@ -275,7 +275,7 @@ def test_standard_output_gets_everything_again_when_the_commit_failed(
 
 def test_a_look_at_firebase_steals_nothing_either(
     harvest: Command,
-    database: FirebaseSimulator,  # noqa: F811
+    database: FirebaseSimulator,
     state: Path,
     job: Path,
 ) -> None:
@@ -296,7 +296,7 @@ def test_a_look_at_firebase_steals_nothing_either(
 @pytest.mark.parametrize("from_its_first_answer", [True, False])
 def test_nor_does_a_look_make_off_with_what_a_first_run_of_firebase_began(
     harvest: Command,
-    database: FirebaseSimulator,  # noqa: F811
+    database: FirebaseSimulator,
     state: Path,
     job: Path,
     tmp_path: Path,

@@ -18,7 +18,6 @@ from harvesters.simulators.opencast.server import OpencastSimulator
 from harvesters.simulators.zoom.data import Account
 from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.cli.conftest import Command, Result
-from tests.cli.test_firebase import database  # noqa: F401 - a fixture
 from tests.cli.test_owner import lines
 from tests.cli.test_useractions import ALL
 from tests.cli.test_zoom import FAST, point_at
@@ -91,7 +90,7 @@ def test_zoom_live(
 @AHEAD
 def test_firebase_events(
     harvest: Command,
-    database: FirebaseSimulator,  # noqa: F811
+    database: FirebaseSimulator,
     state: Path,
     set_ours: Any,
     ahead: int,
@@ -139,7 +138,7 @@ class TestNobodyTells:
     def test_firebase(
         self,
         harvest: Command,
-        database: FirebaseSimulator,  # noqa: F811
+        database: FirebaseSimulator,
         state: Path,
         set_ours: Any,
     ) -> None:

@@ -27,7 +27,7 @@ from harvesters.stores.lease import Lease
 from harvesters.timespan import Window
 from harvesters.zoom.moving import MovingSink
 from tests.clocks import FakeClock, patient
-from tests.conformance.test_sqs import FakeSqs, sink_of, taken
+from tests.conformance.fakesqs import FakeSqs, sink_of, taken
 from tests.crash.test_two_runs import START, TTL, Rows
 from tests.sinks.bulk import TAKEN, Bulk, Item
 
