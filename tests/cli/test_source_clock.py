@@ -76,7 +76,11 @@ def test_zoom_live(
     harvest: Command, zoom: ZoomSimulator, state: Path, set_ours: Any, ahead: int, login: str, tmp_path: Path
 ) -> None:
     set_ours(ahead)
-    settings = {"ZOOM_CLIENT_ID": "", "ZOOM_KEY": "key", "ZOOM_SECRET": "jwt-secret"} if login == "jwt" else {}
+    settings = (
+        {"ZOOM_CLIENT_ID": "", "ZOOM_KEY": "key", "ZOOM_SECRET": "jwt-secret-of-thirty-two-characters"}
+        if login == "jwt"
+        else {}
+    )
     result = harvest("zoom", "--live", "-o", str(tmp_path / "out.jsonl"), env=settings)
     if login == "jwt" and ahead < -3600:
         assert result.code == 77  # a token that ended before it is shown

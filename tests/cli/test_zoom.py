@@ -232,14 +232,14 @@ class TestLogin:
     def test_a_jwt_pair(self, harvest: Command, monkeypatch: pytest.MonkeyPatch) -> None:
         with ZoomSimulator(account(), limits=FAST, jwt=True) as simulator:
             point_at(simulator, monkeypatch)
-            result = harvest("zoom", "--key", "key", "--secret", "jwt-secret", "-o", "-")
+            result = harvest("zoom", "--key", "key", "--secret", "jwt-secret-of-thirty-two-characters", "-o", "-")
             assert uuids(result.documents) == ALL
             assert simulator.tokens.issued == 0
-            env = {"ZOOM_CLIENT_ID": "", "ZOOM_KEY": "key", "ZOOM_SECRET": "jwt-secret"}
+            env = {"ZOOM_CLIENT_ID": "", "ZOOM_KEY": "key", "ZOOM_SECRET": "jwt-secret-of-thirty-two-characters"}
             assert harvest("zoom", "-o", "-", env=env).code == 0
 
     def test_a_jwt_pair_that_zoom_ended(self, harvest: Command, zoom: ZoomSimulator) -> None:
-        result = harvest("zoom", "--key", "key", "--secret", "jwt-secret", "-o", "-")
+        result = harvest("zoom", "--key", "key", "--secret", "jwt-secret-of-thirty-two-characters", "-o", "-")
         assert result.code == 77
         assert "2023" in result.err
         assert "Server-to-Server OAuth" in result.err

@@ -498,7 +498,7 @@ def test_the_grant_is_in_the_body(start: Start) -> None:
     assert request.form() == {"grant_type": "account_credentials", "account_id": "account"}
 
 
-def _with_jwt(bench: Bench, secret: str = "jwt-secret") -> ZoomClient:
+def _with_jwt(bench: Bench, secret: str = "jwt-secret-of-thirty-two-characters") -> ZoomClient:
     client = bench.client()
     client.auth = Jwt("key", secret, bench.clock)
     return client
@@ -509,7 +509,9 @@ def test_a_jwt_pair_works_where_it_is_taken(start: Start) -> None:
     client = _with_jwt(bench)
     assert client.get("/metrics/meetings", HEAVY, **{"type": "past", "from": "2026-11-02", "to": "2026-11-02"})
     token = client.auth.token().text
-    claims = pyjwt.decode(token, "jwt-secret", algorithms=["HS256"], options={"verify_exp": False})
+    claims = pyjwt.decode(
+        token, "jwt-secret-of-thirty-two-characters", algorithms=["HS256"], options={"verify_exp": False}
+    )
     assert claims["iss"] == "key"
     bench.clock.advance(61)
     assert client.auth.token().text != token

@@ -88,7 +88,7 @@ class ZoomSimulator(Simulator):
         rate_headers: str = "qps",
         jwt: bool = False,
         jwt_key: str = "key",
-        jwt_secret: str = "jwt-secret",
+        jwt_secret: str = "jwt-secret-of-thirty-two-characters",
         refusal_status: int = 400,
         scope_status: int = 400,
         honours_end_time: bool = True,
