@@ -186,7 +186,9 @@ class HarvestRun:
         if self.place is None or not self.asked.update or self.claim:
             return False
         owner = self.place.owner.load()
-        if self.sink.durable and owner in ("", _STDOUT):  # before a queue is asked, which may be down
+        if owner in ("", _STDOUT):
+            owner = self._beginner() or owner
+        if owner == self._output or (self.sink.durable and owner in ("", _STDOUT)):  # no queue is asked: it may be down
             return False
         if owner == self.sink.address:
             return False
@@ -205,6 +207,17 @@ class HarvestRun:
         """Whether some output has a checkpoint here, or has begun to harvest its way to the first one."""
         assert self.place is not None
         return self.place.checkpoint.load()[0] is not None or self.place.beginning.load() is not None
+
+    def _beginner(self) -> str:
+        """The output that has begun to harvest its way to the first checkpoint, where it is not the owner yet."""
+        assert self.place is not None
+        output = self.place.beginning.output()
+        return output if output and self.place.checkpoint.load()[0] is None else ""
+
+    @property
+    def _output(self) -> str:
+        """The output by what it is called, which a queue that is down knows too."""
+        return self.sink.name if self.sink.durable else _STDOUT
 
     def _planned(self, looks: bool, good_end: type[HarvestError] | None) -> Report:
         cursor, etag, owner, left = self._load()
@@ -241,11 +254,11 @@ class HarvestRun:
     def _begin(self, planned: Plan | None, looks: bool, failure: HarvestError | None = None) -> None:
         """Write down where a first run begins, and whose it is, whatever fails after it: the source, the queue, or we.
 
-        What one output began is not another's to finish: a look would take it away.
+        What one output began is not another's to finish: that would take it away.
         """
         if self.place is None or planned is None or planned.begins is None or looks:
             return
-        self.place.beginning.store(planned.begins)  # first, for a queue that is down does not tell its address
+        self.place.beginning.store(planned.begins, self._output)  # first: a queue that is down tells no address
         with suppress(HarvestError) if failure is not None else nullcontext():
             self.place.owner.store(self.sink.address)
 

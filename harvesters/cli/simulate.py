@@ -114,7 +114,11 @@ def simulate_opencast(
     help="Decides the rate limits; only business has the Dashboard.",
 )
 @click.option("--classic-scopes", is_flag=True, help="The app has classic scopes instead of granular ones.")
-@click.option("--jwt", is_flag=True, help="Take tokens of a JWT app (key: key, secret: jwt-secret-of-thirty-two-characters) too.")
+@click.option(
+    "--jwt",
+    is_flag=True,
+    help="Take tokens of a JWT app (key: key, secret: jwt-secret-of-thirty-two-characters) too.",
+)
 @click.option("--no-limits", is_flag=True, help="Count calls, and refuse none.")
 @click.option(
     "--retry-after",

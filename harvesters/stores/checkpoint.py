@@ -57,7 +57,8 @@ class Checkpoint:
 class Beginning:
     """Where the first run began, in a blob beside the checkpoint: what it missed is made up for by later ones.
 
-    It counts only while there is no checkpoint, and is emptied with the first one.
+    Its second line names the output that began: that run may end before it is written down as the owner. It counts only
+    while there is no checkpoint, and is emptied with the first one.
     """
 
     blob: Blob
@@ -67,6 +68,12 @@ class Beginning:
         """Whether one is written down, whatever it says."""
         version = self.blob.read()
         return version is not None and bool(version.content)
+
+    def output(self) -> str:
+        """The name of the output that began; "" when none did, or none was named."""
+        version = self.blob.read()
+        lines = version.content.decode("utf-8", "replace").splitlines() if version is not None else []
+        return lines[1] if len(lines) > 1 else ""
 
     def load(self) -> Cursor | None:
         """The cursor; None when no first run has failed.
@@ -78,20 +85,20 @@ class Beginning:
         if version is None or not version.content:
             return None
         try:
-            return self.kind.decode(version.content.decode().strip())
+            return self.kind.decode(version.content.split(b"\n")[0].decode().strip())
         except (ValueError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self.blob.name} cannot be read: {error}. It was left as it is; delete it.") from error
 
-    def store(self, cursor: Cursor | None) -> None:
-        """Write it down, or (None) that it counts no more; only who holds the lease may.
+    def store(self, cursor: Cursor | None, output: str = "") -> None:
+        """Write it down with the `output` that begins, or (None) that it counts no more; only who holds the lease may.
 
         Raises:
             RaceLost: somebody else wrote it in between.
         """
         version = self.blob.read()
-        content = cursor.encode().encode() if cursor is not None else b""
+        text = f"{cursor.encode()}\n{output}" if cursor is not None else ""
         try:
-            self.blob.write(content, version.etag if version is not None else None)
+            self.blob.write(text.encode("utf-8", "surrogateescape"), version.etag if version is not None else None)
         except Conflict as error:
             raise RaceLost(f"another run wrote {self.blob.name} while this one worked") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.simulators.opencast.server import ActionRow, OpencastSimulator
 from harvesters.simulators.zoom.server import ZoomSimulator
-from harvesters.standins.moto import CREDENTIALS
 from harvesters.standins.redis import Redis
 from tests.cli.buddyup import EVENTS
 from tests.cli.conftest import Command
 from tests.cli.test_useractions import ALL, compact, ids, moments
 from tests.cli.test_zoom import zoom  # noqa: F401 - a fixture
+from tests.conformance.test_sink import received
 
 
 def lines(path: Path) -> set[str]:
@@ -182,14 +183,32 @@ class TestFirstRun:
         assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0
         assert lines(job) == ALL
 
+    @pytest.mark.parametrize("source_is_down_too", [False, True])
     def test_a_queue_that_is_down_at_first_costs_nothing_either(
-        self, harvest: Command, opencast: OpencastSimulator, job: Path
+        self,
+        harvest: Command,
+        opencast: OpencastSimulator,
+        checkpoint: Path,
+        job: Path,
+        aws: str,
+        source_is_down_too: bool,
     ) -> None:
-        nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "HARVEST_RETRY_BUDGET": "0.2", **CREDENTIALS}
-        assert harvest("useractions", "-i", "10", "-q", "a-queue", env=nowhere).code == 69
-        assert harvest("useractions", "-i", "10", "-o", "-").code == 0
-        assert harvest("useractions", "-i", "0.01", "-o", str(job)).code == 0
+        queue = f"q-{uuid.uuid4().hex[:8]}"
+        if source_is_down_too:
+            opencast.fail("status", response=Response(503), path="/usertracking", times=10**6)
+        nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "HARVEST_RETRY_BUDGET": "0.2"}
+        down = harvest("useractions", "-i", "10", "-q", queue, env=nowhere)
+        assert down.code == 69
+        opencast.faults.clear()
+        for output in ("-", str(job)):
+            look = harvest("useractions", "-i", "0.01", "-o", output)
+            assert look.code == 0
+            assert f"belongs to sqs://{queue}" in look.err
         assert lines(job) == ALL
+        assert not checkpoint.exists()
+        assert harvest("useractions", "-i", "0.01", "-q", queue).code == 0
+        assert {json.loads(message["Body"])["action_id"] for message in received(queue)} == {int(id) for id in ALL}
+        assert checkpoint.with_suffix(".owner").read_text().endswith(f"/{queue}")
 
     @pytest.mark.parametrize("from_its_first_answer", [True, False])
     def test_nor_does_another_durable_output(

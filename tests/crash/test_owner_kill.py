@@ -50,12 +50,13 @@ def job(driver: Driver, opencast: Opencast, redis_url: str, tmp_path: Path) -> J
     return Job(driver, opencast, redis_url, tmp_path)
 
 
+@pytest.mark.parametrize("looker", ["-", "other.jsonl"])
 @pytest.mark.parametrize("step", [f"replace {KEY}.owner", f"replace {KEY}"])
-def test_a_first_run_loses_nothing_although_somebody_looks(job: Job, step: str) -> None:
+def test_a_first_run_loses_nothing_although_somebody_looks(job: Job, step: str, looker: str) -> None:
     minutes = str((datetime.now(UTC) - START).total_seconds() / 60 + 1)
     assert job.run(str(job.out), "-i", minutes, kill_at=step) == KILLED
     assert (job.state / f"{KEY}.begun").exists()
-    assert job.run("-", "-i", "0") == 0
+    assert job.run(looker if looker == "-" else str(job.out.with_name(looker)), "-i", "0") == 0
     assert not (job.state / KEY).exists()
     assert job.run(str(job.out), "-i", "0") == 0
     assert job.got >= job.wanted
