@@ -54,7 +54,9 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         yield simulator
 
 
-@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [*EVERY[:3], *(pytest.param(words, marks=pytest.mark.slow) for words in EVERY[3:])], ids=" ".join
+)
 def test_help_without_a_reader_is_quiet(words: list[str]) -> None:
     with nobody() as pipe:
         gone = run(*words, "--help", stdout=pipe)

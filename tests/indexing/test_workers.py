@@ -18,7 +18,7 @@ from harvesters.indexing import run, workers
 from tests.commandline import run_here
 from tests.indexing.test_indexer import indexer
 
-_CLEAN = multiprocessing.get_context("forkserver")  # a fork of a process with threads may wait for ever
+_CLEAN = multiprocessing.get_context("spawn")  # a fork of a process with threads may wait for ever
 
 
 def _two_workers() -> None:

@@ -324,6 +324,7 @@ def test_sessions_keep_their_ids_when_their_leave_time_is_filled_in() -> None:
     assert len(set(after.values())) == 4
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.dictionaries(st.text(), st.one_of(st.integers(), st.floats(), st.text())))))
 def test_packed_rows_are_the_rows(pages: list[list[dict[str, Any]]]) -> None:
     packed = PackedRows(pages)
