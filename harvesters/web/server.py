@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _QUEUE = 1024  # connections that wait to be accepted
 _LAST_ANSWERS = 10.0  # seconds beyond an answer's own time that the end waits for whoever takes it slowly
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _SIGN_OF_LIFE = 30  # seconds without one, after which a worker is replaced
 
 
@@ -83,13 +84,16 @@ def serve(face: Face, port: int, workers: int, patience: float) -> None:
         timeout_worker_healthcheck=_SIGN_OF_LIFE,
     )
     _silence()
-    with closing(_listen(face.host, port)) as listener, _ended_by_signals():
+    with closing(_listen(face.host, port)) as listener, _signals_restored():
+        # From here on they take signals: one that comes before they run is not to be lost.
+        server = _server(config) if workers == 1 else _Workers(config, [listener])
         host, port = listener.getsockname()[:2]
         log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
-        if workers == 1:
-            uvicorn.Server(config).run([listener])
+        if isinstance(server, _Workers):
+            server.run()
+            server.raise_for_failure()
         else:
-            _run_workers(config, listener)
+            server.run([listener])
 
 
 class _Workers(Multiprocess):
@@ -106,12 +110,22 @@ class _Workers(Multiprocess):
             listener.close()
         super().terminate_all()
 
+    def raise_for_failure(self) -> None:
+        """See that it was a signal that ended it.
 
-def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
-    supervisor = _Workers(config, [listener])
-    supervisor.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-        raise Unavailable("a worker could not start; what it logged says why.")
+        Raises:
+            Unavailable: it was a worker that could not start.
+        """
+        if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
+            raise Unavailable("a worker could not start; what it logged says why.")
+
+
+def _server(config: uvicorn.Config) -> uvicorn.Server:
+    """uvicorn's; it raises the signal that ended it once more, which is not to end us before our own exit code."""
+    server = uvicorn.Server(config)
+    for number in _ENDING:
+        signal.signal(number, server.handle_exit)
+    return server
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -134,10 +148,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """uvicorn raises the signal that ended it once more: that is not to end us before our own exit code."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda number, frame: None) for number in numbers}
+def _signals_restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _ENDING}
     try:
         yield
     finally:

@@ -145,9 +145,14 @@ def events(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """EVENTS and PEOPLE are in indices, which nobody changes."""
     with cluster_for_a_test(request) as cluster:
         settings = load(cluster, EVENTS, tmp_path_factory.mktemp("events") / "events.json")
-        cluster.load("buddyupprofiles")
-        cluster.ask("PUT", f"/{cluster.prefix}buddyupprofiles")
-        Node.fill(cluster, "buddyupprofiles", [document(key, value) for key, value in PEOPLE.items()], key="id")
-        alias = {"add": {"index": f"{cluster.prefix}buddyupprofiles", "alias": f"{cluster.prefix}profiles"}}
-        cluster.ask("POST", "/_aliases", {"actions": [alias]})
+        fill_people(cluster)
         yield settings
+
+
+def fill_people(cluster: Cluster) -> None:
+    """Index PEOPLE, under the alias by which a face finds them."""
+    cluster.load("buddyupprofiles")
+    cluster.ask("PUT", f"/{cluster.prefix}buddyupprofiles")
+    Node.fill(cluster, "buddyupprofiles", [document(key, value) for key, value in PEOPLE.items()], key="id")
+    alias = {"add": {"index": f"{cluster.prefix}buddyupprofiles", "alias": f"{cluster.prefix}profiles"}}
+    cluster.ask("POST", "/_aliases", {"actions": [alias]})

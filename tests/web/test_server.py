@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ from tests.cli.conftest import (
     harvest,  # noqa: F401  (a fixture)
 )
 from tests.cli.processes import run
-from tests.web.conftest import SECRETS, Running, serving, wait_for
+from tests.web.conftest import ROOT, SECRETS, Running, serving, wait_for
 
 pytestmark = pytest.mark.listens
 
@@ -59,6 +62,22 @@ def time_to_be_accepted(server: Running) -> None:
     """Ask for something quick often enough that what was asked before has been accepted."""
     for _ in range(10):
         assert server.get("/health").ok
+
+
+STOPPED_AT_ONCE = """
+import signal, sys
+from harvesters.__main__ import main
+from harvesters.web import server
+server.log.info = lambda *words: signal.raise_signal(signal.SIGTERM)
+sys.argv[0] = "harvest.py"
+main()
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_ends_it_when_it_comes_with_the_word_that_it_listens(workers: str) -> None:
+    command = [sys.executable, "-c", STOPPED_AT_ONCE, "--env-file", os.devnull, "serve", "--port", "0"]
+    assert subprocess.run([*command, "--workers", workers], cwd=ROOT, timeout=20).returncode == 0
 
 
 def test_ctrl_c_ends_it_with_0(tmp_path: Path) -> None:
