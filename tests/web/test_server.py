@@ -65,11 +65,10 @@ def time_to_be_accepted(server: Running) -> None:
 
 
 STOPPED_AT_ONCE = """
-import signal, sys
-from harvesters.__main__ import main
+import signal
+from harvesters.cli.main import main
 from harvesters.web import server
 server.log.info = lambda *words: signal.raise_signal(signal.SIGTERM)
-sys.argv[0] = "harvest.py"
 main()
 """
 
