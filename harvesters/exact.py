@@ -76,3 +76,8 @@ def _real(text: str) -> Any:
 
 def _constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
+
+
+def whole(text: str) -> str:
+    """`text` with U+FFFD for halves of surrogate pairs."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from harvesters.document import Document
-from harvesters.firebase.exact import whole
+from harvesters.exact import whole
 from harvesters.firebase.fit import fit_names, fit_values, keep_aside, set_key
 from harvesters.firebase.pushid import is_push_id, push_ms
 from harvesters.firebase.scrub import Scrubber

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from harvesters.exact import whole
 from harvesters.retry import Transient
 
 _TO_ZERO = bytes(ord("0") if chr(code) in "0123456789." else code for code in range(128)) + bytes(range(128, 256))
@@ -100,8 +101,3 @@ def _fitted(value: Any, keys: int) -> Any:
     if isinstance(value, list):
         return [_fitted(item, keys - 1) for item in value]
     return whole(value) if isinstance(value, str) and keys <= 0 else value
-
-
-def whole(text: str) -> str:
-    """`text` with U+FFFD for halves of surrogate pairs."""
-    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

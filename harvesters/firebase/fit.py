@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from harvesters.document import Document
-from harvesters.firebase.exact import integer, whole
+from harvesters.exact import whole
+from harvesters.firebase.exact import integer
 
 # What Elasticsearch keeps for itself, refuses as a name, or reads as a path: `data.body` would be a field of `data`.
 _METADATA = (

@@ -15,7 +15,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from harvesters.errors import ConfigError, Interrupted, Unavailable
-from harvesters.firebase.exact import whole
+from harvesters.exact import whole
 from harvesters.insights.calendar import Calendar
 from harvesters.insights.events import COUNTED, NO_OBJECT, UNDATED, Row
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from harvesters.exact import whole
+
 SHOWN = ("id", "name", "bio", "school_ids", "class_ids")
 COLUMNS = (*SHOWN, "score")
 
@@ -27,7 +29,7 @@ class Profile:
 
     @classmethod
     def of(cls, hit: Mapping[str, Any]) -> Self:
-        """The profile of a search hit, whatever types its fields have."""
+        """The profile of a search hit, whatever types its fields have; half of a surrogate pair becomes U+FFFD."""
         said = hit["_source"]
         id, name, bio = (_text(said.get(field)) for field in SHOWN[:3])
         school_ids, class_ids = (_texts(said.get(field)) for field in SHOWN[3:])
@@ -35,8 +37,8 @@ class Profile:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else whole(str(value))
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
+    return [_text(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
