@@ -27,11 +27,11 @@ from harvesters.web.headers import Head, Headers
 from harvesters.web.hosts import Hosts, Proxies
 from harvesters.web.limits import Bodies, Rate
 from harvesters.web.pages import STATIC, Pages
-from harvesters.web.parameters import once
+from harvesters.web.parameters import known_and_once
 from harvesters.web.parts import PARTS, Part
 from harvesters.web.problems import Bugs, ProblemBody, add_handlers, describe
 
-_ANYWHERE = (400, 401, 403, 405, 413, 429)  # what stands before the routes may answer this
+_ANYWHERE = (400, 401, 403, 405, 413, 422, 429)  # what stands before the routes may answer this
 
 
 def create(
@@ -72,7 +72,7 @@ def create(
         redoc_url=None,
         lifespan=life,
         redirect_slashes=False,
-        dependencies=[Depends(once)],
+        dependencies=[Depends(known_and_once)],
         responses=describe(*_ANYWHERE),
         middleware=[
             Middleware(Headers),

@@ -23,12 +23,14 @@ class Parameters(BaseModel):
         return {name: value for name, value in given.items() if value != ""} if isinstance(given, dict) else given
 
 
-async def once(request: Request) -> None:
-    """Refuse a parameter that is given twice: which one is meant?
+async def known_and_once(request: Request) -> None:
+    """Refuse a parameter that is given twice (which one is meant?), and any where the route takes none.
 
     Raises:
         Problem: 422.
     """
-    names = [name for name, _ in request.query_params.multi_items()]
-    if len({*names}) < len(names):
+    given = request.query_params.multi_items()
+    if len({name for name, _ in given}) < len(given):
         raise Problem(422, "A parameter is given more than once.")
+    if not request.scope["route"].dependant.query_params and any(value for _, value in given):
+        raise Problem(422, "There are no parameters here.")

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 from harvesters.settings import Settings
 from harvesters.web.app import create
-from tests.web.conftest import NO_REDIS, Running, serving
+from tests.web.conftest import NO_REDIS, Open, Running, serving
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SCHEMA = schemathesis.openapi.from_dict(create(Settings({"REDIS_URL": NO_REDIS})).openapi())
@@ -45,6 +45,17 @@ def test_whatever_is_asked_the_answer_is_one_of_those_described(
         case.call_and_validate(base_url=server.url, checks=CHECKS)
 
     ask()
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/api/v1/insights", "/docs"])
+@pytest.mark.parametrize("query", ["school=osu_edu", "a=&a="])
+def test_where_there_are_no_parameters_each_is_an_error_that_is_described(
+    path: str, query: str, open_face: Open
+) -> None:
+    answer = open_face().get(f"{path}?{query}")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (422, "application/problem+json")
+    if path != "/docs":
+        assert "422" in SCHEMA.raw_schema["paths"][path]["get"]["responses"]
 
 
 def test_every_route_of_the_api_is_described() -> None:
