@@ -67,7 +67,8 @@ class Keys:
 
 
 def read_keys(text: str, parts: Collection[str]) -> Keys:
-    """The keys of the setting's value, which lists them with commas between, or names a ``@FILE`` with one a line.
+    """The keys of the setting's value, which lists them with commas between, or names a ``@FILE`` with one a line (one that
+    begins with ``#`` is a comment: a key that is taken out like this opens nothing).
 
     Logs mask their secrets from then on.
 
@@ -81,7 +82,7 @@ def read_keys(text: str, parts: Collection[str]) -> Keys:
     if text.startswith("@"):
         path = Path(text[1:]).expanduser()
         for number, line in enumerate(_lines(path), 1):
-            if line.strip():
+            if line.strip() and not line.lstrip().startswith("#"):
                 keys.append(_read(line.strip(), f"line {number} of {path}", parts))
         if not keys:
             raise ConfigError(f"{SETTING}: {path} holds no key; it should have one a line: {_SHAPE}.")
@@ -109,7 +110,7 @@ def _read(entry: str, where: str, parts: Collection[str]) -> Key:
     def fail(reason: str) -> NoReturn:
         raise ConfigError(f"{SETTING}: {where} {reason}; it should read {_SHAPE}.")
 
-    name, *rest = entry.split(":", 2)
+    name, *rest = map(str.strip, entry.split(":", 2))  # no header has blanks around a value
     if not name or not rest or not rest[0]:
         fail("has no name" if not name else "has no secret")
     if "," in entry:

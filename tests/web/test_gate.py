@@ -96,10 +96,12 @@ def test_a_key_that_may_read_does_nothing_else(open_face: Open) -> None:
 
 def test_keys_come_from_a_file(tmp_path: Path, open_face: Open) -> None:
     path = tmp_path / "keys"
-    path.write_text("ana:s-ana\n\nbob:s-bob:profiles\n")
+    path.write_text("ana:s-ana\n\nbob: s-bob :profiles\n # eve:s-eve\n")
     face = open_face(HARVEST_API_KEYS=f"@{path}")
     assert face.get(LISTING, headers={"X-API-Key": "s-ana"}).status_code == 200
     assert face.get(LISTING, headers={"X-API-Key": "s-bob"}).status_code == 403
+    assert face.get(LISTING, headers={"X-API-Key": "s-eve"}).status_code == 401
+    assert face.get(LISTING, headers=basic("# eve", "s-eve")).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_keys_that_cannot_be_read_are_an_error_that_shows_no_secret(text: str) -
     assert "sesame" not in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"ana:s-ana\nbob\n", b"ana:s-a,na\n", b"\xff:\xff"])
+@pytest.mark.parametrize("content", [b"", b"\n", b"ana:s-ana\nbob\n", b"ana:s-a,na\n", b"\xff:\xff", b"#ana:s-ana", b"ana: "])
 def test_a_file_of_keys_that_cannot_be_read_is_an_error(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_bytes(content)
