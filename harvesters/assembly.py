@@ -5,6 +5,7 @@ The command line, tasks and the web make one `Assembly` each time; it knows no c
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -93,9 +94,13 @@ class Assembly:
     @cached_property
     def slots(self) -> Slots:
         """Budgets of calls in Redis (``REDIS_URL``), or of this process alone when it fails."""
+        return self.slots_again(math.inf)
+
+    def slots_again(self, seconds: float) -> Slots:
+        """As `slots`, for what outlives an outage of Redis: it is tried again after so long."""
         from harvesters.rate import open_slots
 
-        return self._closed_with_us(open_slots(self._redis_url, self.clock))
+        return self._closed_with_us(open_slots(self._redis_url, self.clock, seconds))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

@@ -7,6 +7,7 @@ so a late arrival cannot meet earlier ones in one period.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -224,11 +225,13 @@ class RedisSlots(redis_client.Client):
 
 
 class SharedSlots:
-    """Redis until it fails; then one warning, and this process alone for the rest of the run."""
+    """Redis until it fails; then one warning, and this process alone, for `again` seconds or the rest of the run."""
 
-    def __init__(self, shared: RedisSlots, alone: MemorySlots) -> None:
+    def __init__(self, shared: RedisSlots, alone: MemorySlots, again: float = math.inf) -> None:
         self._shared = shared
-        self._either: redis_client.RedisOr[Slots] = redis_client.RedisOr(shared, alone, shared.url, _ALONE)
+        self._either: redis_client.RedisOr[Slots] = redis_client.RedisOr(
+            shared, alone, shared.url, _ALONE, again, alone.clock.monotonic
+        )
 
     def claim(self, asked: Allowance, call: str) -> float:
         """Book the call, or say when to come back."""
@@ -263,9 +266,9 @@ class SharedSlots:
         self._shared.close()
 
 
-def open_slots(url: str, clock: Clock) -> SharedSlots:
-    """The budgets in the Redis at `url`; connects when first used."""
-    return SharedSlots(RedisSlots(url), MemorySlots(clock))
+def open_slots(url: str, clock: Clock, again: float = math.inf) -> SharedSlots:
+    """The budgets in the Redis at `url`; connects when first used. `again`: see `SharedSlots`."""
+    return SharedSlots(RedisSlots(url), MemorySlots(clock), again)
 
 
 def _within(late: float, slack: float) -> float:

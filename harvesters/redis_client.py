@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -25,10 +27,21 @@ class RedisOr(Generic[T]):
 
     Args:
         consequence: what the operator should know then.
+        again: seconds after which Redis is tried again; by default it is not.
+        elapsed: what they are measured by.
     """
 
-    def __init__(self, shared: T, alone: T, url: str, consequence: str) -> None:
+    def __init__(
+        self,
+        shared: T,
+        alone: T,
+        url: str,
+        consequence: str,
+        again: float = math.inf,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._used = shared
+        self._again, self._elapsed, self._due = again, elapsed, math.inf
         self._shared = shared
         self._alone = alone
         self._where = redact(url)
@@ -42,14 +55,22 @@ class RedisOr(Generic[T]):
     def __call__(self, use: Callable[[T], R]) -> R:
         """What `use` returns for the one in use, or for the other when Redis fails it."""
         if self._used is self._alone:
-            return use(self._alone)
+            now = self._elapsed()
+            if now < self._due:
+                return use(self._alone)
+            self._due = now + self._again  # one tries, the others need not wait for it
         try:
-            return use(self._used)
+            answer = use(self._shared)
         except failures() as error:
+            self._due = self._elapsed() + self._again
             if self._used is not self._alone:  # several threads may fail at once
                 self._used = self._alone
                 log.warning("no Redis at %s (%s): %s", self._where, redact(str(error)), self._consequence)
             return use(self._alone)
+        if self._used is self._alone:
+            self._used = self._shared
+            log.info("Redis at %s answers again", self._where)
+        return answer
 
 
 class Client:

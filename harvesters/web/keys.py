@@ -67,8 +67,9 @@ class Keys:
 
 
 def read_keys(text: str, parts: Collection[str]) -> Keys:
-    """The keys of the setting's value, which lists them with commas between, or names a ``@FILE`` with one a line (one that
-    begins with ``#`` is a comment: a key that is taken out like this opens nothing).
+    """The keys of the setting's value, which lists them with commas between, or names a ``@FILE`` with one a line.
+
+    In a file a line that begins with ``#`` is a comment: a key that is taken out like this opens nothing.
 
     Logs mask their secrets from then on.
 

@@ -11,6 +11,7 @@ import pytest
 
 from harvesters.clock import SystemClock
 from harvesters.rate import Allowance, DaySpent, MemorySlots, RedisSlots, SharedSlots, Slots
+from harvesters.standins.redis import Redis
 from tests.clocks import FakeClock
 from tests.samples import logged
 
@@ -143,6 +144,24 @@ def test_redis_is_shared(redis_url: str) -> None:
 @contextmanager
 def _fallen_back() -> Iterator[SharedSlots]:
     yield SharedSlots(RedisSlots("redis://127.0.0.1:1/0"), MemorySlots(SystemClock()))
+
+
+def test_redis_is_tried_again_where_that_is_wanted(redis_server: Redis) -> None:
+    clock = FakeClock()
+    with Redis() as server, logged() as records:
+        slots = SharedSlots(RedisSlots(server.url), MemorySlots(clock), again=60.0)
+        assert slots.claim(SLOW, "before") == 0
+        server.kill()
+        assert slots.claim(SLOW, "meanwhile") == 0
+        clock.advance(60)
+        assert slots.claim(SLOW, "still") == 0  # tried in vain
+        server.start()
+        clock.advance(59)
+        assert slots.claim(SLOW, "not yet") == 0  # "meanwhile" is a minute old
+        clock.advance(1)
+        assert slots.claim(SLOW, "after") == 0
+        assert RedisSlots(server.url).redis.zrange(SLOW.name, 0, -1) == [b"after"]
+    assert [record.levelname for record in records] == ["WARNING", "INFO"]
 
 
 def test_memory_forgets_budgets_without_a_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harvesters.errors import ConfigError
+from harvesters.standins.redis import Redis
 from harvesters.web.keys import read_keys
 from harvesters.web.parts import PARTS
 from tests.web.conftest import SECRETS, Open
@@ -117,7 +118,9 @@ def test_keys_that_cannot_be_read_are_an_error_that_shows_no_secret(text: str) -
     assert "sesame" not in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"ana:s-ana\nbob\n", b"ana:s-a,na\n", b"\xff:\xff", b"#ana:s-ana", b"ana: "])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"ana:s-ana\nbob\n", b"ana:s-a,na\n", b"\xff:\xff", b"#ana:s-ana", b"ana: "]
+)
 def test_a_file_of_keys_that_cannot_be_read_is_an_error(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_bytes(content)
@@ -154,6 +157,18 @@ def test_who_guesses_keys_is_not_told_when_one_is_right(open_face: Open) -> None
 def test_requests_are_counted_in_redis_for_all_processes(redis_url: str, open_face: Open) -> None:
     one, other = (open_face(REDIS_URL=redis_url, HARVEST_API_RATE="2") for _ in range(2))
     assert [face.get(LISTING).status_code for face in (one, other, one, other)] == [200, 200, 429, 429]
+
+
+def test_they_are_counted_in_redis_again_when_it_is_back(
+    redis_server: Redis, open_face: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harvesters.web.app._REDIS_AGAIN", 0.0)
+    with Redis() as server:
+        one, other = (open_face(REDIS_URL=server.url, HARVEST_API_RATE="2") for _ in range(2))
+        server.kill()
+        assert [face.get(LISTING).status_code for face in (one, other, one, other)] == [200] * 4
+        server.start()
+        assert [face.get(LISTING).status_code for face in (one, other, one, other)] == [200, 200, 429, 429]
 
 
 def test_what_a_client_says_of_its_address_is_not_believed(open_face: Open) -> None:
