@@ -94,6 +94,7 @@ class Backend:
             async with asyncio.timeout(self.patience):
                 yield
         except TimeoutError:
+            log.warning("503: no answer within %g seconds", self.patience)
             raise _later(f"There was no answer within {self.patience:g} seconds.", self.patience) from None
         except Missing as error:
             raise Problem(503, str(error), {"Retry-After": "60"}) from None

@@ -54,4 +54,6 @@ def test_each_question_is_answered_in_time_and_all_is_well_when_it_goes_on(
     wait_for(lambda: all(server.get(path).ok for path in PATHS))
     assert server.get("/ready").status_code == 200
     assert server.end() == 0
-    assert "a bug" not in server.log.read_text()
+    log = server.log.read_text()
+    assert "503: no answer within 2 seconds" in log
+    assert "a bug" not in log
