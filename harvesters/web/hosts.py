@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ SETTING = "HARVEST_PROXY"
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::[0-9]*)?")
 _HOUSEHOLD = 64  # bits: who has one address of IPv6 has all that begin with these
 
 
@@ -90,10 +92,9 @@ def _address(text: str) -> Address | None:
 
 
 def _name(host: str) -> str:
-    """The host of a ``Host`` header, without the port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """The host of a ``Host`` header, without the port and the brackets of IPv6; "" for a header that is none."""
+    found = _HOST.fullmatch(host)
+    return found[1] or found[2] if found else ""
 
 
 def _header(scope: Scope, name: bytes) -> str:

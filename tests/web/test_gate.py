@@ -192,7 +192,8 @@ def test_a_household_of_ipv6_is_counted_as_one(open_face: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[::2]", "10.0.0.1"]
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[::2]", "10.0.0.1", "[::1]evil.example"],
 )
 def test_without_keys_a_name_that_is_not_loopback_is_refused(host: str, open_face: Open) -> None:
     answer = open_face().get("/docs", headers={"Host": host})
