@@ -19,8 +19,8 @@ from harvesters.cli.firebase import maybe_sentiment, node_path, open_indices, re
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 from harvesters.errors import ConfigError
+from harvesters.exact import whole
 from harvesters.firebase.documents import milliseconds
-from harvesters.firebase.exact import whole
 from harvesters.insights.answer import Insight, unheard_of
 from harvesters.insights.answers import INSIGHTS
 from harvesters.insights.question import EARLIEST, GROUPS, LATEST, PERIODS, Question
