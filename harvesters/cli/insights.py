@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -19,10 +19,11 @@ from harvesters.cli.firebase import maybe_sentiment, node_path, open_indices, re
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 from harvesters.errors import ConfigError
+from harvesters.exact import whole
 from harvesters.firebase.documents import milliseconds
 from harvesters.insights.answer import Insight, unheard_of
 from harvesters.insights.answers import INSIGHTS
-from harvesters.insights.question import GROUPS, PERIODS, Question
+from harvesters.insights.question import EARLIEST, GROUPS, LATEST, PERIODS, Question
 
 if TYPE_CHECKING:
     from harvesters.assembly import Assembly
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+Shown = Callable[[TextIO], object]
+"""Writes an answer."""
 
 _ZONE = "FIREBASE_TIMEZONE"
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
 _CENTURY = 36_525  # days
+_MOST = 1_000_000  # users
 
 # Options of some answers: their click types and help. Defaults are the answers'.
 _OPTIONS: dict[str, tuple[Any, str]] = {
@@ -46,7 +49,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "by": (Choice(PERIODS), "How long a period is."),
     "within": (click.IntRange(1, _CENTURY), "Days that may pass."),
     "weeks": (click.IntRange(0, _CENTURY // 7), "Weeks after the one of the sign-up that are looked at."),
-    "limit": (click.IntRange(1), "Users that are shown; with --by, of each period."),
+    "limit": (click.IntRange(1, _MOST), "Users that are shown; with --by, of each period."),
     "moves": (bool, "Who moves from cohort to cohort, instead of their sizes."),
     "now": (bool, "How many buddies users have, instead of when they got their third."),
     "score": (bool, "Score messages that have no score (needs pip install 'harvest[sentiment]')."),
@@ -108,8 +111,7 @@ def _command(insight: Insight) -> click.Command:
         if own.get("now") and given_by_name("by"):
             raise click.UsageError("--now has no periods: leave --by out")
         asked = Asked.of(given, **own)
-        answer = asked.ask(lambda history: insight.answer(history, asked.question))
-        write(answer, style, output)
+        asked.ask(lambda history: partial(write, insight.answer(history, asked.question), style), output)
 
     command = run
     for name, default in reversed([*insight.options.items()]):
@@ -143,12 +145,13 @@ def report_(output: str, **given: Any) -> None:
       harvest.py insights report --school osu_edu --output report.html
     """
     from harvesters.insights.report import report
-    from harvesters.tables.output import opened
+
+    def work(history: History) -> Shown:
+        page = report(history, asked.question)
+        return lambda stream: stream.write(page)
 
     asked = Asked.of(given)
-    page = asked.ask(lambda history: report(history, asked.question))
-    with opened(output) as stream:
-        stream.write(page)
+    asked.ask(work, output)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,12 @@ class Asked:
     def of(cls, given: dict[str, Any], score: bool = False, **own: Any) -> Asked:
         """As the options say: the common ones, and those of the answer."""
         start, end = given["start"], given["end"]
+        for name, moment in (("--start", start), ("--end", end)):
+            if moment is not None and not EARLIEST <= moment < LATEST:
+                raise click.UsageError(f"{name}: {moment} is not between {EARLIEST.year} and {LATEST.year}")
+        for name in ("school", "class_", "student"):
+            if given[name] is not None and whole(given[name]) != given[name]:
+                raise click.UsageError(f"--{name.rstrip('_')}: {given[name]!r} is no text in UTF-8")
         if start is not None and end is not None and start >= end:
             raise click.UsageError(f"the start ({start}) is not before the end ({end})")
         for path in given["files"]:
@@ -181,24 +190,31 @@ class Asked:
         )
         return cls(question, given["files"], node_path(given["path"]), score)
 
-    def ask(self, work: Callable[[History], T]) -> T:
-        """What `work` makes of the events; SIGTERM and Ctrl-C end it, in the middle of a query too.
+    def ask(self, work: Callable[[History], Shown], output: str | None) -> None:
+        """Write what `work` makes of the events; SIGTERM and Ctrl-C end it, in the middle of a query too.
 
         Raises:
             HarvestError: as its subclasses say.
         """
         from harvesters.insights.calendar import Calendar
-        from harvesters.insights.stopping import until_stopped
+        from harvesters.insights.stopping import Stoppable, until_stopped
         from harvesters.insights.store import Store
+        from harvesters.tables.output import opened
 
         rest_the_collector()
         calendar = Calendar(settings_of().timezone(_ZONE))
         with running() as assembly, Store(calendar, _memory(assembly.settings), assembly.stop) as store:
             rows = self._rows(assembly)
             now = assembly.clock.now()
-            return until_stopped(lambda: self._ask(store, rows, now, work), assembly.stop, store.interrupt)
 
-    def _ask(self, store: Store, rows: Iterator[Row], now: datetime, work: Callable[[History], T]) -> T:
+            def answer() -> None:
+                shown = self._answered(store, rows, now, work)
+                with opened(output) as stream:
+                    shown(cast(TextIO, Stoppable(stream, assembly.stop)))
+
+            until_stopped(answer, assembly.stop, store.interrupt)
+
+    def _answered(self, store: Store, rows: Iterator[Row], now: datetime, work: Callable[[History], Shown]) -> Shown:
         from harvesters.insights.history import History
 
         store.add(rows)
@@ -220,14 +236,13 @@ class Asked:
         return file_rows(files, reading)
 
 
-def write(answer: Answer, style: str, output: str | None) -> None:
+def write(answer: Answer, style: str, stream: TextIO) -> None:
     """Write the rows as `query` does; floats have four decimals."""
-    from harvesters.tables.output import WRITERS, opened
+    from harvesters.tables.output import WRITERS
 
     shown = _decimals if style != "json" else lambda value: value
     rows = [dict(zip(answer.columns, map(shown, row), strict=True)) for row in answer.rows]
-    with opened(output) as stream:
-        WRITERS[style](rows, answer.columns, stream)
+    WRITERS[style](rows, answer.columns, stream)
 
 
 def _decimals(value: Any) -> Any:

@@ -107,7 +107,7 @@ def unheard_of(history: History, question: Question) -> list[str]:
 
 
 def _rounded(value: float) -> float:
-    return round(value, 4)
+    return round(value, 4) + 0.0  # there is no -0.0
 
 
 def _local(calendar: Calendar, moment: datetime) -> str:

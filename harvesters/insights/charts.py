@@ -21,7 +21,7 @@ Spec = dict[str, Any]
 _COLOURS = ["#3d7fc4", "#d0700f", "#2f9e58", "#c9485f", "#9467bd", "#1f9e9e", "#8a8a8a"]  # seen on white and on black
 _LIVELY = ["#9db8d6", "#6f9acb", "#3d7fc4", "#2c5d92"]
 _SHOWN = 6  # groups that have a colour of their own
-_OTHER = "other"
+_OTHER = "(other)"
 _CONFIG = {
     "background": "transparent",
     "font": "sans-serif",

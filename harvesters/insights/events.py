@@ -5,6 +5,7 @@ Every odd form of an event is dealt with here: fields of another type than they 
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -124,7 +125,7 @@ class Reading:
         """
         try:
             found = _ENTRY.decode(line)
-        except (DecodeError, UnicodeDecodeError):  # an odd event, or an odd number
+        except (DecodeError, UnicodeDecodeError, RecursionError):  # an odd event, or an odd number
             odd = exact.loads(line)
             if not isinstance(odd, dict) or not {"key", "value"} <= odd.keys():
                 raise ValueError("it is no entry of an export") from None
@@ -142,7 +143,7 @@ class Reading:
         """
         try:
             found = _DOCUMENT.decode(text)
-        except (DecodeError, UnicodeDecodeError):
+        except (DecodeError, UnicodeDecodeError, RecursionError):
             odd = exact.loads(text)
             if not isinstance(odd, dict):
                 raise ValueError("it is no document") from None
@@ -230,11 +231,22 @@ def _name(value: Any) -> str:
     if isinstance(value, orjson.Fragment):  # a number beyond 64 bits, of which most readers make a double
         value = float(orjson.dumps(value))
     if isinstance(value, int) and abs(value) >= 2**63:
-        value = float(value)
+        value = _double(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value) if isinstance(value, int | float) else ""
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    number = _double(value)
+    return number if math.isfinite(number) else None
+
+
+def _double(value: float) -> float:
+    """The double that most readers make of a number of any size."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

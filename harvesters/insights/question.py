@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 PERIODS = ("day", "week", "month")
 GROUPS = ("type", "school", "class")
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""What can be asked for lies between these; some answers have a row for each day."""
 
 
 @dataclass(frozen=True)

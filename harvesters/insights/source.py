@@ -17,10 +17,11 @@ from harvesters.errors import BadInput, ConfigError
 from harvesters.firebase import exact
 from harvesters.firebase.dumps.reading import Dump
 from harvesters.firebase.keys import Path
-from harvesters.insights.events import Reading, Row
+from harvesters.insights.events import Document, Reading, Row
 from harvesters.search.scan import verbatim
 
 _LONGEST = 16 << 20  # bytes of a document: the longest text that Firebase takes, and what is around it
+_FIELDS = {*Document.__struct_fields__}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -59,9 +60,15 @@ class File:
 
     @property
     def _has_documents(self) -> bool:
-        """Whether the first line is a document: its id is a text, where that of a dump's child would be an object."""
+        """Whether the first line is a document: its id is a text, where that of a dump's child would be an object.
+
+        A dump in one line may have a text under that key, too; beside it are objects, and nothing that an event has.
+        """
         first = self._first
         if not isinstance(first, dict) or not isinstance(first.get("id"), str):
+            return False
+        others = first.keys() - {"id"}
+        if not others & _FIELDS and any(isinstance(first[name], dict) for name in others):
             return False
         return not (self.inside and isinstance(first.get(self.inside[0]), dict | list))
 
@@ -72,10 +79,12 @@ class File:
 
     @cached_property
     def _first(self) -> Any:
-        """The first line; None if it is no JSON by itself."""
+        """The first line that is not blank; None if it is no JSON by itself."""
         try:
             with self._opened() as file:
                 line = file.readline(_LONGEST).removeprefix(_BOM)
+                while line.isspace():
+                    line = file.readline(_LONGEST)
             return exact.loads(line) if line.rstrip()[-1:] == b"}" else None
         except (ValueError, EOFError, zlib.error, OSError):
             return None  # the dump's reader says what is wrong
@@ -85,8 +94,9 @@ class File:
         try:
             with self._opened() as file:
                 for number, line in enumerate(file, 1):
-                    if not line.isspace():
-                        yield row(line if number > 1 else line.removeprefix(_BOM))
+                    text = line if number > 1 else line.removeprefix(_BOM)
+                    if not text.isspace():
+                        yield row(text)
         except ValueError:
             self._fail(number, "it is no line of an export, and no document of firebase events")
         except (EOFError, zlib.error, OSError) as error:
@@ -136,7 +146,7 @@ def index_rows(
         for index, number in (since if since is not None else {alias: None}).items():
             for hits in verbatim(client, index, number):
                 for hit in hits:
-                    if hit.source is not None:
+                    if hit.source:
                         yield reading.document(bytes(hit.source), hit.id)
     except Refused as error:
         if error_type(error.body) != "index_closed_exception":

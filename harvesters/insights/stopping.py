@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from harvesters.errors import Interrupted
 
 T = TypeVar("T")
+
+_STOPPED = "told to stop: nothing was answered"
 
 _LOOK = 0.1  # seconds between two looks at whether to stop
 _PATIENCE = 1.0  # seconds that the work has to end by itself
@@ -44,4 +47,21 @@ def until_stopped(work: Callable[[], T], stop: threading.Event, interrupt: Calla
         if stop.is_set():
             waited += _LOOK
             interrupt()
-    raise Interrupted("told to stop: nothing was answered")
+    raise Interrupted(_STOPPED)
+
+
+class Stoppable(io.TextIOBase):
+    """A stream to which nothing more is written once `stop` is set."""
+
+    def __init__(self, stream: TextIO, stop: threading.Event) -> None:
+        self._stream, self._stop = stream, stop
+
+    def write(self, text: str) -> int:
+        """Write it all.
+
+        Raises:
+            Interrupted: told to stop.
+        """
+        if self._stop.is_set():
+            raise Interrupted(_STOPPED)
+        return self._stream.write(text)

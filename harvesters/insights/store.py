@@ -203,7 +203,7 @@ def translated() -> Iterator[None]:
         yield
     except engine.InterruptException as error:
         raise Interrupted("told to stop: nothing was answered") from error
-    except engine.OutOfMemoryException as error:
+    except (engine.OutOfMemoryException, engine.TransactionException) as error:  # the latter while it commits
         raise ConfigError(
             f"HARVEST_INSIGHTS_MEMORY is not enough for these events, or {tempfile.gettempdir()}, where more than that "
             f"goes, is full: {_first_line(error)}"

@@ -224,7 +224,7 @@ class Copier:
             self.ledger.clock.sleep(0)  # ends here when told to stop
             bodies: dict[str, bytes] = {}
             for hit in hits:
-                if hit.source is None or hit.routing is not None:
+                if not hit.source or hit.routing is not None:
                     raise ConfigError(f"{copy.source} keeps no _source, or has a _routing: it cannot be copied")
                 bodies[hit.id], changed = converted(bytes(hit.source), self.transform)
                 tally.changed += changed

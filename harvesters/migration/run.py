@@ -194,7 +194,7 @@ class Migrator:
             converted(bytes(hit.source), lambda body: applied(pending, body))[1]
             for hits in scan.verbatim(self.client, index.name)
             for hit in hits
-            if hit.source is not None
+            if hit.source
         )
 
     def _move(self, index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> bool:

@@ -18,14 +18,15 @@ PAGE = 1000
 _KEEP = "5m"
 _WHOLE = {"allow_partial_search_results": "false"}
 _MOST = 5  # times in a row that a point in time may be forgotten
+_NOTHING = msgspec.Raw()
 
 
 class Verbatim(msgspec.Struct):
-    """A search hit whose document is the bytes that Elasticsearch keeps; None where it keeps none."""
+    """A search hit whose document is the bytes that Elasticsearch keeps; without any where it keeps none."""
 
     id: str = msgspec.field(name="_id")
     sort: list[Any]
-    source: msgspec.Raw | None = msgspec.field(name="_source", default=None)
+    source: msgspec.Raw = msgspec.field(name="_source", default=_NOTHING)  # in a union msgspec takes no object for it
     routing: str | None = msgspec.field(name="_routing", default=None)
 
 
@@ -105,7 +106,7 @@ def _read(body: bytes) -> _Found:
         Verbatim(
             hit["_id"],
             hit["sort"],
-            msgspec.Raw(exact.dumps(hit["_source"])) if "_source" in hit else None,
+            msgspec.Raw(exact.dumps(hit["_source"])) if "_source" in hit else _NOTHING,
             hit.get("_routing"),
         )
         for hit in value["hits"]["hits"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
@@ -14,13 +13,13 @@ from markupsafe import Markup
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, Response
 
-from harvesters.firebase.documents import EPOCH, milliseconds
+from harvesters.firebase.documents import milliseconds
 from harvesters.firebase.indices import Indices
 from harvesters.insights.answer import Insight, unheard_of
 from harvesters.insights.answers import INSIGHTS
 from harvesters.insights.calendar import Calendar
 from harvesters.insights.history import History
-from harvesters.insights.question import Question
+from harvesters.insights.question import EARLIEST, LATEST, Question
 from harvesters.insights.report import sections
 from harvesters.timespan import parse_moment
 from harvesters.web.backend import Backend, Missing
@@ -30,7 +29,6 @@ from harvesters.web.pages import Pages
 from harvesters.web.parameters import Parameters
 from harvesters.web.problems import Problem, describe
 
-_LAST = datetime(2100, 1, 1, tzinfo=UTC)
 _CENTURY = 36_525  # days
 _LONGEST_ID = 1_500  # bytes of a key in Firebase: 768; as a text it may be longer
 _ENGINE = ("duckdb", "numpy", "vl_convert")
@@ -220,8 +218,8 @@ class Desk:
             moment = parse_moment(text, self.calendar.zone)
         except ValueError:
             raise Problem(422, f"{name}: it is no time; write YYYYMMDDHHmmss or ISO 8601.") from None
-        if not EPOCH <= moment < _LAST:  # some answers have a row for each day
-            raise Problem(422, f"{name}: it is not between {EPOCH.year} and {_LAST.year}.")
+        if not EARLIEST <= moment < LATEST:
+            raise Problem(422, f"{name}: it is not between {EARLIEST.year} and {LATEST.year}.")
         return milliseconds(moment)
 
 

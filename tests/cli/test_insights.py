@@ -170,8 +170,14 @@ class TestOptions:
             ["funnel", "--within", "many"],
             ["retention", "--weeks", "-1"],
             ["most-active", "--limit", "0"],
+            ["most-active", "--limit", str(2**63)],
             ["third-buddy", "--now", "--by", "week"],
             ["overview", "--start", "soon"],
+            ["heatmap", "--start", "0001-01-01T00:00:00Z"],
+            ["heatmap", "--end", "9999-12-31T23:59:59Z"],
+            ["overview", "--school", "no UTF-8: \udcff"],
+            ["overview", "--class", "\udcff"],
+            ["overview", "--student", "\udcff"],
             ["overview", "--start", "2016-01-02", "--end", "2016-01-02"],
             ["overview", "--start", "2016-01-02", "--end", "2016-01-01"],
             ["overview", "--format", "xml"],
@@ -295,3 +301,50 @@ def test_sigterm_ends_a_query(dump: str, tmp_path: Path) -> None:
     assert (process.returncode, out) == (75, ""), err
     assert "Traceback" not in err
     assert [*spilled.iterdir()] == []
+
+
+@pytest.mark.parametrize("style", ["csv", "json", "table"])
+def test_sigterm_ends_the_writing_of_an_answer(dump: str, tmp_path: Path, style: str) -> None:
+    """In the middle of one: no row is written before the process is told."""
+    code = (
+        "import os, signal\n"
+        "from harvesters.insights import stopping\n"
+        "def write(self, text):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    assert self._stop.wait(60)\n"
+        "    return written(self, text)\n"
+        "written, stopping.Stoppable.write = stopping.Stoppable.write, write\n"
+        "from harvesters.cli.main import main\n"
+        "main(['--env-file', os.devnull, 'insights', 'heatmap', '--from', "
+        f"{dump!r}, '--format', {style!r}, '--output', 'answer'])\n"
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 75, result.stderr
+    assert "Traceback" not in result.stderr
+    assert [*work.iterdir()] == []
+
+
+def test_sigterm_ends_what_nobody_reads(dump: str, tmp_path: Path) -> None:
+    """The pipe is full when the process is told."""
+    command = [sys.executable, "-m", "harvesters", "--env-file", os.devnull, "insights", "heatmap", "--from", dump]
+    process = subprocess.Popen(
+        [*command, "--start", "1970-01-01", "--format", "json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b"["
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 75
+    process.communicate()

@@ -45,6 +45,14 @@ def test_every_shape_is_read(tmp_path: Path, shape: str, packed: bool) -> None:
     assert read(path) == CONTENT
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_single_line_behind_a_byte_order_mark_is_read(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / "dump"
+    text = f"\ufeff{lines({'k': {'n': 1}})}".encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    assert read(path) == {"k": {"n": 1}}
+
+
 def test_an_array_has_its_indices_as_keys(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     path.write_text('[null, {"n": 1}, null, {"n": 3}]')

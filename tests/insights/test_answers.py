@@ -502,6 +502,10 @@ class TestSentiment:
             ("2016-01-04", "d", 0, None, None, 0, 0, 0, 1),
         ]
 
+    def test_what_rounds_to_nothing_has_no_sign(self) -> None:
+        events = by_key({**event("chat_message", "ana", "2016-01-05T10:00:00"), "sentiment": {"polarity": -0.00001}})
+        assert str(rows("sentiment", events)[0][3]) == "0.0"
+
     def test_other_events_are_no_messages(self) -> None:
         events = by_key({**event("heart", "ana", "2016-01-05T10:00:00"), "sentiment": {"polarity": 50}})
         assert rows("sentiment", events) == []

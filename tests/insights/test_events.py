@@ -121,3 +121,25 @@ class TestDocuments:
 
     def test_one_that_is_gone(self) -> None:
         assert Reading().document(b'{"id":"k","deleted":true}') == Row("k", events.REMOVED)
+
+
+@pytest.mark.parametrize("digits", [25, 400, 5000])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_whole_numbers_of_any_size_are_read(digits: int, sign: str) -> None:
+    number = sign + "9" * digits
+    line = (
+        '{"key":"k","value":{"type":"chat_message","creator":N,"created_at":1451642400000,'
+        '"data":{"school_id":N,"class_id":N},"sentiment":{"polarity":N,"subjectivity":N}}}'
+    )
+    found = Reading().entry(line.replace("N", number).encode())
+    double = float(number)
+    assert found.school == found.class_ == (str(int(double)) if digits == 25 else str(double))
+    assert found.polarity in (None, double)
+    assert found.creator == ""
+
+
+@pytest.mark.parametrize("read", [Reading().entry, Reading().document])
+def test_a_line_that_is_nested_without_end_is_none(read: Any) -> None:
+    deep = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read(b'{"id":"k","key":"k","value":{},"data":%b}' % deep)

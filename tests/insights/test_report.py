@@ -13,7 +13,9 @@ from typing import Any
 import orjson
 import pytest
 
+from harvesters.insights.answer import Answer
 from harvesters.insights.answers import INSIGHTS
+from harvesters.insights.charts import chart
 from tests.cli.conftest import Command, harvest
 from tests.insights.made import by_chance, by_key, event
 
@@ -135,3 +137,11 @@ def test_a_missing_extra_is_78(harvest: Command, tmp_path: Path, monkeypatch: py
     assert result.code == 78
     assert "pip install 'harvest[insights]'" in result.err
     assert not out.exists()
+
+
+def test_a_school_called_other_is_not_drawn_with_the_rest() -> None:
+    schools = [("other", 9), *((f"s{number}", 8 - number) for number in range(7))]
+    rows: list[tuple[Any, ...]] = [("2016-01-04", name, count, count) for name, count in schools]
+    drawn = chart("signups", Answer(("period", "school", "signups", "cumulative"), rows))
+    names = re.findall(r"<text[^>]*>(\(?other\)?|s\d)</text>", drawn)
+    assert sorted(names) == ["(other)", "other", "s0", "s1", "s2", "s3", "s4"]

@@ -54,6 +54,20 @@ def test_documents(tmp_path: Path, packed: Any) -> None:
     assert read(path) == read(path, ("events",)) == ROWS[:2]
 
 
+def test_documents_behind_a_blank_line(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\xef\xbb\xbf\n\n" + lines(DOCUMENTS))
+    assert read(path) == ROWS[:2]
+
+
+def test_a_dump_in_one_line_may_have_a_text_called_id(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(orjson.dumps({"id": "a text", **EVENTS}))
+    assert read(path) == [Reading().event("id", "a text"), *ROWS]
+    path.write_bytes(lines([{"id": "k1"}, {"id": "k2", "app": "buddyup"}]))
+    assert read(path) == [Reading().event("k1", {}), Reading().event("k2", {})]
+
+
 def test_a_part_of_a_dump(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(orjson.dumps({"events": EVENTS, "id": "a text", "users": {}}))

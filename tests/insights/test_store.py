@@ -76,9 +76,10 @@ def test_nothing_is_fetched_from_a_network(store: Store) -> None:
             assert store.connection.execute(f"SELECT current_setting('{name}')").fetchone() == (False,)
 
 
-def test_memory_that_is_not_enough_is_named() -> None:
-    with Store(Calendar(UTC_ZONE), "1MB") as store, pytest.raises(ConfigError, match="HARVEST_INSIGHTS_MEMORY"):
-        store.add(Row(f"{number}", COUNTED, AT, "x" * 100) for number in range(60_000))
+@pytest.mark.parametrize("memory", ["1MB", "5MB"])  # it ends at once, or while a batch is committed
+def test_memory_that_is_not_enough_is_named(memory: str) -> None:
+    with Store(Calendar(UTC_ZONE), memory) as store, pytest.raises(ConfigError, match="HARVEST_INSIGHTS_MEMORY"):
+        store.add(Row(f"key-{number:040}", COUNTED, AT + number, "x" * 40, f"{number:040}") for number in range(60_000))
 
 
 def test_filling_ends_when_told_to_stop() -> None:

@@ -210,7 +210,7 @@ class Dump:
                 if stripped and (not lines or b"\n" in stripped):
                     break
                 end = start
-            return tail.rstrip(_BLANK).rpartition(b"\n")[2]
+            return tail.rstrip(_BLANK).rpartition(b"\n")[2].removeprefix(_BOM)
 
     def _last_of_stream(self, file: BinaryIO, lines: bool) -> bytes:
         """The same of what can only be read from the beginning, which also shows whether all of it is there."""
@@ -219,7 +219,7 @@ class Dump:
             if lines:
                 for line in file:
                     last = line.strip() or last
-                return last
+                return last.removeprefix(_BOM)
             while block := file.read(1 << 20):
                 last = block.rstrip(_BLANK)[-1:] or last
         except (EOFError, zlib.error, OSError) as error:
