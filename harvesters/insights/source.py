@@ -144,7 +144,7 @@ def index_rows(
                 "another (FIREBASE_INDEX_PREFIX), or ask a file (--from)."
             )
         for index, number in (since if since is not None else {alias: None}).items():
-            for hits in verbatim(client, index, number):
+            for hits in verbatim(client, index, number, ordered=False):
                 for hit in hits:
                     if hit.source:
                         yield reading.document(bytes(hit.source), hit.id)

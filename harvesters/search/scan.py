@@ -1,4 +1,4 @@
-"""Every document of an index as it is at one moment, in the order in which they were written."""
+"""Every document of an index as it is at one moment: in the order in which they were written, or as fast as may be."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from harvesters.retry import Transient
 PAGE = 1000
 _KEEP = "5m"
 _WHOLE = {"allow_partial_search_results": "false"}
-_MOST = 5  # times in a row that a point in time may be forgotten
+_MOST = 5  # times that a point in time may be forgotten without any progress
 _NOTHING = msgspec.Raw()
+_BY_NUMBER = [{"_seq_no": {"order": "asc", "unmapped_type": "long"}}]  # unmapped it is where nothing is
+_AS_THEY_LIE = [{"_shard_doc": "asc"}]
 
 
 class Verbatim(msgspec.Struct):
@@ -48,18 +50,23 @@ def pages(
     since: int | None = None,
     source: bool | list[str] = True,
     only: dict[str, Any] | None = None,
+    ordered: bool = True,
 ) -> Iterator[list[dict[str, Any]]]:
     """Search hits, a page at a time, sorted by sequence number (the first value of ``sort``).
 
     All shards answer, or it is asked again. Where the cluster forgets the point in time, as it does when a node is
     started again, a new one goes on with the last sequence number: then a few documents come twice.
 
+    Not `ordered`, they come as they lie on the disk. The cluster takes a tenth of the processor's time then, for it
+    unpacks each block of documents once and not once for each of them; but a forgotten point in time has it begin anew,
+    and many documents come twice.
+
     Args:
         since: begin with this sequence number. Shards number by themselves, so several documents may have it.
         source: whether the documents (or which of their fields) come along, or their ids alone.
         only: a query that selects documents; None for all.
     """
-    scan = _Scan(client, index, since, source, only)
+    scan = _Scan(client, index, since, source, only, ordered)
     try:
         while True:
             answer = scan.ask(unread=False)
@@ -74,9 +81,11 @@ def pages(
         scan.close()
 
 
-def verbatim(client: SearchClient, index: str, since: int | None = None) -> Iterator[list[Verbatim]]:
+def verbatim(
+    client: SearchClient, index: str, since: int | None = None, ordered: bool = True
+) -> Iterator[list[Verbatim]]:
     """As `pages`, with the documents as they were sent: numbers of any size, and what is hardly JSON, included."""
-    scan = _Scan(client, index, since)
+    scan = _Scan(client, index, since, ordered=ordered)
     try:
         while True:
             answer = scan.ask(unread=True)
@@ -124,8 +133,10 @@ class _Scan:
         since: int | None,
         source: bool | list[str] = True,
         only: dict[str, Any] | None = None,
+        ordered: bool = True,
     ) -> None:
         self.client, self.index, self.since, self.source, self.only = client, index, since, source, only
+        self.ordered = ordered
         self._pit = self._open()
         self._after: list[Any] | None = None
         self._forgotten = 0
@@ -138,7 +149,7 @@ class _Scan:
             "track_total_hits": False,
             "query": self._query(),
             "pit": {"id": self._pit, "keep_alive": _KEEP},
-            "sort": [{"_seq_no": {"order": "asc", "unmapped_type": "long"}}],  # it is, where nothing is
+            "sort": _BY_NUMBER if self.ordered else _AS_THEY_LIE,
         }
         if self._after is not None:
             body["search_after"] = self._after
@@ -150,9 +161,11 @@ class _Scan:
 
         answer = self.client.retry.call(attempt, self.client.name, Unavailable)
         if answer.found:
-            self._forgotten = 0
+            if self.ordered:
+                self._forgotten = 0
             return answer
-        self.since = self._after[0] if self._after is not None else self.since
+        if self.ordered and self._after is not None:
+            self.since = self._after[0]
         self._pit, self._after, self._forgotten = self._open(), None, self._forgotten + 1
         return None
 

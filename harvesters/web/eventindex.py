@@ -54,7 +54,7 @@ class EventIndex:
 
     def keys(self) -> set[str]:
         """The key of every event."""
-        hits = (hit for page in scan.pages(self.client, self.alias, source=["id"]) for hit in page)
+        hits = (hit for page in scan.pages(self.client, self.alias, source=["id"], ordered=False) for hit in page)
         return {_key(hit) for hit in hits}
 
     def marks(self) -> Marks | None:

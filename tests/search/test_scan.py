@@ -1,10 +1,16 @@
-"""Documents as an index keeps them."""
+"""Documents as an index keeps them, all of them, from a real Elasticsearch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
+from harvesters.elastic.client import Answer, SearchClient
+from harvesters.errors import HarvestError
 from harvesters.search import scan
+from tests.clocks import patient
 from tests.nodes import Node
 
 DOCUMENTS = {
@@ -12,6 +18,31 @@ DOCUMENTS = {
     "endless": b'{"n":%b}' % (b"9" * 400),
     "deep": b'{"in":%b1%b}' % (b'{"a":' * 900, b"}" * 900),
 }
+
+
+class Forgetful(SearchClient):
+    """Of a cluster that forgets the point in time before some searches, counted from 1."""
+
+    forgets: range = range(0)
+    searches = 0
+
+    def attempt(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
+        if path == "/_search":
+            self.searches += 1
+            if self.searches in self.forgets:
+                super().attempt("DELETE", "/_pit", {"id": body["pit"]["id"]})
+        return super().attempt(method, path, body, **named)
+
+
+@pytest.fixture
+def client(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgetful]:
+    """A client of a node with 25 documents in two indices, which come in pages of 10."""
+    monkeypatch.setattr(scan, "PAGE", 10)
+    node.fill("one", [{"id": number} for number in range(20)], key="id")
+    node.fill("two", [{"id": number} for number in range(20, 25)], key="id")
+    client = Forgetful(node.url, patient())
+    yield client
+    client.close()
 
 
 def test_documents_come_byte_for_byte(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,10 +62,38 @@ def test_documents_come_byte_for_byte(node: Node, monkeypatch: pytest.MonkeyPatc
     assert found == DOCUMENTS
 
 
-def test_a_document_that_is_not_kept_is_empty(node: Node) -> None:
-    node.ask("PUT", f"/{node.prefix}x", {"mappings": {"_source": {"enabled": False}}})
-    node.ask("PUT", f"/{node.prefix}x/_doc/1", {"n": 1}, params={"refresh": "true"})
-    client = node.client()
-    (hits,) = scan.verbatim(client, f"{node.prefix}x")
-    client.close()
-    assert [bool(hit.source) for hit in hits] == [False]
+@pytest.mark.parametrize("ordered", [True, False])
+def test_each_document_comes_once(ordered: bool, node: Node, client: Forgetful) -> None:
+    pages = [*scan.verbatim(client, f"{node.prefix}*", ordered=ordered)]
+    found = {hit.id: bytes(hit.source) for page in pages for hit in page}
+    assert found == {str(number): b'{"id":%d}' % number for number in range(25)}
+    assert [len(page) for page in pages] == [10, 10, 5]
+
+
+def test_odd_documents_and_what_no_source_is_kept_of(node: Node, client: Forgetful) -> None:
+    half = b'{"index":{"_id":"half"}}\n{"text":"\\ud800","number":1e400}\n'
+    node.ask("PUT", f"/{node.prefix}odd", {"mappings": {"dynamic": False}})
+    node.ask("PUT", f"/{node.prefix}none", {"mappings": {"_source": {"enabled": False}}})
+    node.fill("none", [{"id": "none"}], key="id")
+    client.attempt("POST", f"/{node.prefix}odd/_bulk", half, params={"refresh": "true"}, lines=True)
+    found = {
+        hit.id: bytes(hit.source)
+        for page in scan.verbatim(client, f"{node.prefix}odd,{node.prefix}none", ordered=False)
+        for hit in page
+    }
+    assert found == {"half": rb'{"text":"\ud800","number":1e400}', "none": b""}
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_point_in_time_that_is_forgotten_costs_no_document(ordered: bool, node: Node, client: Forgetful) -> None:
+    client.forgets = range(3, 4)
+    hits = [hit["_id"] for page in scan.pages(client, f"{node.prefix}*", ordered=ordered) for hit in page]
+    assert {*hits} == {str(number) for number in range(25)}
+    assert len(hits) == (26 if ordered else 45)
+
+
+def test_a_cluster_that_forgets_again_and_again_is_not_asked_for_ever(node: Node, client: Forgetful) -> None:
+    client.forgets = range(2, 1000, 2)
+    with pytest.raises(HarvestError, match="No search context"):
+        [*scan.pages(client, f"{node.prefix}*", ordered=False)]
+    assert client.searches == 12
