@@ -86,7 +86,7 @@ def parameters(history: History, question: Question) -> dict[str, Any]:
         "as_of": as_of,
         "school": question.school,
         "class": question.class_,
-        "student": question.student,
+        "student": history.id(question.student),
         "filtered": question.filtered,
         "within": question.within * DAY if question.within is not None else None,
         "weeks": question.weeks,
@@ -96,13 +96,14 @@ def parameters(history: History, question: Question) -> dict[str, Any]:
 
 def unheard_of(history: History, question: Question) -> list[str]:
     """The filters of `question` that no event fits."""
-    asked = {"school": question.school, "class": question.class_, "creator": question.student}
+    asked = {"school": question.school, "class": question.class_, "student": question.student}
     found = []
     for name, value in asked.items():
+        column, wanted = ("creator", history.id(value)) if name == "student" else (name, value)
         if value is not None and not history.ask(
-            f"SELECT 1 FROM event WHERE {name} = $value LIMIT 1", {"value": value}
+            f"SELECT 1 FROM event WHERE {column} = $wanted LIMIT 1", {"wanted": wanted}
         ):
-            found.append(f"{'student' if name == 'creator' else name} {value!r}")
+            found.append(f"{name} {value!r}")
     return found
 
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from harvesters import telemetry
+from harvesters import collector, telemetry
 from harvesters.errors import ConfigError, Unavailable
 from harvesters.privacy import protect
 from harvesters.settings import Settings
@@ -53,7 +53,9 @@ class Face:
             protect(settings.secrets())
             _silence()
             threading.Thread(target=_end_with, args=[parent], name="parent", daemon=True).start()
-        return create(settings, self.parts, self.host, self.cursor_key)
+        app = create(settings, self.parts, self.host, self.cursor_key)
+        collector.rest()
+        return app
 
 
 def serve(face: Face, port: int, workers: int, patience: float) -> None:

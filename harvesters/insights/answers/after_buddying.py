@@ -16,7 +16,7 @@ def _query(question: Question) -> str:
             AND (NOT $filtered OR a IN (SELECT id FROM chosen) OR b IN (SELECT id FROM chosen))
     ), message AS (
         SELECT least(one, other) AS a, greatest(one, other) AS b, ms FROM event
-        WHERE type = 'private_message' AND one <> '' AND other <> '' AND one <> other
+        WHERE type = 'private_message' AND one <> other
     ), wrote AS (
         SELECT became.key, became.day, min(message.ms) - became.ms AS took
         FROM became LEFT JOIN message ON message.a = became.a AND message.b = became.b
@@ -31,7 +31,7 @@ def _query(question: Question) -> str:
         WHERE change = 1 GROUP BY id HAVING min(ms) >= $start
     ), saw AS (
         SELECT id, first_timer.day, count(DISTINCT other) AS profiles
-        FROM first_timer LEFT JOIN event ON creator = id AND type = 'page_view' AND other NOT IN ('', id)
+        FROM first_timer LEFT JOIN event ON creator = id AND type = 'page_view' AND other <> id
             AND event.ms < first_timer.ms
         GROUP BY id, first_timer.day
     ), newcomer AS (

@@ -8,11 +8,12 @@ from harvesters.insights.question import Question
 
 _EVER = f"""
 WITH {COUNTED}
-SELECT row_number() OVER (ORDER BY events DESC, id), id, person.school, events, days, epoch_ms(first), epoch_ms(last)
+SELECT row_number() OVER (ORDER BY events DESC, id), name, coalesce(school, ''), events, days, epoch_ms(first),
+    epoch_ms(last)
 FROM (
     SELECT creator AS id, count(*) AS events, count(DISTINCT day) AS days, min(ms) AS first, max(ms) AS last
     FROM counted WHERE creator IS NOT NULL GROUP BY creator
-) JOIN person USING (id)
+) JOIN named USING (id)
 ORDER BY 1
 LIMIT $limit
 """
@@ -22,13 +23,14 @@ def _query(question: Question) -> str:
     if not question.by:
         return _EVER
     return f"""
-    WITH {COUNTED}
-    SELECT {period(question.by)} AS period,
-        row_number() OVER (PARTITION BY period ORDER BY count(*) DESC, creator) AS rank, creator, count(*)
-    FROM counted WHERE creator IS NOT NULL
-    GROUP BY period, creator
-    QUALIFY rank <= $limit
-    ORDER BY period, rank
+    WITH {COUNTED}, active AS (
+        SELECT {period(question.by)} AS period, creator AS id, count(*) AS events,
+            row_number() OVER (PARTITION BY period ORDER BY events DESC, id) AS rank
+        FROM counted WHERE creator IS NOT NULL
+        GROUP BY period, creator
+        QUALIFY rank <= $limit
+    )
+    SELECT period, rank, name, events FROM active JOIN named USING (id) ORDER BY period, rank
     """
 
 
