@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import orjson
 
 ROOT = Path(__file__).resolve().parent.parent
+_LISTENING = re.compile(r"listening on (http://\S+)")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,37 @@ def harvest(arguments: Sequence[str], environment: Mapping[str, str], log: Path)
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {written[-2000:]}")
     return Run(seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime, _report(written))
+
+
+@contextmanager
+def serving(environment: Mapping[str, str], log: Path) -> Iterator[str]:
+    """``harvest.py serve`` on a free port; its URL, once it listens. Its standard error goes to `log`.
+
+    Raises:
+        RuntimeError: it ended instead.
+    """
+    command = [sys.executable, "harvest.py", "--env-file", os.devnull, "serve", "--port", "0"]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=errors)
+    try:
+        while (found := _LISTENING.search(log.read_text(errors="replace"))) is None:
+            if process.poll() is not None:
+                raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {log.read_text()[-2000:]}")
+            time.sleep(0.02)
+        yield found[1]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def client(module: str, environment: Mapping[str, str], **asked: Any) -> dict[str, Any]:
+    """Run a module of ours that asks a server; it gets `asked` as JSON on standard input. What it measured."""
+    command = [sys.executable, "-m", f"benchmarks.{module}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, input=orjson.dumps(asked), capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
+    measured: dict[str, Any] = orjson.loads(done.stdout)
+    return measured
 
 
 def interpreter(environment: Mapping[str, str]) -> float:

@@ -35,13 +35,13 @@ class Node(Elasticsearch):
 def load(sizes: Sizes) -> Iterator[Figure]:
     """The seed's case: 168,000 events of 73 MB into an empty Elasticsearch."""
     events = sizes.of(SEED_EVENTS)
-    with _directory() as directory, Node(heap="1g") as cluster:
+    with scratch() as directory, Node(heap="1g") as cluster:
         dump = directory / "events.json"
-        _write(dump, events)
-        environment = _environment(directory, ES_HOST=cluster.url)
+        write_dump(dump, events)
+        environment = settings(directory, ES_HOST=cluster.url)
         rates, megabytes_taken = [], []
         for number in range(sizes.runs + 1):
-            run = _load(dump, environment, directory)
+            run = load_dump(dump, environment, directory)
             if number:  # the first one warms the cluster's compiler up, as the seed's had been
                 rates.append(events / run.seconds)
             requests.post(f"{cluster.url}/buddyupevents/_flush", params={"force": "true"}, timeout=120)
@@ -69,12 +69,12 @@ def load(sizes: Sizes) -> Iterator[Figure]:
 
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """Loading much against loading little; into a file, so that no cluster is in the way."""
-    with _directory() as directory:
-        environment = _environment(directory)
+    with scratch() as directory:
+        environment = settings(directory)
         peaks = []
         for megabytes in (100, 2000):
             dump = directory / f"{megabytes}.json"
-            _write(dump, sizes.of(megabytes * SEED_EVENTS // 75))
+            write_dump(dump, sizes.of(megabytes * SEED_EVENTS // 75))
             log = directory / "log"
             peaks.append(
                 harvest(["--log-format", "json", "firebase", "load", str(dump), "-o", "-"], environment, log).peak
@@ -92,8 +92,8 @@ def memory(sizes: Sizes) -> Iterator[Figure]:
 def export(sizes: Sizes) -> Iterator[Figure]:
     """An export to a file against fetching and parsing the same pages alone."""
     nodes = sizes.of(500_000)
-    with _directory() as directory, stub("firebase", nodes=nodes) as url:
-        environment = _environment(directory, FIREBASE_ENDPOINT=url, FIREBASE_KEY="none")
+    with scratch() as directory, stub("firebase", nodes=nodes) as url:
+        environment = settings(directory, FIREBASE_ENDPOINT=url, FIREBASE_KEY="none")
         runs, parts = [], []
         for number in range(sizes.runs + 1):
             out = directory / f"out-{number}.jsonl"
@@ -120,8 +120,8 @@ def export(sizes: Sizes) -> Iterator[Figure]:
 def pages(sizes: Sizes) -> Iterator[Figure]:
     """An export over a line of 20 ms: pages that find their size against pages of 6,000."""
     nodes = sizes.of(200_000)
-    with _directory() as directory, stub("firebase", nodes=nodes, latency=0.02) as url:
-        environment = _environment(directory, FIREBASE_ENDPOINT=url, FIREBASE_KEY="none")
+    with scratch() as directory, stub("firebase", nodes=nodes, latency=0.02) as url:
+        environment = settings(directory, FIREBASE_ENDPOINT=url, FIREBASE_KEY="none")
         taken: dict[str, list[Run]] = {"": [], "6000": []}
         for number in range(sizes.runs + 1):
             for size, runs in taken.items():
@@ -144,11 +144,11 @@ def pages(sizes: Sizes) -> Iterator[Figure]:
     )
 
 
-def _load(dump: Path, environment: Mapping[str, str], directory: Path) -> Run:
+def load_dump(dump: Path, environment: Mapping[str, str], directory: Path) -> Run:
     return harvest(["--log-format", "json", "firebase", "load", str(dump)], environment, directory / "log")
 
 
-def _write(path: Path, events: int) -> None:
+def write_dump(path: Path, events: int) -> None:
     """A dump as the seed's: one object, compact."""
     with path.open("wb") as file:
         file.write(b"{")
@@ -159,13 +159,13 @@ def _write(path: Path, events: int) -> None:
         file.write(b"}")
 
 
-def _environment(directory: Path, **more: str) -> dict[str, str]:
+def settings(directory: Path, **more: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {**kept, "HARVEST_STATE_DIR": str(directory / "state"), "REDIS_URL": "redis://127.0.0.1:1/0", **more}
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         yield directory

@@ -54,12 +54,11 @@ class ProfileIndex:
         Raises:
             OlderForm: it is such an index.
         """
-        for field in (fields.NAME, fields.BIO, fields.ORDER):
-            if differs := form.difference(self.client, self.name, _TEMPLATE, field):
-                raise OlderForm(
-                    f"profiles cannot be searched in {self.client.name}: {differs}. The index is in the form of an "
-                    "older version: run harvest.py setup load_index_templates, then harvest.py setup migrate."
-                )
+        if differs := form.difference(self.client, self.name, _TEMPLATE, fields.NAME, fields.BIO, fields.ORDER):
+            raise OlderForm(
+                f"profiles cannot be searched in {self.client.name}: {differs}. The index is in the form of an older "
+                "version: run harvest.py setup load_index_templates, then harvest.py setup migrate."
+            )
 
 
 def only(school: str | None, class_id: str | None) -> list[Query]:

@@ -23,16 +23,17 @@ def type_at(mapping: Body, field: str) -> str:
     return str(here.get("type", "object")) if isinstance(here, Mapping) else ""
 
 
-def difference(client: SearchClient, index: str, kind: str, field: str) -> str:
-    """How `index` maps `field` otherwise than our template `kind`; "" where it does not, or the field is not ours."""
+def difference(client: SearchClient, index: str, kind: str, *fields: str) -> str:
+    """How `index` maps one of `fields` otherwise than our template `kind`; "" where it does not, or none is ours."""
     template = next((each for each in templates.read() if each.name == kind), None)
-    ours = type_at(template.mappings, field) if template is not None else ""
-    if not ours:
+    ours = {field: type_at(template.mappings, field) for field in fields} if template is not None else {}
+    if not any(ours.values()):
         return ""
     for name, mapping in _mappings(client, index).items():
-        theirs = type_at(mapping, field)
-        if theirs != ours:
-            return f"{name} has {field} {f'as {theirs}' if theirs else 'not at all'}, and our template as {ours}"
+        for field, wanted in ours.items():
+            theirs = type_at(mapping, field)
+            if wanted and theirs != wanted:
+                return f"{name} has {field} {f'as {theirs}' if theirs else 'not at all'}, and our template as {wanted}"
     return ""
 
 

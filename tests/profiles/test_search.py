@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harvesters.elastic.client import Answer
 from harvesters.errors import ConfigError
 from harvesters.profiles.folding import words
 from harvesters.profiles.index import ProfileIndex
@@ -239,6 +240,23 @@ class TestIndices:
                 search(old, text)
         with pytest.raises(ConfigError, match="setup migrate"):
             suggest(old, "ana")
+
+    def test_an_answer_without_hits_costs_one_look_at_the_index(
+        self, people: People, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        people.named("Ana")
+        client, asked = people.index.client, []
+
+        def noting(method: str, path: str, *rest: Any, **more: Any) -> Answer:
+            asked.append(path.rpartition("/")[2])
+            return attempt(method, path, *rest, **more)
+
+        attempt = client.attempt
+        monkeypatch.setattr(client, "attempt", noting)
+        assert suggest(people.index, "ana")
+        assert asked == ["_search"]
+        assert not suggest(people.index, "bob")
+        assert asked == ["_search", "_search", "_mapping"]
 
 
 NAMES = ("Ana", "Anna", "Zoë", "Łukasz", "Nguyễn", "Nguyen", "Straße", "Li", "王小明", "Coffee", "O'Neil")
