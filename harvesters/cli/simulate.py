@@ -231,7 +231,7 @@ def simulate_firebase(
         credentials.write_text(json.dumps(simulator.service_account(), indent=2))
         click.echo(f"FIREBASE_CREDENTIALS={credentials}")
     if per_minute:
-        grow(simulator, per_minute, seed + 1)
+        grow(simulator, per_minute, seed)
     click.echo(f"FIREBASE_ENDPOINT={simulator.url} FIREBASE_KEY={secret}")
     _serve(simulator)
 

@@ -18,6 +18,7 @@ MAX_MS = 64**8 - 1
 _TIME = 8
 _RANDOM = LENGTH - _TIME
 _DIGIT = {char: value for value, char in enumerate(ALPHABET)}
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 
 
 def is_push_id(key: str) -> bool:
@@ -58,11 +59,11 @@ class PushIds:
 
 
 def _encode(number: int, width: int) -> str:
-    """`number` in base 64 with `width` digits."""
+    """`number` in base 64 with `width` digits, an even number, which are taken by twos."""
     if not 0 <= number < 64**width:
         raise ValueError(f"{number} does not fit into {width} characters of a push id")
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 64)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range(width // 2):
+        number, pair = divmod(number, 4096)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))

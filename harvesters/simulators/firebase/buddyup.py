@@ -2,18 +2,22 @@
 
 Shapes, field names and types are those of BuddyUp's real exports. They carry what makes such events hard to
 index on purpose: one field with two types, push ids as field names, profiles in profiles, secrets, and on request
-texts beyond Lucene's longest term.
+texts beyond Lucene's longest term. Who does what is the campus's (`buddyup_campus`), and when, the rhythm's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import count
 from random import Random
 from typing import Any
 
 from harvesters.firebase.pushid import PushIds
-from harvesters.simulators.firebase.buddyup_world import Person, classes, course, group, person, users
+from harvesters.simulators.firebase.buddyup_campus import Campus, Deed
+from harvesters.simulators.firebase.buddyup_rhythm import DAY, Rhythm, moments
+from harvesters.simulators.firebase.buddyup_texts import written
+from harvesters.simulators.firebase.buddyup_world import GROUPS, PEOPLE, Person, classes, group, users
 
 __all__ = ["SYSTEM", "TYPES", "classes", "database", "events", "users"]
 
@@ -25,44 +29,41 @@ LONGEST_TERM = 32_766
 
 Data = dict[str, Any]
 
-_PEOPLE, _CLASSES, _GROUPS = 2000, 300, 400
-_TEXTS = (
-    "Anyone up for the library tonight? The midterm is on Thursday and I have not even opened chapter four yet.",
-    "I love this class, the last lecture was great and the examples made it click!",
-    "Terrible exam, I hated every minute of it.",
-    "¿Alguien tiene los apuntes? Merci d'avance, ich bringe Kaffee mit ☕ 🎉",
-    "see you at 5\nin front of the main building, second entrance, bring the problem set and a calculator",
-    "ok",
-)
+_EACH = 35  # events of a person, in a sample that is small
 _BROWSERS = (
     {"name": "Chrome", "version": "47.0"},
     {"name": "Safari", "version": 9},
     {"name": "Firefox", "version": "43"},
 )
+_MESSAGES = ("chat_message", "private_message")
+_LIVING = 150  # people
 _PAGES = ("classes", "buddies", "groups", "profile", "messages", "settings")
 
 
 class _Scene:
     """Who does what to whom in one event."""
 
-    def __init__(self, random: Random, seed: int, ms: int, long_body: bool) -> None:
-        self.random = random
-        self.seed = seed
-        self.ms = ms
-        self.long_body = long_body
-        self.creator = self.somebody()
+    def __init__(self, campus: Campus, deed: Deed, ms: int, long_body: bool) -> None:
+        self.campus, self.deed, self.ms, self.long_body = campus, deed, ms, long_body
+        self.random, self.seed, self.creator = campus.random, campus.seed, deed.who.person
 
     def somebody(self) -> Person:
-        return person(self.seed, int(self.random.random() * _PEOPLE))
+        return self.campus.somebody()
+
+    def partner(self) -> Person:
+        """With whom it is done."""
+        return self.deed.other or self.somebody()
 
     def course_id(self) -> str:
-        return course(self.seed, int(self.random.random() * _CLASSES)).id
+        """A class of the creator's: the newest, where one is added."""
+        own = self.deed.who.classes
+        return self.campus.course_of(self.creator, own[-1:] if self.deed.kind == "added_class" else own).id
 
     def group_id(self) -> str:
-        return group(self.seed, int(self.random.random() * _GROUPS))
+        return group(self.seed, int(self.random.random() * GROUPS))
 
-    def body(self) -> str:
-        text = self.random.choice(_TEXTS)
+    def body(self, about: str = "") -> str:
+        text = written(self.random, self.ms, about)
         return text * (LONGEST_TERM // len(text.encode()) + 1) if self.long_body else text
 
     def coin(self) -> bool:
@@ -73,7 +74,7 @@ def _pair(role_one: str, role_two: str) -> Callable[[_Scene], Data]:
     """Two people in two roles, each with id, names and school."""
 
     def data(scene: _Scene) -> Data:
-        return {**_named(role_one, scene.creator), **_named(role_two, scene.somebody())}
+        return {**_named(role_one, scene.creator), **_named(role_two, scene.partner())}
 
     return data
 
@@ -82,13 +83,18 @@ def _named(role: str, one: Person) -> Data:
     return {role: one.id, f"{role}_first_name": one.first_name, f"{role}_last_name": one.last_name}
 
 
+def _buddied_up(scene: _Scene) -> Data:
+    """The one who was asked creates it."""
+    return {**_named("requested_by", scene.partner()), **_named("accepted_by", scene.creator)}
+
+
 def _chat_message(scene: _Scene) -> Data:
     where = {"class_id": scene.course_id()} if scene.coin() else {"group_id": scene.group_id()}
-    return {**where, "body": scene.body(), "sent_at": scene.ms}
+    return {**where, "body": scene.body(where.get("class_id", "")), "sent_at": scene.ms}
 
 
 def _private_message(scene: _Scene) -> Data:
-    other = scene.somebody()
+    other = scene.partner()
     return {
         "sender": scene.creator.id,
         "recipient": other.id,
@@ -100,7 +106,8 @@ def _private_message(scene: _Scene) -> Data:
 
 def _page_view(scene: _Scene) -> Data:
     page = scene.random.choice(_PAGES)
-    params = {"course": scene.course_id(), "user_id": scene.somebody().id} if scene.coin() else ""
+    seen = scene.deed.other is not None or scene.coin()
+    params = {"course": scene.course_id(), "user_id": scene.partner().id} if seen else ""
     return {
         "page": page,
         "url": f"/#/{page}/{scene.random.randrange(10_000)}",
@@ -202,7 +209,7 @@ TYPES: dict[str, tuple[int, Callable[[_Scene], Data]]] = {
     "chat_message": (180, _chat_message),
     "private_message": (140, _private_message),
     "buddy_request": (90, _pair("requested_by", "target_to")),
-    "buddied_up": (60, _pair("requested_by", "accepted_by")),
+    "buddied_up": (60, _buddied_up),
     "logged_in": (50, _login),
     "heart": (40, _heart),
     "added_class": (30, _course),
@@ -232,6 +239,9 @@ TYPES: dict[str, tuple[int, Callable[[_Scene], Data]]] = {
 }
 """Every type of event: how often (in about 1,000) and what its `data` holds."""
 
+_LED_TO = ("account_created", "signed_up", "buddied_up", "delete_account")
+_SPONTANEOUS = {kind: weight for kind, (weight, _) in TYPES.items() if kind not in _LED_TO}
+
 
 def events(
     n: int, start: datetime, end: datetime, seed: int = 1, *, long_bodies: int = 0
@@ -244,19 +254,26 @@ def events(
     first, last = _ms(start), _ms(end)
     if first >= last:
         raise ValueError("the window of events is empty")
-    random = Random(f"{seed}/events")
-    ids, kinds = PushIds(random), list(TYPES)
-    weights = [weight for weight, _ in TYPES.values()]
-    step, messages = (last - first) / max(n, 1), 0
-    for number in range(n):
-        ms = min(int(first + (number + random.random()) * step), last - 1)
-        kind = kinds[number] if number < len(kinds) else random.choices(kinds, weights)[0]
-        message = kind in ("chat_message", "private_message")
-        messages += message
-        scene = _Scene(random, seed, ms, bool(message and long_bodies and messages % long_bodies == 0))
-        data = TYPES[kind][1](scene)
-        key = f"group-reminder-{data['group_id']}-{ms}" if kind == "group_reminder" else ids.next(ms)
-        yield key, _event(kind, data, scene)
+    random, rhythm = Random(f"{seed}/events"), Rhythm.of(first, last)
+    people = max(8, min(PEOPLE, n // _EACH))
+    campus = Campus(seed, random, _SPONTANEOUS, people, moments(rhythm.newcomers, people, Random(f"{seed}/joins")))
+    ids, kinds, testers, messages = PushIds(random), list(TYPES), campus.testers(), 0
+    for number, ms in enumerate(moments(rhythm.events, n, random)):
+        deed = Deed(kinds[number], testers[number % 2]) if number < len(kinds) else campus.deed(ms)
+        messages += deed.kind in _MESSAGES
+        yield _event(campus, deed, ms, ids, bool(long_bodies) and messages % long_bodies == 0)
+
+
+def living(start: datetime, per_minute: int, seed: int = 1) -> Iterator[tuple[str, dict[str, Any]]]:
+    """So many events a minute from `start` on, without end, of people who are there already and some who join."""
+    first, random = _ms(start), Random(f"{seed}/living")
+    joins = (first + number * DAY // 10 for number in count(1))
+    campus = Campus(seed, random, _SPONTANEOUS, _LIVING, joins)
+    campus.open(first)
+    ids = PushIds(random)
+    for number in count():
+        ms = first + int((number + random.random()) * 60_000 / per_minute)
+        yield _event(campus, campus.deed(ms), ms, ids)
 
 
 def database(
@@ -270,8 +287,10 @@ def database(
     }
 
 
-def _event(kind: str, data: Data, scene: _Scene) -> dict[str, Any]:
-    """The fields that all events have; `involved` is a string or an object, and some still hold the client's `key`."""
+def _event(campus: Campus, deed: Deed, ms: int, ids: PushIds, long_body: bool = False) -> tuple[str, dict[str, Any]]:
+    """Key and fields; `involved` is a string or an object, and some still hold the client's `key`."""
+    scene, kind = _Scene(campus, deed, ms, long_body and deed.kind in _MESSAGES), deed.kind
+    data = TYPES[kind][1](scene)
     one, chance = scene.creator, scene.random.random()
     data["school_id"] = one.school_id
     system = kind in ("group_reminder", "dev_database_reset")
@@ -292,7 +311,7 @@ def _event(kind: str, data: Data, scene: _Scene) -> dict[str, Any]:
         event["involved"] = {scene.somebody().id: True, one.id: True}
     elif chance < 0.45:
         event["key"] = _jwt(scene.random)
-    return event
+    return f"group-reminder-{data['group_id']}-{ms}" if kind == "group_reminder" else ids.next(ms), event
 
 
 def _jwt(random: Random) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from harvesters.simulators.firebase import buddyup
 from harvesters.simulators.firebase.server import FirebaseSimulator
@@ -14,14 +14,10 @@ def grow(simulator: FirebaseSimulator, per_minute: int, seed: int = 1) -> thread
     clock = threading.Event()
 
     def run() -> None:
-        start = datetime.now(UTC)
-        for number in range(1_000_000):
-            minute = start + timedelta(minutes=number)
-            end = minute + timedelta(minutes=1)
-            for key, event in buddyup.events(per_minute, minute, end, seed + number):
-                due = event["created_at"] / 1000 - datetime.now(UTC).timestamp()
-                clock.wait(max(0.0, due))
-                simulator.edit(f"/events/{key}", event)
+        for key, event in buddyup.living(datetime.now(UTC), per_minute, seed):
+            due = event["created_at"] / 1000 - datetime.now(UTC).timestamp()
+            clock.wait(max(0.0, due))
+            simulator.edit(f"/events/{key}", event)
 
     thread = threading.Thread(target=run, name="growth", daemon=True)
     thread.start()

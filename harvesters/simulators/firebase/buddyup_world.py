@@ -13,8 +13,15 @@ from typing import Any
 
 from harvesters.firebase.pushid import PushIds
 
-SCHOOLS = ("osu_edu",) * 6 + ("sydney_edu_au",) * 5 + ("buddyup_org", "testcloud_io")
-"""Two universities, and the two test schools that BuddyUp's reports leave out."""
+TEST_SCHOOLS = ("buddyup_org", "testcloud_io")
+"""Those that BuddyUp's reports leave out."""
+
+SCHOOLS = ("osu_edu",) * 6 + ("sydney_edu_au",) * 5 + TEST_SCHOOLS
+LATER = ("osu_edu",) * 5 + ("sydney_edu_au",) * 4 + ("portland_edu",) * 3 + ("lakeside_edu",) * 2 + TEST_SCHOOLS
+"""Two universities are there from the beginning; two more, when so many people and classes are."""
+
+PEOPLE, COURSES, GROUPS = 2000, 300, 400
+_FIRST_PEOPLE, _FIRST_COURSES = 40, 12
 
 _FIRST = ("Ana", "Björn", "Chloé", "Dmitri", "Emma", "Fatima", "Grace", "Hiro", "Inés", "Jamal", "Kim", "Łukasz", "Mei")
 _LAST = ("Nguyen", "O'Neil", "Park", "Quispe", "Rossi", "Smith", "Tanaka", "Ünal", "Vargas", "Wong", "Yildiz", "Zhou")
@@ -49,7 +56,7 @@ def person(seed: int, number: int) -> Person:
     """The user with this number, from 0."""
     random, ident = _dice(seed, "user", number)
     first, last = random.choice(_FIRST), random.choice(_LAST)
-    school = random.choice(SCHOOLS)
+    school = random.choice(SCHOOLS if number < _FIRST_PEOPLE else LATER)
     mail = f"user{number}@{school.replace('_', '.')}"
     return Person(ident, first, last, mail, school, f"https://pics.example.org/{number}.jpg")
 
@@ -59,7 +66,7 @@ def course(seed: int, number: int) -> Course:
     """The class with this number, from 0."""
     random, _ = _dice(seed, "class", number)
     subject, code = random.choice(_SUBJECTS), str(random.randrange(100, 500))
-    school = random.choice(SCHOOLS)
+    school = random.choice(SCHOOLS if number < _FIRST_COURSES else LATER)
     return Course(f"{school}-{subject}-{code}-{number}", subject, code, school)
 
 
@@ -86,7 +93,7 @@ def users(n: int, seed: int = 1) -> Iterator[tuple[str, dict[str, Any]]]:
                 "profile_pic_url_tiny": one.picture,
                 "schools": {one.school_id: {"id": one.school_id, "name": one.school_id.split("_")[0].upper()}},
                 "classes": {some.id: _brief(some) for some in _courses(seed, random, 3)},
-                "groups": {group(seed, random.randrange(400)): {"attending": True, "start_hour": str(number % 24)}},
+                "groups": {group(seed, random.randrange(GROUPS)): {"attending": True, "start_hour": str(number % 24)}},
                 "buddies": {_friend(seed, random, n): {"accepted": True} for _ in range(3)},
                 "buddies-outgoing": {_friend(seed, random, n): random.random() < 0.5},
                 "events": {one.id: True},
@@ -104,13 +111,13 @@ def classes(n: int, seed: int = 1) -> Iterator[tuple[str, dict[str, Any]]]:
         feed = {
             ids.next(posted + post * 60_000): {
                 "type": "chat_message",
-                "creator": _friend(seed, random, 2000),
+                "creator": _friend(seed, random, PEOPLE),
                 "created_at": posted + post * 60_000,
                 "data": {"class_id": one.id, "body": "Who has the slides?"},
             }
             for post in range(random.randrange(1, 4))
         }
-        students = {_friend(seed, random, 2000): True for _ in range(random.randrange(2, 8))}
+        students = {_friend(seed, random, PEOPLE): True for _ in range(random.randrange(2, 8))}
         yield one.id, {**_brief(one), "school_id": one.school_id, "students": students, "news_feed": feed}
 
 
@@ -119,7 +126,7 @@ def _brief(one: Course) -> dict[str, Any]:
 
 
 def _courses(seed: int, random: Random, n: int) -> list[Course]:
-    return [course(seed, random.randrange(300)) for _ in range(n)]
+    return [course(seed, random.randrange(COURSES)) for _ in range(n)]
 
 
 def _friend(seed: int, random: Random, n: int) -> str:
