@@ -18,17 +18,29 @@ from harvesters.insights.answer import Answer
 Values = list[dict[str, Any]]
 Spec = dict[str, Any]
 
-_COLOURS = ["#3d7fc4", "#d0700f", "#2f9e58", "#c9485f", "#9467bd", "#1f9e9e", "#8a8a8a"]  # seen on white and on black
+_COLOURS = ["#3d7fc4", "#d0700f", "#2f9e58", "#c9485f", "#9467bd", "#1f9e9e"]  # seen on white and on black
 _LIVELY = ["#9db8d6", "#6f9acb", "#3d7fc4", "#2c5d92"]
-_SHOWN = 6  # groups that have a colour of their own
+_GREY, _PALE = "#8a8a8a", "#8884"
 _OTHER = "(other)"
+_COHORTS = dict(zip(("daily", "weekly", "monthly", "once", "inactive"), [*reversed(_LIVELY), _GREY], strict=True))
+_MOODS = {"negative": "#c9485f", "neutral": _GREY, "positive": "#2f9e58", "unscored": _PALE}
+_WEEKDAY = "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][datum.value - 1]"
+_WIDTH, _STEP = 680, 80  # pixels of a chart, and the most that one period has
+_PERCENT = ".0%"
 _CONFIG = {
     "background": "transparent",
     "font": "sans-serif",
     "view": {"stroke": None},
-    "axis": {"labelColor": "currentColor", "titleColor": "currentColor", "gridOpacity": 0.25, "labelOverlap": "greedy"},
-    "legend": {"labelColor": "currentColor", "titleColor": "currentColor"},
-    "range": {"category": _COLOURS},
+    "mark": {"color": _COLOURS[0]},
+    "axis": {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "gridOpacity": 0.25,
+        "labelOverlap": "greedy",
+        "labelLimit": 240,
+    },
+    "axisX": {"labelAngle": 0, "labelSeparation": 8},
+    "legend": {"labelColor": "currentColor", "titleColor": "currentColor", "labelLimit": 240},
 }
 _ARIA = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _SPACE = re.compile(r' xmlns(?::\w+)?="[^"]*"')
@@ -48,7 +60,7 @@ def chart(name: str, answer: Answer) -> str:
             "insights report needs an extra that is not installed: pip install 'harvest[insights]'"
         ) from error
     values = [dict(zip(answer.columns, map(_shown, row), strict=True)) for row in answer.rows]
-    spec = {"width": 680, "height": 220, **_CHARTS[name](values), "config": _CONFIG, "background": "transparent"}
+    spec = {"width": _WIDTH, "height": 220, **_CHARTS[name](values), "config": _CONFIG, "background": "transparent"}
     drawn = str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
     plain = _NAMES.sub(rf"\g<1>{name}-", _SPACE.sub("", _ARIA.sub("", drawn)))
     return plain.replace("<svg", f'<svg role="img" aria-label="{escape(described(name, answer))}"', 1)
@@ -63,14 +75,16 @@ def described(name: str, answer: Answer) -> str:
 
 def _overview(values: Values) -> Spec:
     group = next(column for column in values[0] if column not in ("period", "events", "users"))
-    return _stacked(_few(values, "period", group, "events"), "period", "events", group)
+    few, colours = _few(values, "period", group, "events")
+    return _stacked(few, "period", "events", group, colours)
 
 
 def _signups(values: Values) -> Spec:
+    few, colours = _few(values, "period", "school", "cumulative")
     return {
-        **_data(_few(values, "period", "school", "cumulative")),
+        **_data(few),
         "mark": {"type": "line", "point": True},
-        "encoding": {"x": _x("period"), "y": _y("cumulative"), "color": _colour("school")},
+        "encoding": {"x": _x("period"), "y": _y("cumulative"), "color": _colour("school", colours)},
     }
 
 
@@ -79,7 +93,7 @@ def _funnel(values: Values) -> Spec:
 
 
 def _cohorts(values: Values) -> Spec:
-    return _stacked(values, "month", "users", "cohort")
+    return _stacked(values, "month", "users", "cohort", _COHORTS)
 
 
 def _retention(values: Values) -> Spec:
@@ -90,13 +104,23 @@ def _retention(values: Values) -> Spec:
         "encoding": {
             "x": _x("week"),
             "y": {"field": "cohort", "type": "ordinal"},
-            "color": {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1], "range": _LIVELY}},
+            "color": {
+                "field": "share",
+                "type": "quantitative",
+                "scale": {"domain": [0, 1], "range": _LIVELY},
+                "legend": {"format": _PERCENT},
+            },
         },
     }
 
 
 def _third_buddy(values: Values) -> Spec:
-    return {**_data(values), "mark": "bar", "encoding": {"x": _x("period"), "y": _y("users")}}
+    return {
+        **_data(values),
+        "width": _width(values, "period"),
+        "mark": "bar",
+        "encoding": {"x": _x("period"), "y": _y("users")},
+    }
 
 
 def _after_buddying(values: Values) -> Spec:
@@ -108,7 +132,7 @@ def _after_buddying(values: Values) -> Spec:
             ("without", row["pairs"] - row["private_chat"]),
         )
     ]
-    return _stacked(told, "period", "pairs", "kind")
+    return _stacked(told, "period", "pairs", "kind", {"with a private chat": _COLOURS[0], "without": _GREY})
 
 
 def _lifecycle(values: Values) -> Spec:
@@ -125,7 +149,7 @@ def _heatmap(values: Values) -> Spec:
         "mark": "rect",
         "encoding": {
             "x": _x("week"),
-            "y": {"field": "weekday", "type": "ordinal"},
+            "y": {"field": "weekday", "type": "ordinal", "axis": {"labelExpr": _WEEKDAY}},
             "color": {
                 "field": "level",
                 "type": "ordinal",
@@ -138,10 +162,11 @@ def _heatmap(values: Values) -> Spec:
 def _sentiment(values: Values) -> Spec:
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for row in values:
-        for mood in ("positive", "neutral", "negative"):
+        for mood in _MOODS:
             sums[row["period"], mood] += row[mood]
     told = [{"period": period, "mood": mood, "messages": count} for (period, mood), count in sums.items()]
-    return _stacked(told, "period", "messages", "mood")
+    there = {mood: colour for mood, colour in _MOODS.items() if any(row[mood] for row in values)}
+    return _stacked(told, "period", "messages", "mood", there)
 
 
 def _most_active(values: Values) -> Spec:
@@ -163,35 +188,51 @@ _CHARTS: dict[str, Callable[[Values], Spec]] = {
 }
 
 
-def _stacked(values: Values, x: str, y: str, group: str) -> Spec:
-    names = [*dict.fromkeys(row[group] for row in values)]
-    colour = {**_colour(group), "sort": names}
-    return {**_data(values), "mark": "bar", "encoding": {"x": _x(x), "y": _y(y), "color": colour}}
+def _stacked(values: Values, x: str, y: str, group: str, colours: dict[str, str]) -> Spec:
+    """Bars of groups on top of each other, the first one at the bottom; the legend has them as they stand."""
+    places = {name: place for place, name in enumerate(colours)}
+    told = [{**row, "place": places[row[group]]} for row in values if row[group] in places]
+    upwards = dict(reversed(colours.items()))
+    return {
+        **_data(told),
+        "width": _width(values, x),
+        "mark": "bar",
+        "encoding": {
+            "x": _x(x),
+            "y": _y(y),
+            "color": _colour(group, upwards),
+            "order": {"field": "place", "type": "quantitative"},
+        },
+    }
 
 
 def _bars(values: Values, x: str, y: str) -> Spec:
+    share = (
+        {"scale": {"domain": [0, 1]}, "axis": {"format": _PERCENT, "tickCount": 5}}
+        if x == "share"
+        else {"axis": {"tickCount": 8}}
+    )
     return {
         **_data(values),
         "height": {"step": 20},
         "mark": "bar",
-        "encoding": {"x": _y(x), "y": {"field": y, "type": "nominal", "sort": None}},
+        "encoding": {"x": {**_y(x), **share}, "y": {"field": y, "type": "nominal", "sort": None}},
     }
 
 
-def _few(values: Values, by: str, group: str, count: str) -> Values:
-    """The same with the largest groups, and one for all others."""
+def _few(values: Values, by: str, group: str, count: str) -> tuple[Values, dict[str, str]]:
+    """The same with the largest groups, and one for all others; and the colour of each."""
     totals: dict[str, int] = defaultdict(int)
     for row in values:
         totals[row[group]] += row[count]
-    largest = sorted(totals, key=lambda name: (-totals[name], name))[:_SHOWN]
+    largest = sorted(totals, key=lambda name: (-totals[name], name))[: len(_COLOURS)]
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for row in values:
         sums[row[by], row[group] if row[group] in largest else _OTHER] += row[count]
-    order = {name: place for place, name in enumerate([*largest, _OTHER])}
-    return [
-        {by: period, group: name, count: total}
-        for (period, name), total in sorted(sums.items(), key=lambda item: (item[0][0], order[item[0][1]]))
-    ]
+    colours = dict(zip(largest, _COLOURS, strict=False))
+    if any(name not in colours for _, name in sums):
+        colours[_OTHER] = _GREY
+    return [{by: period, group: name, count: total} for (period, name), total in sorted(sums.items())], colours
 
 
 def _data(values: Iterable[dict[str, Any]]) -> Spec:
@@ -206,8 +247,14 @@ def _y(field: str) -> Spec:
     return {"field": field, "type": "quantitative"}
 
 
-def _colour(field: str) -> Spec:
-    return {"field": field, "type": "nominal"}
+def _colour(field: str, colours: dict[str, str]) -> Spec:
+    scale = {"domain": [*colours], "range": [*colours.values()]}
+    return {"field": field, "type": "nominal", "scale": scale}
+
+
+def _width(values: Values, x: str) -> int:
+    """Few periods have a narrow chart, and not broad bars."""
+    return min(_WIDTH, _STEP * len({row[x] for row in values}))
 
 
 def _shown(value: Any) -> Any:
