@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import orjson
 import pytest
 
 from harvesters.firebase.pushid import is_push_id, push_ms
-from harvesters.simulators.firebase.buddyup import LONGEST_TERM, SYSTEM, TYPES, classes, database, events, users
+from harvesters.simulators.firebase.buddyup import (
+    LONGEST_TERM,
+    SYSTEM,
+    TYPES,
+    classes,
+    database,
+    events,
+    living,
+    users,
+)
 from harvesters.simulators.firebase.server import FirebaseSimulator
+from tests.insights.made import rows
 
 START, END = datetime(2015, 11, 1, tzinfo=UTC), datetime(2016, 2, 1, tzinfo=UTC)
 Event = tuple[str, dict[str, Any]]
@@ -20,6 +31,12 @@ Event = tuple[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def made() -> list[Event]:
     return list(events(5000, START, END, seed=7))
+
+
+@pytest.fixture(scope="module")
+def year() -> list[dict[str, Any]]:
+    start, end = datetime(2015, 1, 5, tzinfo=UTC), datetime(2016, 1, 4, tzinfo=UTC)
+    return [event for _, event in events(12_000, start, end, seed=3)]
 
 
 def test_the_same_seed_makes_the_same_events(made: list[Event]) -> None:
@@ -98,6 +115,69 @@ def test_a_database_survives_storage_unchanged(made: list[Event]) -> None:
         assert simulator.value() == whole
         simulator.edit("/", whole)
         assert simulator.value() == whole
+
+
+class TestLife:
+    """What makes charts of these events worth looking at."""
+
+    @staticmethod
+    def moments(year: list[dict[str, Any]], kind: str = "") -> list[datetime]:
+        return [datetime.fromtimestamp(one["created_at"] / 1000, UTC) for one in year if kind in ("", one["type"])]
+
+    def test_more_join_as_time_goes_by_most_when_a_term_begins(self, year: list[dict[str, Any]]) -> None:
+        months = [at.month for at in self.moments(year, "account_created")]
+        assert 2 * sum(month <= 6 for month in months) < sum(month > 6 for month in months)
+        assert max(set(months), key=months.count) == 9
+        assert all(months.count(month) for month in range(1, 13))
+
+    def test_days_differ_from_nights_and_weekdays_from_weekends(self, year: list[dict[str, Any]]) -> None:
+        at = self.moments(year)
+        assert sum(9 <= one.hour < 21 for one in at) > 10 * sum(one.hour < 6 for one in at)
+        assert sum(one.weekday() < 5 for one in at) / 5 > 1.3 * sum(one.weekday() >= 5 for one in at) / 2
+
+    def test_the_funnel_narrows_and_nobody_is_his_own_buddy(self, year: list[dict[str, Any]]) -> None:
+        steps = [row[2] for row in rows("funnel", {f"k{number:06}": event for number, event in enumerate(year)})]
+        assert steps[0] > 200
+        for before, after in pairwise(steps):
+            assert 0.5 * before < after < 0.97 * before
+        pairs = [(one["data"]["requested_by"], one["creator"]) for one in year[31:] if one["type"] == "buddied_up"]
+        assert len(pairs) > 200
+        assert all(asked != accepted for asked, accepted in pairs)
+
+    def test_fewer_come_back_week_after_week(self, year: list[dict[str, Any]]) -> None:
+        kept = rows("retention", {f"k{number:06}": event for number, event in enumerate(year)}, weeks=8)
+        shares = [sum(row[3] for row in kept if row[2] == week and row[0] < "2015-11") for week in (0, 1, 4, 8)]
+        assert shares == sorted(shares, reverse=True)
+        assert 0.1 * shares[0] < shares[3] < 0.6 * shares[0]
+
+    def test_cohorts_are_all_there_and_move(self, year: list[dict[str, Any]]) -> None:
+        named = {f"k{number:06}": event for number, event in enumerate(year)}
+        assert {row[1] for row in rows("cohorts", named) if row[2]} == {
+            "daily",
+            "weekly",
+            "monthly",
+            "once",
+            "inactive",
+        }
+        assert len({(row[1], row[2]) for row in rows("cohorts", named, moves=True)}) > 15
+
+    def test_schools_have_classes_of_their_own_and_moods(self, year: list[dict[str, Any]]) -> None:
+        added = {(one["data"]["school_id"], one["data"]["course_id"]) for one in year if one["type"] == "added_class"}
+        assert len({school for school, _ in added}) == 6
+        assert len({course for _, course in added}) > 30
+        assert all(course.startswith(f"{school}-") for school, course in added)
+        said = {one["data"]["body"] for one in year if one["type"] == "chat_message"}
+        assert {"love", "Terrible", "library"} <= {word for body in said for word in re.findall("[A-Za-z]+", body)}
+
+    def test_a_database_that_grows_goes_on_at_its_pace_with_people_who_are_there(self) -> None:
+        grown = list(islice(living(START, 30, seed=5), 600))
+        times = [event["created_at"] for _, event in grown]
+        assert times == sorted(times)
+        assert START.timestamp() * 1000 <= times[0]
+        assert times[-1] == pytest.approx(START.timestamp() * 1000 + 20 * 60_000, abs=2000)
+        known = {id for id, _ in users(200, seed=5)}
+        assert {event["creator"] for _, event in grown} <= {*known, SYSTEM}
+        assert len({key for key, _ in grown}) == 600
 
 
 def test_profiles_and_classes_are_numbered_from_the_seed() -> None:

@@ -12,7 +12,8 @@ _GLAD = (
     "So happy with my grade, and our group was amazing. See you all next week!",
 )
 _CALM = (
-    "Anyone up for the library tonight? The midterm is on Thursday and I have not even opened chapter four yet.",
+    *("Anyone up for the library tonight? The midterm is on Thursday and I have not even opened chapter four yet.",)
+    * 2,
     "¿Alguien tiene los apuntes? Merci d'avance, ich bringe Kaffee mit ☕ 🎉",
     "see you at 5\nin front of the main building, second entrance, bring the problem set and a calculator",
     "ok",
