@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 QUEUE = "harvest-demo-actions"
 USER, PASSWORD = "demo", "demo-password"
+_EVENTS = 2000
 
 
 @click.command(short_help="Watch the main job at work on embedded servers.")
@@ -31,8 +33,8 @@ def demo(actions: int) -> None:
     """Watch the main job at work on embedded servers: a simulated Opencast, local S3 and SQS, and Redis.
 
     Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file;
-    then `zoom` and `firebase events` from simulated sources. With Java and Maven on this machine the queue is indexed
-    into a real Elasticsearch, and a question asked of it.
+    then `zoom` and `firebase events` from simulated sources, and has `insights` say what the events tell. With Java and
+    Maven on this machine the queue is indexed into a real Elasticsearch, and a question asked of it.
 
     \b
     Example:
@@ -69,6 +71,7 @@ def demo(actions: int) -> None:
         _into_a_file(environment, simulator, folder / "actions.jsonl", queued)
         _zoom(environment, folder / "zoom.jsonl")
         _firebase(environment, folder / "firebase.jsonl")
+        _insights(environment, folder / "firebase.jsonl")
         _elasticsearch(environment, simulator, len(queued))
     _next_steps()
 
@@ -151,13 +154,21 @@ def _firebase(environment: dict[str, str], path: Path) -> None:
     _say("\nFifth run: the events of a simulated Firebase, from the first key on.")
     now = datetime.now(UTC)
     with FirebaseSimulator() as simulator:
-        for place, children in buddyup.database(200, now - timedelta(days=30), now, 1).items():
+        for place, children in buddyup.database(_EVENTS, now - timedelta(days=60), now, 1).items():
             simulator.load(place, children)
         settings = {"FIREBASE_ENDPOINT": simulator.url, "FIREBASE_KEY": simulator.secret}
         _harvest({**environment, **settings}, "firebase", "events", "--output", str(path))
     written = path.read_bytes().splitlines()
     _say(f"The file holds {len(written)} events. One of them:")
     click.echo(orjson.dumps(orjson.loads(written[-1]), option=orjson.OPT_INDENT_2).decode())
+
+
+def _insights(environment: dict[str, str], path: Path) -> None:
+    _say("\nHow far did the new users of these 60 days come on their way to a buddy?")
+    if find_spec("duckdb") is None:
+        _say("Going on without an answer: that needs pip install 'harvest[insights]'")
+        return
+    _harvest(environment, "insights", "funnel", "--from", str(path))
 
 
 def _elasticsearch(environment: dict[str, str], simulator: OpencastSimulator, queued: int) -> None:
@@ -217,6 +228,7 @@ def _next_steps() -> None:
         "  ./harvest.py useractions --interval 10 -o -  look at the last ten minutes, without a queue\n"
         "  ./harvest.py useractions --help              all options\n"
         "  ./harvest.py dev simulate opencast           a simulated Opencast that stays until Ctrl-C\n"
+        "  ./harvest.py insights report --help          every answer as a chart, in one file\n"
         "and a line for your crontab:\n"
         f"  */2 * * * * {Path.cwd() / 'harvest.py'} --log-level WARNING useractions"
     )

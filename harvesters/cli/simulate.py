@@ -213,6 +213,9 @@ def simulate_firebase(
 ) -> None:
     """A Firebase Realtime Database with made-up BuddyUp events, users and classes.
 
+    More people join each week, and most when a term begins. They look for buddies, write to each other, and leave after
+    days, weeks or terms. So each answer of `insights` has something to say of it.
+
     \b
     Example:
       harvest.py dev simulate firebase --port 9000 --per-minute 120

@@ -55,6 +55,10 @@ def test_the_demo_delivers_every_action_once_and_leaves_nothing_running(
     assert "The file holds 43 documents with 43 different ids." in finished.stdout
     assert finished.stderr.count("useractions done") == 3
     assert "The file holds 20 meetings and 150 sessions." in finished.stdout
+    answer = finished.stdout.partition("insights funnel")[2].partition("Starting Elasticsearch")[0]
+    steps = [line.split()[1:3] for line in answer.splitlines() if line[:4].strip().isdigit()]
+    assert [step for step, _ in steps] == ["account_created", "signed_up", "added_class", "buddy_request", "buddied_up"]
+    assert int(steps[0][1]) > int(steps[-1][1]) > 0
     assert list(tmp_path.iterdir()) == []
     left = [
         path
