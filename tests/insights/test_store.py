@@ -94,3 +94,17 @@ def test_halves_of_surrogate_pairs_become_what_they_are_in_the_index(store: Stor
         store.add([Row("a", COUNTED, AT, "x\ud83dy")])
         store.settle(NOW)
         assert keys(store) == [("a", "x\ufffdy")]
+
+
+def test_few_events_have_one_thread_and_many_have_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> int:
+        store.settle(NOW)
+        return int(store.connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
+
+    with store:
+        store.connection.execute("RESET threads")
+        all_of_them = int(store.connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
+        store.add([Row("a", COUNTED, AT), Row("b", COUNTED, AT)])
+        assert threads() == 1
+        monkeypatch.setattr("harvesters.insights.store._ALONE", 1)
+        assert threads() == all_of_them
