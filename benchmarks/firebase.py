@@ -45,7 +45,7 @@ def load(sizes: Sizes) -> Iterator[Figure]:
             if number:  # the first one warms the cluster's compiler up, as the seed's had been
                 rates.append(events / run.seconds)
             requests.post(f"{cluster.url}/buddyupevents/_flush", params={"force": "true"}, timeout=120)
-            _settled(cluster.url)
+            settled(cluster.url)
             if _count(cluster.url) != events:
                 raise RuntimeError("not all events are in the index")
             megabytes_taken.append(_size(cluster.url))
@@ -190,7 +190,7 @@ def _delete(url: str) -> None:
         requests.delete(f"{url}/{index['name']}", timeout=60).raise_for_status()
 
 
-def _settled(url: str) -> None:
+def settled(url: str) -> None:
     """Wait until no segments are being merged."""
     while True:
         stats = requests.get(f"{url}/buddyupevents/_stats/merge", timeout=60).json()
