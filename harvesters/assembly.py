@@ -24,6 +24,7 @@ from harvesters.settings import Settings
 
 if TYPE_CHECKING:
     from harvesters.document import Document
+    from harvesters.elastic.asyncclient import AsyncSearchClient
     from harvesters.elastic.client import SearchClient
     from harvesters.geoip import GeoIP
     from harvesters.rate import Slots
@@ -130,6 +131,14 @@ class Assembly:
         from harvesters.elastic.client import SearchClient
 
         return self._closed_with_us(SearchClient.from_settings(self.settings, self.retry, connections))
+
+    def search_in_loop(self, connections: int = 8) -> AsyncSearchClient:
+        """The cluster of ``ES_HOST``, for an event loop, in which it is entered and left (``async with``)."""
+        from harvesters.elastic.asyncclient import AsyncSearchClient
+        from harvesters.loopclock import LoopClock
+
+        sleep = LoopClock(self.stop).sleep
+        return AsyncSearchClient.from_settings(self.settings, self.retry, connections, sleep=sleep)
 
     def output_needs(self, output: str | None) -> list[str]:
         """The settings without which `output` cannot be opened."""

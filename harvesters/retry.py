@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -55,21 +55,27 @@ class RetryPolicy:
             RateLimited: instead, where the last reason was a rate limit.
             Interrupted: the run was told to stop while waiting.
         """
-        started = self.clock.monotonic()
-        tries = 0
+        asking = _Asking(self, what, unavailable, self.clock.monotonic())
         while True:
-            tries += 1
             try:
                 return attempt()
             except Transient as error:
-                left = self.budget - (self.clock.monotonic() - started)
-                pause = self.pause(tries, error.retry_after)
-                if pause > left:
-                    asked = f", and asks to be left alone for {error.retry_after:.0f} s" if error.retry_after else ""
-                    kind = RateLimited if error.limited else unavailable
-                    raise self.gave_up(f"{what}: {error}{asked}", tries, self.budget - left, kind) from error
-                log.info("%s: %s; trying again in %.1f s", what, error, pause)
-                self.clock.sleep(pause)
+                self.clock.sleep(asking.pause_after(error))
+
+    async def call_in_loop(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        sleep: Callable[[float], Awaitable[None]],
+        what: str,
+        unavailable: type[Unavailable] = Unavailable,
+    ) -> T:
+        """As `call`, in an event loop, which goes on while this waits by `sleep`."""
+        asking = _Asking(self, what, unavailable, self.clock.monotonic())
+        while True:
+            try:
+                return await attempt()
+            except Transient as error:
+                await sleep(asking.pause_after(error))
 
     def gave_up(self, reason: str, tries: int, seconds: float, kind: type[HarvestError] = Unavailable) -> HarvestError:
         """The error of a request that failed for `reason`, after so many tries in so many seconds."""
@@ -86,6 +92,30 @@ class RetryPolicy:
         if retry_after is None:
             return backoff
         return max(retry_after, backoff) if retry_after < self.first else retry_after + self.jitter() * self.first
+
+
+@dataclass
+class _Asking:
+    """How often `policy` has let something be tried, since when."""
+
+    policy: RetryPolicy
+    what: str
+    unavailable: type[Unavailable]
+    started: float
+    tries: int = 0
+
+    def pause_after(self, error: Transient) -> float:
+        """Seconds to wait before the next try; raises what `RetryPolicy.call` says when there is to be none."""
+        policy = self.policy
+        self.tries += 1
+        left = policy.budget - (policy.clock.monotonic() - self.started)
+        pause = policy.pause(self.tries, error.retry_after)
+        if pause > left:
+            asked = f", and asks to be left alone for {error.retry_after:.0f} s" if error.retry_after else ""
+            kind = RateLimited if error.limited else self.unavailable
+            raise policy.gave_up(f"{self.what}: {error}{asked}", self.tries, policy.budget - left, kind) from error
+        log.info("%s: %s; trying again in %.1f s", self.what, error, pause)
+        return pause
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:

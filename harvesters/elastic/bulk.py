@@ -5,17 +5,22 @@ A bulk request answers 200 and refuses single actions inside: those with 429, 50
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from harvesters.elastic.answers import Answer
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.errors import Refused, error_type, field_of, is_block, reason
 from harvesters.errors import ConfigError, CredentialsRefused, SinkUnavailable
 from harvesters.retry import Transient
+
+if TYPE_CHECKING:
+    from harvesters.elastic.asyncclient import AsyncSearchClient
 
 _ANSWER = {"filter_path": "errors,items.*.status,items.*.error"}  # half of a bulk's answer is of no interest
 # Refused with 400 for what the cluster is, not for what the document says: another try may work.
@@ -79,88 +84,139 @@ def deliver(
         IndexMissing: there is no index, and it makes none.
         CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
     """
-    sending = _Sending(client, {**_ANSWER, **(params or {})}, settled, before)
-    sending.send(list(enumerate(actions)))
-    return sending.refused
+    delivery = _Delivery(client.name, actions, settled)
+    for part in delivery.parts():
+
+        def ask(part: _Part = part) -> None:
+            before()
+            part.hear(client.attempt("POST", "/_bulk", part.body, params={**_ANSWER, **(params or {})}, lines=True))
+
+        with part.halved_if_refused():
+            client.retry.call(ask, client.name, SinkUnavailable)
+    return delivery.refused
+
+
+async def deliver_in_loop(
+    client: AsyncSearchClient, actions: Sequence[bytes], told: Callable[[int], None]
+) -> dict[int, ItemRefusal]:
+    """As `deliver`, in an event loop; `told`: called with the number of actions that were done, as soon as they are."""
+    delivery = _Delivery(client.name, actions, told=told)
+    for part in delivery.parts():
+
+        async def ask(part: _Part = part) -> None:
+            part.hear(await client.attempt("POST", "/_bulk", part.body, params=_ANSWER, lines=True))
+
+        with part.halved_if_refused():
+            await client.retry.call_in_loop(ask, client.sleep, client.name, SinkUnavailable)
+    return delivery.refused
+
+
+class _Delivery:
+    """What is still to be sent, by parts, and what was refused."""
+
+    def __init__(
+        self,
+        client: str,
+        actions: Sequence[bytes],
+        settled: Collection[int] = (),
+        told: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        self.client, self.settled, self.told = client, settled, told
+        self.refused: dict[int, ItemRefusal] = {}
+        self.left = [_Part(self, list(enumerate(actions)))]
+
+    def parts(self) -> Iterator[_Part]:
+        """Each part, until there is none left: one may make others of itself."""
+        while self.left:
+            yield self.left.pop(0)
 
 
 @dataclass
-class _Sending:
-    client: SearchClient
-    params: Mapping[str, Any]
-    settled: Collection[int]
-    before: Callable[[], None]
-    refused: dict[int, ItemRefusal] = field(default_factory=dict)
+class _Part:
+    """Actions that are sent as one request, until each is done or refused."""
 
-    def send(self, actions: list[tuple[int, bytes]]) -> None:
-        """Send until every action is done or refused."""
-        waiting, missing = actions, False
+    delivery: _Delivery
+    waiting: list[tuple[int, bytes]]
+    missing: bool = False
 
-        def send() -> None:
-            nonlocal waiting, missing
-            body = b"".join([line for _, line in waiting])
-            self.before()
-            answer = self.client.attempt("POST", "/_bulk", body, params=self.params, lines=True).body
-            waiting, why, gone = self._sort(waiting, answer, missing)
-            missing = missing or gone
-            if waiting:
-                limited = all(status == 429 and kind != "cluster_block_exception" for status, kind in why)
-                busy = ", ".join(sorted(f"{status} {kind or 'without a reason'}" for status, kind in why))
-                counts = f"{len(waiting)} of {len(actions)}"
-                raise Transient(f"{counts} documents were not taken ({busy})", limited=limited)
+    def __post_init__(self) -> None:
+        self._size = len(self.waiting)
 
+    @property
+    def body(self) -> bytes:
+        """What is to be sent."""
+        return b"".join([line for _, line in self.waiting])
+
+    def hear(self, answer: Answer) -> None:
+        """Note what is done and what is refused; raises `Transient` where something is to be sent again."""
+        why = self._sort(answer.body)
+        if self.waiting:
+            limited = all(status == 429 and kind != "cluster_block_exception" for status, kind in why)
+            busy = ", ".join(sorted(f"{status} {kind or 'without a reason'}" for status, kind in why))
+            counts = f"{len(self.waiting)} of {self._size}"
+            raise Transient(f"{counts} documents were not taken ({busy})", limited=limited)
+
+    @contextmanager
+    def halved_if_refused(self) -> Iterator[None]:
+        """A request may be too large, or one of its actions spoil it: it is halved until it is clear which."""
         try:
-            self.client.retry.call(send, self.client.name, SinkUnavailable)
+            yield
         except Refused as error:
             if error.status not in (400, 413):
                 raise
-            self._apart(waiting, error)
+            half = len(self.waiting) // 2
+            if half:
+                halves = self.waiting[:half], self.waiting[half:]
+                self.delivery.left[:0] = [_Part(self.delivery, each) for each in halves]
+            else:
+                refusal = ItemRefusal(error.status, error_type(error.body), error.reason)
+                self.delivery.refused[self.waiting[0][0]] = refusal
 
-    def _apart(self, actions: list[tuple[int, bytes]], error: Refused) -> None:
-        """The request is too large, or one of its actions spoils it: halve it until it is clear which."""
-        half = len(actions) // 2
-        if half:
-            self.send(actions[:half])
-            self.send(actions[half:])
-            return
-        self.refused[actions[0][0]] = ItemRefusal(error.status, error_type(error.body), error.reason)
-
-    def _sort(
-        self, actions: list[tuple[int, bytes]], body: Any, missing: bool
-    ) -> tuple[list[tuple[int, bytes]], set[tuple[int, str]], bool]:
-        """Note what is refused; returns what is to be sent again, why, and whether an index was missing."""
+    def _sort(self, body: Any) -> set[tuple[int, str]]:
+        """Leave in `waiting` what is to be sent again, and return why."""
+        actions = self.waiting
         items = body.get("items", []) if isinstance(body, dict) else []
         if len(items) != len(actions):
             raise Transient(f"answered for {len(items)} of {len(actions)} documents")
-        if body.get("errors") is False and not self.settled:
-            return [], set(), False
+        if body.get("errors") is False and not self.delivery.settled:
+            self.waiting = []
+            self.delivery.told(len(actions))
+            return set()
         again: list[tuple[int, bytes]] = []
         why: set[tuple[int, str]] = set()
-        gone = False
-        for action, item in zip(actions, items, strict=True):
-            result = next(iter(item.values()))
-            status, error = int(result["status"]), result.get("error")
-            if 200 <= status < 300 or status in self.settled:
-                continue
-            if _may_pass(status, error):
-                again.append(action)
-                why.add((status, error_type(error)))
-            elif status in (401, 403):
-                raise CredentialsRefused(
-                    f"{self.client.name} refused a document: {reason(error)}. Check the rights of ES_*."
-                )
-            elif status == 404:  # the index was removed that moment, as by prune; another try makes it anew
-                if missing:
-                    raise IndexMissing(
-                        f"{self.client.name} makes no index by itself: {reason(error)} (action.auto_create_index)"
-                    )
-                gone = True
-                again.append(action)
-                why.add((status, error_type(error)))
-            else:
-                self.refused[action[0]] = ItemRefusal(status, error_type(error), reason(error), field_of(error))
-        return again, why, gone
+        done, missing = 0, self.missing
+        try:
+            for action, item in zip(actions, items, strict=True):
+                result = next(iter(item.values()))
+                status, error = int(result["status"]), result.get("error")
+                if 200 <= status < 300 or status in self.delivery.settled:
+                    done += 1
+                elif self._is_to_be_sent_again(status, error, missing):
+                    again.append(action)
+                    why.add((status, error_type(error)))
+                else:
+                    refusal = ItemRefusal(status, error_type(error), reason(error), field_of(error))
+                    self.delivery.refused[action[0]] = refusal
+        finally:
+            self.delivery.told(done)
+        self.waiting = again
+        return why
+
+    def _is_to_be_sent_again(self, status: int, error: Any, missing: bool) -> bool:
+        """`missing`: an earlier answer said that there is no index."""
+        client = self.delivery.client
+        if may_pass(status, error):
+            return True
+        if status in (401, 403):
+            raise CredentialsRefused(f"{client} refused a document: {reason(error)}. Check the rights of ES_*.")
+        if status != 404:
+            return False
+        if missing:
+            raise IndexMissing(f"{client} makes no index by itself: {reason(error)} (action.auto_create_index)")
+        self.missing = True  # it was removed that moment, as by prune; another try makes it anew
+        return True
 
 
-def _may_pass(status: int, error: Any) -> bool:
+def may_pass(status: int, error: Any) -> bool:
+    """Whether what was refused so may be taken later, as it is."""
     return status == 429 or status >= 500 or is_block(error) or error_type(error) in _CLUSTER_STATE

@@ -1,153 +1,36 @@
 """Elasticsearch over elasticsearch-py 8.19 (servers 8 and 9): one request, judged; retries are ours alone.
 
-Only what the core of Elasticsearch has is asked for; modules such as ILM are probed and used where they are. Answers
-are read here and not by elasticsearch-py, whose errors quote a body that it cannot read: it may hold people's ids.
+Only what the core of Elasticsearch has is asked for; modules such as ILM are probed and used where they are.
 """
 
 from __future__ import annotations
 
-import base64
-import ipaddress
-import logging
-import re
-import ssl
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from harvesters import exact, privacy
-from harvesters.addresses import base_url
-from harvesters.elastic.errors import Refused, is_block, reason
-from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, Unavailable
-from harvesters.retry import RetryPolicy, Transient, parse_retry_after
-from harvesters.settings import Settings
+from harvesters.elastic.answers import Answer, read_json
+from harvesters.elastic.cluster import Cluster
+from harvesters.errors import Unavailable
 
 if TYPE_CHECKING:
-    from elastic_transport import ApiResponseMeta, TlsError
     from elasticsearch import Elasticsearch
 
-_PASSING = {408, 429, 500, 502, 503, 504}
-_ANSWERED = ("application/vnd.elasticsearch+json", "application/json", "text/*")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The status of an answer, its body as JSON, and as the bytes that came."""
-
-    status: int
-    body: Any
-    raw: bytes = b""
-
-    @property
-    def found(self) -> bool:
-        """True unless it is 404."""
-        return self.status != 404
-
-
-class _Said(dict[str, Any]):
-    """What a cluster said; what it did not say, though we need it, is its fault and not ours."""
-
-    def __missing__(self, name: str) -> Any:
-        raise ProtocolError(f"an answer of Elasticsearch holds no {name!r}. Check ES_HOST, and what stands before it.")
+__all__ = ["Answer", "SearchClient", "read_json"]
 
 
 @dataclass
-class SearchClient:
-    """One cluster. It is not asked anything before the first request.
-
-    Args:
-        url: base URL; a host that is not loopback gets its bodies compressed.
-        connections: requests that may be under way at once.
-        timeout: seconds to wait for one answer.
-    """
-
-    url: str
-    retry: RetryPolicy
-    api_key: str = ""
-    user: str = ""
-    password: str = ""
-    ca_certs: str = ""
-    connections: int = 8
-    timeout: float = 60.0
-    _known: bool = field(default=False, init=False)
-
-    @classmethod
-    def from_settings(cls, settings: Settings, retry: RetryPolicy, connections: int = 8) -> Self:
-        """The cluster of ``ES_HOST`` with the credentials of ``ES_*``."""
-        api_key, user, password = (settings.get(name) for name in ("ES_API_KEY", "ES_USER", "ES_PASSWORD"))
-        privacy.protect([api_key])
-        privacy.protect_basic(user, password)
-        return cls(
-            base_url(_with_default_port(settings.get("ES_HOST")), "ES_HOST"),
-            retry,
-            api_key,
-            user,
-            password,
-            settings.get("ES_CA_CERTS"),
-            connections,
-            settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001),
-        )
-
-    @property
-    def name(self) -> str:
-        """``elasticsearch at host:port``."""
-        return f"elasticsearch at {urlsplit(self.url).netloc}"
-
-    @property
-    def remote(self) -> bool:
-        """Whether the cluster is on another machine, so that compression pays."""
-        host = urlsplit(self.url).hostname or ""
-        try:
-            return not ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host != "localhost"
+class SearchClient(Cluster):
+    """A `Cluster`, asked one request at a time in each thread."""
 
     @cached_property
     def raw(self) -> Elasticsearch:
         """elasticsearch-py's client, which retries nothing."""
-        from elastic_transport import Serializer
         from elasticsearch import Elasticsearch
 
-        class Verbatim(Serializer):
-            """The bytes as they came, whatever they are said to be."""
-
-            def loads(self, data: bytes) -> bytes:
-                return data
-
-            def dumps(self, data: bytes) -> bytes:
-                return data
-
-        # It keeps a list of dead nodes and warns of each; there is one, and the retry policy says what happens to it.
-        logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
-        more: dict[str, Any] = {}
-        if self.api_key:
-            more["api_key"] = self.api_key
-        elif self.user:
-            # Encoded here: elasticsearch-py takes ASCII alone. An environment's bytes may be no UTF-8 either.
-            credentials = f"{self.user}:{self.password}".encode("utf-8", "surrogateescape")
-            more["basic_auth"] = base64.b64encode(credentials).decode()
-        if self.ca_certs:
-            if not Path(self.ca_certs).is_file():
-                raise ConfigError(f"ES_CA_CERTS={self.ca_certs!r}: there is no such file")
-            more["ca_certs"] = self.ca_certs
-        try:
-            return Elasticsearch(
-                self._with_port(),
-                max_retries=0,
-                retry_on_timeout=False,
-                request_timeout=self.timeout,
-                connections_per_node=self.connections,
-                http_compress=self.remote,
-                serializers=dict.fromkeys(_ANSWERED, Verbatim()),
-                **more,
-            )
-        except (ValueError, OSError) as error:
-            raise ConfigError(f"{self.name} is not configured: {error} (ES_HOST, ES_CA_CERTS)") from error
+        with self._configured() as arguments:
+            return Elasticsearch(**arguments)
 
     def request(
         self,
@@ -188,150 +71,17 @@ class SearchClient:
             lines: the body is NDJSON.
             unread: leave the answer's body to the caller, who takes `Answer.raw`, and raises `Transient` if it is cut.
         """
-        from elastic_transport import ConnectionError, SerializationError, TlsError, TransportError
-        from elasticsearch import ApiError, UnsupportedProductError
-
-        headers = {"accept": "application/json"}
-        if body is not None:
-            headers["content-type"] = "application/x-ndjson" if lines else "application/json"
-            body = body if isinstance(body, bytes) else _as_json(body)
         try:
-            answer = self.raw.perform_request(method, path, params=params, headers=headers, body=body)
-        except UnsupportedProductError as error:
-            raise ProtocolError(self._stranger) from error
-        except ApiError as error:
-            said = _error_body(error.body, error.meta.headers)
-            if error.meta.status in accept:
-                self._make_sure(error.meta.headers)
-                return Answer(error.meta.status, said)
-            raise self._judge(error.meta, said, f"{method} {path}") from None
-        except TlsError as error:
-            if _is_about_certificates(error):
-                raise ConfigError(f"{self.name}: no secure connection: {error.message} (see ES_CA_CERTS)") from error
-            raise Transient(f"no secure connection: {error.message} (does ES_HOST speak TLS?)") from error
-        except ConnectionError as error:
-            raise Transient(f"no answer: {error.message}") from error
-        except SerializationError:  # its message quotes the body
-            raise Transient("sent what is no JSON") from None
-        except TransportError as error:  # such as a body that is cut off
-            raise Transient(f"no sensible answer: {error.message}") from error
-        raw = answer.body if isinstance(answer.body, bytes) else b""
-        return Answer(answer.meta.status, None if unread or not raw else self._read(raw), raw)
+            answer = self.raw.perform_request(method, path, **self._asked(body, params, lines))
+        except Exception as error:
+            found, doubtful = self._failed(error, f"{method} {path}", accept)
+            if doubtful:
+                with self._making_sure():
+                    self.attempt("GET", "/")
+            return found
+        return self._answered(answer, unread)
 
     def close(self) -> None:
         """Drop the connections."""
         if "raw" in self.__dict__:
             self.raw.close()
-
-    def _read(self, raw: bytes) -> Any:
-        said = read_json(raw)
-        if not isinstance(said, dict):
-            raise ProtocolError(f"{self.name} sent JSON that is no object. Check ES_HOST, and what stands before it.")
-        return _Said(said)
-
-    def _judge(self, meta: ApiResponseMeta, body: Any, what: str) -> Exception:
-        status, text = int(meta.status), reason(body)
-        if status in _PASSING or is_block(body):
-            after = parse_retry_after(meta.headers.get("retry-after"), self.retry.clock.now())
-            # A full disk is 429 too, but no rate limit: waiting does not help, somebody has to make room.
-            return Transient(f"answered {status} {text}", after, limited=status == 429 and not is_block(body))
-        if status in (401, 403):
-            return CredentialsRefused(
-                f"{self.name} refused {what}: {text}. Check ES_API_KEY or ES_USER, and its rights."
-            )
-        if status == 406:  # OpenSearch does not take the media types of Elasticsearch's clients
-            return ProtocolError(f"{self._stranger} It answers {what} with {status} {text}")
-        return Refused(f"{self.name}: {what}: {status} {text}", status, text, body)
-
-    @property
-    def _stranger(self) -> str:
-        return f"{self.name} is no Elasticsearch of version 8 or newer (OpenSearch is none). Check ES_HOST."
-
-    def _make_sure(self, headers: Mapping[str, str]) -> None:
-        """That a status such as 404 comes from Elasticsearch, and not from whatever listens there."""
-        if self._known:
-            return
-        self._known = True
-        if headers.get("x-elastic-product") != "Elasticsearch":
-            try:
-                self.attempt("GET", "/")
-            except Exception as error:
-                self._known = False
-                if isinstance(error, Refused):
-                    raise ProtocolError(self._stranger) from error
-                raise
-
-    def _with_port(self) -> str:
-        # elasticsearch-py wants a port in every URL.
-        parts = urlsplit(self.url)
-        if parts.port is not None:
-            return self.url
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{parts.scheme}://{host}:{443 if parts.scheme == 'https' else 80}{parts.path}"
-
-
-def read_json(body: bytes, exactly: bool = False) -> Any:
-    """An answer's body. What orjson refuses, such as half of a surrogate pair in a document, Python's reader takes.
-
-    Args:
-        exactly: numbers that neither 64 bits nor a double can hold keep their spelling.
-
-    Raises:
-        Transient: it is no JSON, as a body is that was cut off; the message holds nothing of it.
-    """
-    if not exactly:
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
-            pass
-    try:
-        return exact.loads(body)
-    except ValueError as error:
-        place = getattr(error, "pos", None)
-        where = f", which breaks off or goes wrong at character {place}" if place is not None else ""
-        raise Transient(f"sent JSON that cannot be read: {len(body)} bytes{where}") from None
-
-
-def _as_json(body: Any) -> bytes:
-    """A request's body; a byte of a command line that is no UTF-8 stands in it as half of a surrogate pair."""
-    try:
-        return orjson.dumps(body)
-    except TypeError:
-        return exact.dumps(body)
-
-
-def _error_body(body: Any, headers: Mapping[str, str]) -> Any:
-    """An error as JSON; of anything else, such as a proxy's page, its size and type."""
-    try:
-        if isinstance(body, bytes) and body:
-            found = orjson.loads(body)
-            if isinstance(found, dict):
-                return found
-    except orjson.JSONDecodeError:
-        pass
-    size = len(body) if isinstance(body, bytes | str) else 0
-    kind = str(headers.get("content-type") or "no type").partition(";")[0]
-    return f"({size} bytes of {kind})" if size else ""
-
-
-def _is_about_certificates(error: TlsError) -> bool:
-    """Whether the other side's certificate is refused; a handshake that was torn may succeed next time."""
-    waiting: list[BaseException] = [error]
-    seen: set[int] = set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return True
-        inner = (one.__cause__, one.__context__, *getattr(one, "errors", ()), *one.args)
-        waiting += [part for part in inner if isinstance(part, BaseException)]
-    return False
-
-
-def _with_default_port(host: str) -> str:
-    """A bare host listens where Elasticsearch does; a URL says itself, or means its scheme's port."""
-    host = host.strip()
-    bare = "://" not in host and "/" not in host and not re.search(r":[0-9]*$", host)
-    return f"{host}:9200" if bare else host
