@@ -7,6 +7,7 @@ command line turns them into a message and an exit code. A traceback (exit 1) is
     ├── SpanRefused          3   the window is longer than MAX_START_END_SPAN
     ├── TooManyDead         65   dead letters over HARVEST_ERROR_BUDGET
     ├── BadInput            65   a file, or what a source holds, is not what it should be
+    ├── EventsRefused       65   an index will never take some of the events that were generated
     ├── Unavailable         69   a source, sink or store gave up after retries
     ├── TryLater            75   lease held, checkpoint race lost, rate limited, told to stop
     ├── ProtocolError       76   the source does not speak what it should
@@ -54,6 +55,12 @@ class TooManyDead(HarvestError):
 
 class BadInput(HarvestError):
     """A file that was given, or what a source holds, is not what it should be."""
+
+    code = Exit.DATA
+
+
+class EventsRefused(HarvestError):
+    """An index will never take some of the events that were made for it."""
 
     code = Exit.DATA
 

@@ -165,6 +165,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ES_USER", _ELASTIC, "User, where there is no API key.", aliases=("EL_USERNAME", "ELASTIC_USERID")),
     Setting("ES_PASSWORD", _ELASTIC, "Its password.", secret=True, aliases=("EL_PASSWORD", "ELASTIC_PASSWORD")),
     Setting("ES_CA_CERTS", _ELASTIC, "File with the CA certificates of the cluster.", without="the system's"),
+    Setting("ELASTIC_INDEX", _ELASTIC, "Index of the synthetic log events of logs.", default="pset_x"),
     Setting("GEOLITE_PATH", _ELASTIC, "GeoLite2 City file (.mmdb) for geoip fields.", without="no geoip"),
     Setting("BANNER_ENDPOINT_BASE", _ELASTIC, "Base URL that `export rollcall` asks.", without="exit code 78"),
     Setting("ZOOM_ACCOUNT_ID", _ZOOM, "Account of the Server-to-Server OAuth app.", without="required by zoom"),

@@ -37,6 +37,8 @@ _SETTINGS = (
         "AWS_",
         "BANNER_",
         "DEFAULT_INTERVAL",
+        "ELASTIC_",
+        "EL_",
         "EPISODE_",
         "ES_",
         "FIREBASE_",

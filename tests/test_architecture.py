@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
     {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"}
-    | {"exact", "settingtable"},
+    | {"exact", "settingtable", "loopclock"},
     {
         "http",
         "retry",
@@ -34,7 +34,8 @@ FLOORS = (
     {"stores", "sinks", "search", "kafka"},
     {"pipeline", "runs", "harvest", "progress", "prefetch"},
     {"assembly"},
-    {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "listings", "dev"},
+    {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "listings", "dev"}
+    | {"logs"},
     {"cli", "web"},
 )
 BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them

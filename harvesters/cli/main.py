@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
     "listings": ("harvesters.cli.listings", "listings", "Listings and page views: Kafka to Elasticsearch."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
+    "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
     "completion": ("harvesters.cli.completion", "completion", "Print the shell completion script."),

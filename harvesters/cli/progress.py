@@ -37,7 +37,7 @@ def progress(label: str, stream: TextIO | None = None) -> Iterator[Show]:
             bar = bars[0]
             bar.update(max(0, int(min(1.0, fraction) * _STEPS) - bar.pos), text)
 
-    before = telemetry.on_each_line(lambda: _clear(stream) if bars else None)
+    before = telemetry.on_each_line(lambda: clear(stream) if bars else None)
     try:
         yield show
     finally:
@@ -74,5 +74,6 @@ def _bar(label: str, stream: TextIO) -> Any:
     return bar
 
 
-def _clear(stream: TextIO) -> None:
+def clear(stream: TextIO) -> None:
+    """Empty the line that is written over, for another one to take its place."""
     stream.write("\r\x1b[K")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,6 +9,7 @@ import click
 
 from harvesters.cli.choices import format_option
 from harvesters.cli.runtime import Moment, running, setting_option
+from harvesters.cli.streams import standard_input
 
 _ZONE = "OPENCAST_TIMEZONE"
 
@@ -57,7 +57,7 @@ def query(
         return
     with running() as assembly:
         try:
-            found = parse_query(_standard_input(), "on standard input") if name == "-" else find_query(name)
+            found = parse_query(standard_input(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
             reader = IndexReader(assembly.search(), found.index, source)
             answer = reader.search(found.body)
@@ -70,10 +70,3 @@ def query(
             warn_where_there_are_none(reader, found.types)
         with opened(output) as stream:
             write(rows, columns_of(rows), stream)
-
-
-def _standard_input() -> bytes:
-    try:
-        return sys.stdin.buffer.read()
-    except OSError as error:
-        raise click.UsageError(f"standard input cannot be read: {error.strerror}") from error

@@ -53,6 +53,18 @@ def say(text: str) -> None:
         drop(sys.stdout)
 
 
+def standard_input() -> bytes:
+    """All of standard input.
+
+    Raises:
+        click.UsageError: it cannot be read.
+    """
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise click.UsageError(f"standard input cannot be read: {error.strerror}") from error
+
+
 def drop(stream: TextIO) -> None:
     """Have what is still buffered go nowhere: it cannot be written, and Python would complain about that at its end."""
     with suppress(OSError, ValueError):

@@ -157,7 +157,8 @@ class Cluster:
                 if error.meta.status not in accept:
                     raise self._judge(error.meta, said, what) from None
                 self._known = self._known or error.meta.headers.get("x-elastic-product") == "Elasticsearch"
-                return Answer(error.meta.status, said), not self._known
+                raw = error.body if isinstance(error.body, bytes) else b""
+                return Answer(error.meta.status, said, raw), not self._known
             case TlsError() if _is_about_certificates(error):
                 raise ConfigError(f"{self.name}: no secure connection: {error.message} (see ES_CA_CERTS)") from error
             case TlsError():

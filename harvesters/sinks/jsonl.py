@@ -48,12 +48,16 @@ class FileSink:
     def send(self, documents: Sequence[Document]) -> list[Outcome]:
         """One line each, on the disk when it returns."""
         good, outcomes = encodable(documents)
-        if good:
+        self.write([document.encoded for document in good])
+        return outcomes + [Outcome(document) for document in good]
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Lines without their newlines, on the disk when it returns."""
+        if lines:
             try:
-                self._file.append([document.encoded for document in good])
+                self._file.append(lines)
             except OSError as error:
                 raise self._failed(error) from error
-        return outcomes + [Outcome(document) for document in good]
 
     def finish(self) -> None:
         """Everything is on the disk already."""
@@ -82,8 +86,12 @@ class StdoutSink:
     def send(self, documents: Sequence[Document]) -> list[Outcome]:
         """Write and flush."""
         good, outcomes = encodable(documents)
-        self._out.write(b"".join([document.encoded + b"\n" for document in good]))
+        self.write([document.encoded for document in good])
         return outcomes + [Outcome(document) for document in good]
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Lines without their newlines."""
+        self._out.write(b"".join([line + b"\n" for line in lines]))
 
     def finish(self) -> None:
         """Raise `ReaderGone` if the reader has left after the last write, for what it left unread is lost."""

@@ -1,0 +1,61 @@
+"""Names of the index of log events: which can be one, and which are somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from harvesters.errors import ConfigError
+from harvesters.migration.ledger import INDEX as LEDGER
+from harvesters.search.retention import MIGRATED
+from harvesters.search.templates import Template
+
+TEMPLATE = "pset_x"
+SETTING = "ELASTIC_INDEX"
+
+_NEVER = '\\/*?"<>| ,#:'  # in names of indices; of these * and , name others too, and so do < and : (dates, clusters)
+_NEVER_FIRST = "-_+."
+_MOST_BYTES = 255
+
+
+def require_name(name: str) -> None:
+    """See that `name` can be that of one index, whatever a request makes of patterns, lists and dates.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    wrong = sorted({letter for letter in name if letter in _NEVER or not letter.isprintable()})
+    why = (
+        f"it holds {' '.join(map(repr, wrong))}"
+        if wrong
+        else f"it begins with {name[0]!r}"
+        if name[:1] in _NEVER_FIRST
+        else "it is not in lower case"
+        if name != name.lower()
+        else f"it has more than {_MOST_BYTES} bytes"
+        if len(name.encode("utf-8", "surrogatepass")) > _MOST_BYTES
+        else ""
+    )
+    if why:
+        raise ConfigError(
+            f"{SETTING}={name!r} is no name of an index, for {why}. Give another one, such as {TEMPLATE}."
+        )
+
+
+def require_not_ours(name: str, known: Sequence[Template]) -> None:
+    """See that `name` is none that another of the templates in `known` is for, nor stands for such an index.
+
+    Raises:
+        ConfigError: it is.
+    """
+    made = MIGRATED.fullmatch(name)
+    names = {name, made[1] if made is not None else name}
+    for template in known:
+        patterns = [template.name, *template.aliases, *template.patterns]
+        if template.name != TEMPLATE and any(fnmatchcase(one, pattern) for one in names for pattern in patterns):
+            raise ConfigError(
+                f"{SETTING}={name!r} is a name for {template.name}, and not for log events. Give another one, such as "
+                f"{TEMPLATE}. Nothing was changed."
+            )
+    if name == LEDGER:
+        raise ConfigError(f"{SETTING}={name!r} is the index of setup migrate. Give another one, such as {TEMPLATE}.")
