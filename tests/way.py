@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import TypeVar
 
 import requests
+
+W = TypeVar("W", bound="Way")
 
 
 class Way(ThreadingHTTPServer):
@@ -20,8 +23,14 @@ class Way(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, target: str, tampers: Callable[[str, bytes, bytes], int | None], after: bool) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(
+        self,
+        target: str,
+        tampers: Callable[[str, bytes, bytes], int | None],
+        after: bool,
+        handler: type[Handler] | None = None,
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.target, self.tampers, self.after = target, tampers, after
 
     @property
@@ -29,25 +38,31 @@ class Way(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Way
 
     def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = self.read()
         status = None if self.server.after else self.server.tampers(self.path, body, b"")
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"}
         content, said = b"", {"x-elastic-product": "Elasticsearch"}
         if status is None:
-            found = requests.request(
-                self.command, self.server.target + self.path, data=body, headers=headers, timeout=60
-            )
-            status, content = found.status_code, found.content
-            said = {
-                name: found.headers[name] for name in ("content-type", "x-elastic-product") if name in found.headers
-            }
+            status, content, said = self.ask(body)
             if self.server.after:
                 status = self.server.tampers(self.path, body, content) or status
+        self.say(status, content, said)
+
+    def read(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("content-length") or 0))
+
+    def ask(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        """What the target answers: status, content and the headers that count."""
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"}
+        found = requests.request(self.command, self.server.target + self.path, data=body, headers=headers, timeout=60)
+        names = [name for name in ("content-type", "x-elastic-product") if name in found.headers]
+        return found.status_code, found.content, {name: found.headers[name] for name in names}
+
+    def say(self, status: int, content: bytes, said: dict[str, str]) -> None:
         with suppress(ConnectionError):  # who asked may have given up by now
             self.send_response(status)
             for name, value in {**said, "content-length": str(len(content))}.items():
@@ -62,7 +77,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def way(target: str, tampers: Callable[[str, bytes, bytes], int | None], after: bool = False) -> Iterator[Way]:
-    server = Way(target, tampers, after)
+    with served(Way(target, tampers, after)) as server:
+        yield server
+
+
+@contextmanager
+def served(server: W) -> Iterator[W]:
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server

@@ -97,8 +97,8 @@ def running(assembly: Assembly | None = None) -> Iterator[Assembly]:
     def stop(number: int, frame: object) -> None:
         if assembly.stop.is_set():
             raise KeyboardInterrupt
-        log.warning("%s: finishing the batch in hand (again: stop at once)", signal.Signals(number).name)
         assembly.stop.set()
+        log.warning("%s: finishing the batch in hand (again: stop at once)", signal.Signals(number).name)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

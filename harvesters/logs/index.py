@@ -41,7 +41,7 @@ class LogIndex:
         found = await self.client.request("GET", self._path, accept=(404,))
         if not found.found:
             return None
-        fields = set(_fields(found.body[self.name]["mappings"]))
+        fields = set(_fields(_at(found.body, self.name, "mappings")))
         others = sorted(fields - {*FIELDS, *_LOCATION})
         if others:
             raise self._not_ours(f"its mapping has {', '.join(others[:3])}")
@@ -83,7 +83,7 @@ class LogIndex:
         found = await self.client.request("GET", f"{self._path}/_settings", accept=(404,))
         if not found.found:
             raise self.missing(reason(found.body))
-        return frozenset(body["settings"]["index"]["uuid"] for body in found.body.values())
+        return frozenset(str(_at(body, "settings", "index", "uuid")) for body in found.body.values())
 
     async def search(self, body: bytes) -> Answer:
         """The answer to a search, 200, or 400 where the cluster does not understand it.
@@ -112,8 +112,8 @@ class LogIndex:
         """
 
         async def attempt() -> None:
-            try:
-                answer = await self.client.attempt("PUT", f"{self._path}/_doc/{paths.name(id)}", body, accept=(404,))
+            try:  # POST, for what is idempotent aiohttp sends again by itself
+                answer = await self.client.attempt("POST", f"{self._path}/_doc/{paths.name(id)}", body, accept=(404,))
             except Refused as error:
                 if may_pass(error.status, error.body):
                     raise Transient(f"answered {error.status} {error.reason}") from error
@@ -168,14 +168,13 @@ class LogIndex:
     async def _count(self) -> int:
         await self._refresh()
         answer = (await self.client.request("GET", f"{self._path}/_count")).body
-        shards = answer["_shards"]
-        if shards["successful"] != shards["total"]:
+        if _at(answer, "_shards", "successful") != _at(answer, "_shards", "total"):
             raise Unavailable(f"not all shards of {self.name} of {self.client.name} answer. Run again when they do.")
         return int(answer["count"])
 
     async def _refresh(self) -> None:
-        shards = (await self.client.request("POST", f"{self._path}/_refresh")).body["_shards"]
-        if shards["failed"]:
+        answer = await self.client.request("POST", f"{self._path}/_refresh")
+        if _at(answer.body, "_shards", "failed"):
             raise Unavailable(f"not all shards of {self.name} of {self.client.name} answer. Run again when they do.")
 
     def _not_ours(self, why: str) -> ConfigError:
@@ -189,6 +188,17 @@ class LogIndex:
             f"the index {self.name!r} of {self.client.name} is closed: open it (POST /{self.name}/_open), or name "
             "another."
         )
+
+
+def _at(said: Any, *names: str) -> Any:
+    """What a cluster said under these names, one within the other."""
+    for name in names:
+        if not isinstance(said, Mapping) or name not in said:
+            raise ProtocolError(
+                f"an answer of Elasticsearch holds no {'.'.join(names)!r}. Check ES_HOST, and what stands before it."
+            )
+        said = said[name]
+    return said
 
 
 def _body() -> dict[str, Any]:

@@ -37,9 +37,7 @@ def require_name(name: str) -> None:
         else ""
     )
     if why:
-        raise ConfigError(
-            f"{SETTING}={name!r} is no name of an index, for {why}. Give another one, such as {TEMPLATE}."
-        )
+        raise ConfigError(f"{SETTING}={name!r} is no name of one index, for {why}. Give another, such as {TEMPLATE}.")
 
 
 def require_not_ours(name: str, known: Sequence[Template]) -> None:

@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
-from harvesters.elastic.client import SearchClient
+from harvesters.elastic import paths
+from harvesters.elastic.asyncclient import AsyncSearchClient
+from harvesters.elastic.client import Answer, SearchClient
 from harvesters.elastic.errors import Refused, field_of, reason
 from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, TryLater, Unavailable
+from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.certificates import self_signed, with_tls
 from tests.clocks import FakeClock, patient
 from tests.nodes import Node
 from tests.sinks.bulk import HEADERS, answer, error
+
+
+class Looped:
+    """An `AsyncSearchClient`, each request of which is run in `loop`."""
+
+    def __init__(self, client: AsyncSearchClient, loop: asyncio.AbstractEventLoop) -> None:
+        self.client, self.loop = client, loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def request(self, *args: Any, **named: Any) -> Answer:
+        return self.loop.run_until_complete(self.client.request(*args, **named))
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.client.__aexit__())
+
+
+class Connect:
+    """Makes clients of one of our two kinds: asynchronous ones where there is a `loop` for them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.loop = loop
+
+    def __call__(self, url: str, retry: RetryPolicy, **options: Any) -> Any:
+        return self._made(lambda kind, **more: kind(url, retry, **options, **more), retry)
+
+    def from_settings(self, settings: Settings, retry: RetryPolicy) -> Any:
+        return self._made(lambda kind, **more: kind.from_settings(settings, retry, **more), retry)
+
+    def _made(self, make: Callable[..., Any], retry: RetryPolicy) -> Any:
+        async def sleep(seconds: float) -> None:
+            retry.clock.sleep(seconds)
+
+        return make(SearchClient) if self.loop is None else Looped(make(AsyncSearchClient, sleep=sleep), self.loop)
+
+
+@pytest.fixture(params=["synchronous", "asynchronous"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    if request.param == "synchronous":
+        yield Connect(None)
+    else:
+        with closing(asyncio.new_event_loop()) as loop:
+            yield Connect(loop)
 
 
 class Answering(Simulator):
@@ -48,8 +98,8 @@ class Answering(Simulator):
         ("http://[::1]:9200", "http://[::1]:9200", False),
     ],
 )
-def test_es_host(host: str, url: str, remote: bool) -> None:
-    client = SearchClient.from_settings(Settings({"ES_HOST": host}), patient())
+def test_es_host(connect: Connect, host: str, url: str, remote: bool) -> None:
+    client = connect.from_settings(Settings({"ES_HOST": host}), patient())
     assert (client.url, client.remote) == (url, remote)
     assert client.raw is client.raw
     client.close()
@@ -74,54 +124,56 @@ def test_a_far_cluster_gets_its_bodies_compressed() -> None:
         (503, "cluster_manager", Unavailable),
     ],
 )
-def test_what_an_answer_means(status: int, kind: str, meaning: type[Exception]) -> None:
+def test_what_an_answer_means(connect: Connect, status: int, kind: str, meaning: type[Exception]) -> None:
     with Answering(answer({"error": error(kind, "says why")}, status)) as simulator:
         clock = FakeClock()
-        client = SearchClient(simulator.url, patient(clock, budget=5))
+        client = connect(simulator.url, patient(clock, budget=5))
         with pytest.raises(meaning, match="says why"):
             client.request("GET", "/x")
         client.close()
     assert bool(clock.slept) == (meaning in (Unavailable, TryLater))
 
 
-def test_a_status_that_the_caller_understands_is_no_error() -> None:
+def test_a_status_that_the_caller_understands_is_no_error(connect: Connect) -> None:
     with Answering(answer({"error": error("no")}, 404)) as simulator:
-        client = SearchClient(simulator.url, patient())
+        client = connect(simulator.url, patient())
         assert not client.request("GET", "/x", accept=(404,)).found
         client.close()
 
 
-def test_what_is_no_elasticsearch_is_refused() -> None:
+def test_what_is_no_elasticsearch_is_refused(connect: Connect) -> None:
     with Answering(Response(200, b"{}", {"Content-Type": "application/json"})) as simulator:
-        client = SearchClient(simulator.url, patient())
+        client = connect(simulator.url, patient())
         with pytest.raises(ProtocolError, match="no Elasticsearch"):
             client.request("GET", "/")
         client.close()
 
 
-def test_opensearch_takes_no_media_type_of_elasticsearch() -> None:
+def test_opensearch_takes_no_media_type_of_elasticsearch(connect: Connect) -> None:
     body = b'{"error": "Content-Type header [application/vnd.elasticsearch+json] is not supported", "status": 406}'
     with Answering(Response(406, body, {"Content-Type": "application/json"})) as simulator:
-        client = SearchClient(simulator.url, patient())
+        client = connect(simulator.url, patient())
         with pytest.raises(ProtocolError, match=r"OpenSearch is none.*Content-Type header"):
             client.request("PUT", "/_index_template/useractions", {})
         client.close()
 
 
 @pytest.mark.parametrize("accept", [(404,), range(300, 600)])
-def test_a_web_server_that_finds_nothing_is_no_elasticsearch_without_indices(accept: Collection[int]) -> None:
+def test_a_web_server_that_finds_nothing_is_no_elasticsearch_without_indices(
+    connect: Connect, accept: Collection[int]
+) -> None:
     with Answering(Response(404, b"<html>", {"Content-Type": "text/html"})) as simulator:
-        client = SearchClient(simulator.url, patient())
+        client = connect(simulator.url, patient())
         for _ in range(2):
             with pytest.raises(ProtocolError, match="no Elasticsearch"):
                 client.request("GET", "/_resolve/index/useractions-*", accept=accept)
         client.close()
 
 
-def test_an_answer_that_is_cut_off_is_asked_for_again() -> None:
+def test_an_answer_that_is_cut_off_is_asked_for_again(connect: Connect) -> None:
     with Answering(Response(200, b'{"hits": [', HEADERS)) as simulator:
         clock = FakeClock()
-        client = SearchClient(simulator.url, patient(clock, budget=5))
+        client = connect(simulator.url, patient(clock, budget=5))
         with pytest.raises(Unavailable):
             client.request("GET", "/")
         client.close()
@@ -136,17 +188,17 @@ def test_an_answer_that_is_cut_off_is_asked_for_again() -> None:
         ({}, ""),
     ],
 )
-def test_credentials(settings: dict[str, str], header: str) -> None:
+def test_credentials(connect: Connect, settings: dict[str, str], header: str) -> None:
     with Answering(answer({})) as simulator:
-        client = SearchClient.from_settings(Settings({**settings, "ES_HOST": simulator.url}), patient())
+        client = connect.from_settings(Settings({**settings, "ES_HOST": simulator.url}), patient())
         client.request("GET", "/")
         client.close()
         assert simulator.seen[0].headers.get("authorization", "") == header
 
 
-def test_a_file_of_certificates_that_is_not_there() -> None:
+def test_a_file_of_certificates_that_is_not_there(connect: Connect) -> None:
     settings = Settings({"ES_CA_CERTS": "/nowhere/ca.pem", "ES_HOST": "https://es.example.edu"})
-    client = SearchClient.from_settings(settings, patient())
+    client = connect.from_settings(settings, patient())
     with pytest.raises(ConfigError, match="ES_CA_CERTS"):
         client.request("GET", "/")
 
@@ -162,19 +214,19 @@ def test_a_search_that_fails_everywhere_says_where_and_why() -> None:
     assert said.endswith("all shards failed; useractions-2017.10.01: For input string: true")
 
 
-def test_a_certificate_that_does_not_fit_is_a_matter_of_configuration_at_once(tmp_path: Path) -> None:
+def test_a_certificate_that_does_not_fit_is_a_matter_of_configuration_at_once(connect: Connect, tmp_path: Path) -> None:
     simulator = Answering(answer({}))
     url = with_tls(simulator, self_signed(tmp_path))
     with simulator:
         clock = FakeClock()
-        client = SearchClient(url, patient(clock, budget=5))
+        client = connect(url, patient(clock, budget=5))
         with pytest.raises(ConfigError, match="ES_CA_CERTS"):
             client.request("GET", "/")
         client.close()
     assert not clock.slept
 
 
-def test_a_handshake_that_is_torn_is_tried_again() -> None:
+def test_a_handshake_that_is_torn_is_tried_again(connect: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def tear() -> None:
@@ -187,7 +239,7 @@ def test_a_handshake_that_is_torn_is_tried_again() -> None:
 
         threading.Thread(target=tear, daemon=True).start()
         clock = FakeClock()
-        client = SearchClient(f"https://127.0.0.1:{server.getsockname()[1]}", patient(clock, budget=5))
+        client = connect(f"https://127.0.0.1:{server.getsockname()[1]}", patient(clock, budget=5))
         with pytest.raises(Unavailable):
             client.request("GET", "/")
         client.close()
@@ -196,9 +248,9 @@ def test_a_handshake_that_is_torn_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 429])
-def test_no_body_of_an_answer_stands_in_a_message(status: int) -> None:
+def test_no_body_of_an_answer_stands_in_a_message(connect: Connect, status: int) -> None:
     with Answering(Response(status, b'{"hits": [{"huid": "10564389"}', HEADERS)) as simulator:
-        client = SearchClient(simulator.url, patient(budget=5))
+        client = connect(simulator.url, patient(budget=5))
         with pytest.raises(HarvestError) as told:
             client.request("GET", "/")
         client.close()
@@ -222,3 +274,25 @@ def test_a_servers_own_words_are_cut() -> None:
 )
 def test_the_field_that_a_document_broke_on(words: str, field: str) -> None:
     assert field_of(error("document_parsing_exception", words)) == field
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nobody_is_followed_elsewhere(connect: Connect, status: int) -> None:
+    with Answering(answer({})) as other:
+        elsewhere = Response(status, b"", {**HEADERS, "Location": f"{other.url}/x"})
+        with Answering(elsewhere) as simulator:
+            client = connect(simulator.url, patient(), user="elastic", password="secret-word")
+            with pytest.raises(Refused, match=str(status)):
+                client.request("PUT", "/x", {})
+            client.close()
+        assert other.seen == []
+
+
+def test_a_path_is_asked_for_as_it_is_spelled(connect: Connect) -> None:
+    names = ["a%2a", "%3Cx-%7Bnow%2Fd%7D%3E", "\u00e4 b", "a+b", "~x", "%25", "a%2Cb"]
+    with Answering(answer({})) as simulator:
+        client = connect(simulator.url, patient())
+        for name in names:
+            client.request("GET", f"/{paths.name(name)}/_search", params={"filter_path": "a,b.*", "x": "1 2"})
+        client.close()
+    assert [unquote(seen.path.split("/")[1]) for seen in simulator.seen] == names
