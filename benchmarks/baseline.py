@@ -1,8 +1,8 @@
 """What a harvest is held against: its parts alone, written as plainly as anybody would. One in a process.
 
 ``fetch`` reads the pages and decodes them; ``send`` sends bodies with ``send_message_batch``, eight in flight;
-``single`` sends them one message at a time; ``lines`` reads a file of JSON lines. Imports and clients are made before
-the time starts.
+``single`` sends them one message at a time; ``lines`` reads a file of JSON lines; ``log_events`` makes log events.
+Imports and clients are made before the time starts.
 """
 
 from __future__ import annotations
@@ -64,6 +64,41 @@ def lines(path: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "lines": count}
 
 
+def log_events(count: int) -> dict[str, Any]:
+    """Seconds to write that many log events, one after the other, as anybody would who has not measured it."""
+    import json
+    import random
+    import uuid
+    from datetime import UTC, datetime
+
+    countries = ["VI", "EG", "US", "UK", "CN", "CA", "DE", "MX", "FR", "BR"]
+    browsers = ["Chrome", "Safari", "IE", "Firefox", "Edge"]
+    systems = ["Mac", "Android", "Linux", "IOS", "windows"]
+    codes = [501, 100, 200, 201, 303, 411, 403, 406, 507, 208, 426]
+    today = datetime.now(UTC).date()
+
+    def one() -> dict[str, Any]:
+        hour, minute, second = random.randint(0, 23), random.randint(0, 59), random.randint(0, 59)
+        return {
+            "logID": str(uuid.uuid4()),
+            "eventTime": f"{today.isoformat()}T{hour:02d}:{minute:02d}:{second:02d}",
+            "url": f"http://example.com/?url={random.randint(0, 15):03d}",
+            "ua_country": countries[random.randint(0, len(countries) - 1)],
+            "userId": f"user{random.randint(1, 15):03d}",
+            "browser": browsers[random.randint(0, len(browsers) - 1)],
+            "ua_os": systems[random.randint(0, len(systems) - 1)],
+            "responseCode": codes[random.randint(0, len(codes) - 1)],
+            "ttfb": round(random.uniform(0.4, 10.6), 2),
+            "location": {"lat": round(random.uniform(-90, 90), 5), "lon": round(random.uniform(-180, 180), 5)},
+        }
+
+    started = time.perf_counter()
+    with Path("/dev/null").open("w") as nowhere:
+        for _ in range(count):
+            nowhere.write(json.dumps(one()) + "\n")
+    return {"seconds": time.perf_counter() - started, "events": count}
+
+
 def send(queue: str, bodies: str, in_flight: int = 8) -> dict[str, Any]:
     """Seconds to send the lines of a file, ten a request."""
     import boto3
@@ -104,6 +139,7 @@ def main() -> None:
         "fetch": fetch,
         "firebase": firebase,
         "lines": lines,
+        "log_events": log_events,
         "send": send,
         "single": single,
     }

@@ -29,7 +29,7 @@ def parses(words: list[str]) -> bool:
 def examples(text: str) -> list[list[str]]:
     """The words after ``harvest.py`` of each line in a block of code."""
     lines = [line for block in re.findall(r"```[a-z]*\n(.*?)```", text, re.S) for line in block.splitlines()]
-    calls = [match[1] for line in lines if (match := re.search(r"harvest\.py ([^#>|]*)", line))]
+    calls = [match[1] for line in lines if (match := re.search(r"harvest\.py ([^#<>|]*)", line))]
     return [shlex.split(call) for call in calls]
 
 

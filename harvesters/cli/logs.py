@@ -14,6 +14,7 @@ import click
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option, settings_of
 from harvesters.cli.streams import say, standard_input
+from harvesters.collector import uncollected
 from harvesters.errors import HarvestError, ReaderGone, TryLater
 
 if TYPE_CHECKING:
@@ -108,9 +109,13 @@ def generate(mask: Mask, count: int, seed: int | None, max_tasks: int, one_by_on
       harvest.py logs generate --timestamp '?-02-29 12:?:?' --count 5 --seed 1 -o -
     """
     name = _index_name(filled=True) if output == "es" else ""
-    from harvesters.cli.enginewatch import watched
-    from harvesters.logs.events import Events
-    from harvesters.logs.generate import Generating
+    with uncollected():
+        from harvesters.cli.enginewatch import watched
+        from harvesters.logs.events import Events
+        from harvesters.logs.generate import Generating
+
+        if output == "es":
+            import elasticsearch  # noqa: F401 - what takes its time
 
     with running() as assembly:
         generating = Generating(assembly, Events(mask.at(assembly.clock.now()), seed), count)
@@ -154,7 +159,7 @@ def query(as_json: bool) -> None:
 def _index_name(filled: bool = False) -> str:
     """The index of the command; one that is to be `filled` must not be for something else."""
     from harvesters.elastic.asyncclient import require_extra
-    from harvesters.firebase.elastic import with_prefix
+    from harvesters.firebase.indices import with_prefix
     from harvesters.logs.names import SETTING, require_name, require_not_ours
     from harvesters.search import templates
 

@@ -26,7 +26,7 @@ def migrate(dry_run: bool, undo: int | None) -> None:
       harvest.py setup migrate
       harvest.py setup migrate --undo 1
     """
-    from harvesters.firebase.elastic import with_prefix
+    from harvesters.firebase.indices import with_prefix
     from harvesters.migration import migrations
     from harvesters.migration.ledger import Ledger
     from harvesters.migration.run import Migrator

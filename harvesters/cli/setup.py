@@ -62,7 +62,7 @@ def load_index_templates(dry_run: bool, retention: int | None, directory: Path |
       harvest.py setup load_index_templates --dry-run
       harvest.py setup load_index_templates --retention 400d
     """
-    from harvesters.firebase.elastic import with_prefix
+    from harvesters.firebase.indices import with_prefix
     from harvesters.search import templates
 
     found = templates.read(directory)

@@ -13,16 +13,12 @@ from harvesters.elastic.client import SearchClient
 from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
 from harvesters.firebase.documents import Row
 from harvesters.firebase.events import Removal
-from harvesters.firebase.indices import Indices
+from harvesters.firebase.indices import PREFIX
 from harvesters.firebase.pushid import push_ms
 from harvesters.search import scan, templates
-from harvesters.search.templates import Template
 from harvesters.sinks.base import IndexMisfit, Sink
 
 log = logging.getLogger(__name__)
-
-PREFIX = "buddyup"
-"""What the names in the template files begin with."""
 
 Hit = dict[str, Any]
 Body = dict[str, Any]
@@ -45,19 +41,6 @@ def ensure_template(client: SearchClient, name: str) -> None:
         if name.endswith(kind):
             templates.put(client, templates.find(f"{PREFIX}{kind}").renamed(name))
             log.info("put the index template %s", name)
-
-
-def with_prefix(found: Iterable[Template], prefix: str) -> list[Template]:
-    """Templates, those of Firebase for indices whose names begin with `prefix` (``FIREBASE_INDEX_PREFIX``).
-
-    Raises:
-        ConfigError: no index may be called so.
-    """
-    prefix = Indices(prefix).prefix
-    return [
-        each.renamed(f"{prefix}{each.name.removeprefix(PREFIX)}") if each.name.startswith(PREFIX) else each
-        for each in found
-    ]
 
 
 @dataclass

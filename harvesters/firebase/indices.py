@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -10,6 +10,10 @@ from functools import lru_cache
 from harvesters.document import Document
 from harvesters.errors import ConfigError
 from harvesters.firebase.documents import EPOCH
+from harvesters.search.templates import Template
+
+PREFIX = "buddyup"
+"""What the names in the template files begin with."""
 
 PERIODS = ("day", "month", "year", "none")
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
@@ -80,3 +84,16 @@ class Indices:
 @lru_cache(maxsize=1024)
 def _dated(spelling: str, day: date) -> str:
     return day.strftime(spelling)
+
+
+def with_prefix(found: Iterable[Template], prefix: str) -> list[Template]:
+    """Templates, those of Firebase for indices whose names begin with `prefix` (``FIREBASE_INDEX_PREFIX``).
+
+    Raises:
+        ConfigError: no index may be called so.
+    """
+    prefix = Indices(prefix).prefix
+    return [
+        each.renamed(f"{prefix}{each.name.removeprefix(PREFIX)}") if each.name.startswith(PREFIX) else each
+        for each in found
+    ]

@@ -107,7 +107,6 @@ class Generating:
                 told.cancel()
             if engine.failed or not self.acknowledged:
                 return False
-            await index.refresh()
             return not await index.is_still(before)
 
     def _parts(self, size: int) -> Iterator[list[bytes]]:

@@ -12,7 +12,7 @@ from harvesters.elastic.answers import Answer
 from harvesters.elastic.asyncclient import AsyncSearchClient
 from harvesters.elastic.bulk import may_pass
 from harvesters.elastic.errors import Refused, error_type, reason
-from harvesters.errors import ConfigError, HarvestError, ProtocolError, SinkUnavailable, TryLater, Unavailable
+from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, SinkUnavailable, TryLater, Unavailable
 from harvesters.logs.events import FIELDS
 from harvesters.logs.names import SETTING, TEMPLATE
 from harvesters.retry import Transient
@@ -88,9 +88,13 @@ class LogIndex:
     async def search(self, body: bytes) -> Answer:
         """The answer to a search, 200, or 400 where the cluster does not understand it.
 
+        It is about all that was put into the index until now, which a search sees a second later by itself.
+
         Raises:
             ConfigError: there is no such index, or it is closed.
         """
+        with suppress(Refused, CredentialsRefused):  # some have the right to read alone
+            await self._refresh()
         # By default an answer leaves out, with status 200, the shards that failed.
         params = {"allow_partial_search_results": "false"}
         answer = await self.client.request("POST", f"{self._path}/_search", body, params=params, accept=(400, 404))
@@ -122,11 +126,6 @@ class LogIndex:
                 raise self.missing(reason(answer.body))
 
         await self.client.retry.call_in_loop(attempt, self.client.sleep, self.client.name, SinkUnavailable)
-
-    async def refresh(self) -> None:
-        """Have searches see what it holds, as far as that is allowed; by itself a cluster does so within a second."""
-        with suppress(HarvestError):
-            await self._refresh()
 
     async def is_still(self, identity: frozenset[str]) -> bool:
         """Whether it is the one that had this `identity`."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harvesters.elastic import paths
-from harvesters.firebase.elastic import with_prefix
+from harvesters.firebase.indices import with_prefix
 from harvesters.logs.events import FIELDS
 from harvesters.search import templates
 from harvesters.simulators.base import Request, Response, Simulator
@@ -427,7 +427,7 @@ class TestGenerate:
 def queries() -> dict[str, dict[str, Any]]:
     """The three of docs/logs.md, by the name of the file that the page puts them into."""
     text = DOCS.read_text()
-    found = re.findall(r"`(query\d\.json)`:\n\n```json\n(.*?)```", text, re.S)
+    found = re.findall(r"`(query\d\.json)`: .*\n\n```json\n((?:[^`]|\n)*)```", text)
     return {name: json.loads(body) for name, body in found}
 
 

@@ -15,7 +15,7 @@ from tests.clocks import patient
 from tests.nodes import Node
 from tests.sinks.bulk import HEADERS
 
-NAMES = ["buddyupprofiles", "episodes", "listings", "meetings", "sessions", "useractions"]
+NAMES = ["buddyupprofiles", "episodes", "listings", "meetings", "pset_x", "sessions", "useractions"]
 ACTION = {
     "action_id": 1,
     "timestamp": "2026-02-13T09:00:00+00:00",
