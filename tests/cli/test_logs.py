@@ -502,14 +502,14 @@ class TestQuery:
         with way(cluster.url, lambda path, asked, _: seen.append(asked)) as elasticsearch:
             result = logs("query", stdin=body, env={"ES_HOST": elasticsearch.url})
         assert result.code == 0, result.err
-        assert seen == [body.encode()]
+        assert seen[-1] == body.encode()
 
     def test_a_shard_that_fails_leaves_nothing_out(self, logs: Command, cluster: Cluster) -> None:
         logs("init")
         seen = []
         with way(cluster.url, lambda path, asked, _: seen.append(path)) as elasticsearch:
             logs("query", stdin="{}", env={"ES_HOST": elasticsearch.url})
-        assert "allow_partial_search_results=false" in seen[0]
+        assert "allow_partial_search_results=false" in seen[-1]
 
 
 @pytest.mark.parametrize("command", [["init", "--yes"], ["generate"], ["query"]])
