@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,13 +19,14 @@ from harvesters.collector import uncollected
 from harvesters.errors import HarvestError, ReaderGone, TryLater
 
 if TYPE_CHECKING:
-    from harvesters.assembly import Assembly
-    from harvesters.elastic.answers import Answer
+    from harvesters.logs.index import LogIndex
     from harvesters.logs.masks import Mask
+
+T = TypeVar("T")
 
 _OK = 200
 
-index_option = setting_option("--index", setting="ELASTIC_INDEX")
+index_option = setting_option("--index", setting="ELASTIC_INDEX", metavar="NAME")
 host_option = setting_option("-e", "--es-host", setting="ES_HOST")
 
 
@@ -63,12 +65,10 @@ def init(yes: bool) -> None:
       harvest.py logs init
     """
     name = _index_name(filled=True)
-    with running() as assembly:
-        there = asyncio.run(_documents(assembly, name))
+    there = _asked(name, lambda index: index.documents())
     if there and not yes:
         _ask(name, there)
-    with running() as assembly:
-        answer = asyncio.run(_made(assembly, name, math.inf if yes else there or 0))
+    answer = _asked(name, lambda index: index.make(math.inf if yes else there or 0))
     say(f"Response: {answer.status}\n{answer.body}\nSchema generated")
 
 
@@ -109,15 +109,15 @@ def generate(mask: Mask, count: int, seed: int | None, max_tasks: int, one_by_on
       harvest.py logs generate --timestamp '?-02-29 12:?:?' --count 5 --seed 1 -o -
     """
     name = _index_name(filled=True) if output == "es" else ""
-    with uncollected():
-        from harvesters.cli.enginewatch import watched
-        from harvesters.logs.events import Events
-        from harvesters.logs.generate import Generating
-
-        if output == "es":
-            import elasticsearch  # noqa: F401 - what takes its time
-
     with running() as assembly:
+        with uncollected():
+            from harvesters.cli.enginewatch import watched
+            from harvesters.logs.events import Events
+            from harvesters.logs.generate import Generating
+
+            if output == "es":
+                import elasticsearch  # noqa: F401 - what takes its time
+
         generating = Generating(assembly, Events(mask.at(assembly.clock.now()), seed), count)
         try:
             if output == "es":
@@ -144,8 +144,7 @@ def query(as_json: bool) -> None:
       echo '{"size": 0, "aggs": {"country": {"terms": {"field": "ua_country"}}}}' | harvest.py logs query
     """
     name, body = _index_name(), _search_body()
-    with running() as assembly:
-        answer = asyncio.run(_found(assembly, name, body))
+    answer = _asked(name, lambda index: index.search(body))
     text = answer.raw.decode("utf-8", "replace")
     say(text if as_json else f"Response: {answer.status}\n{_as_python(text, answer.body)}")
     if answer.status != _OK:
@@ -173,25 +172,19 @@ def _index_name(filled: bool = False) -> str:
     return name
 
 
-async def _documents(assembly: Assembly, name: str) -> int | None:
+def _asked(name: str, question: Callable[[LogIndex], Awaitable[T]]) -> T:
+    """What the index called `name` answers."""
+    import asyncio
+
     from harvesters.logs.index import LogIndex
 
-    async with assembly.search_in_loop() as client:
-        return await LogIndex(client, name).documents()
+    with running() as assembly:
 
+        async def ask() -> T:
+            async with assembly.search_in_loop() as client:
+                return await question(LogIndex(client, name))
 
-async def _made(assembly: Assembly, name: str, most: float) -> Answer:
-    from harvesters.logs.index import LogIndex
-
-    async with assembly.search_in_loop() as client:
-        return await LogIndex(client, name).make(most)
-
-
-async def _found(assembly: Assembly, name: str, body: bytes) -> Answer:
-    from harvesters.logs.index import LogIndex
-
-    async with assembly.search_in_loop() as client:
-        return await LogIndex(client, name).search(body)
+        return asyncio.run(ask())
 
 
 def _ask(name: str, documents: int) -> None:
@@ -235,6 +228,7 @@ def _as_python(text: str, otherwise: Any) -> Any:
 def _say_count(number: int, output: str) -> None:
     text = f"{number} log events generated"
     if output == "-":
-        click.echo(text, err=True)
+        with suppress(OSError):
+            click.echo(text, err=True)
     else:
         say(text)

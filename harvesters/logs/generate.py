@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harvesters.assembly import Assembly
 from harvesters.elastic import bulk
+from harvesters.elastic.bulk import IndexMissing
 from harvesters.elastic.errors import Refused
 from harvesters.errors import (
     ConfigError,
@@ -85,6 +86,7 @@ class Generating:
             Unavailable, RateLimited: a request gave up.
             Interrupted, TryLater, ConfigError, CredentialsRefused, ProtocolError: as their messages say.
         """
+        self._go_on()
         engine = TaskEngine(max_tasks)
         size = 1 if one_by_one else min(BLOCK, max(_LEAST, -(-self.count // max_tasks)))
         target = LogIndex(self.assembly.search_in_loop(max_tasks), index)
@@ -165,6 +167,11 @@ class Generating:
         for bug in engine.errors:
             if not isinstance(bug, HarvestError):
                 raise bug
+        if changed or any(isinstance(failure, IndexMissing) for failure in self.failures):
+            raise TryLater(
+                f"{index} was removed or made anew while it was filled, so it does not hold all of these events. Run "
+                "harvest.py logs init, and then this again."
+            )
         failed = ""
         if self.failures:
             last = self.failures[-1]
@@ -175,11 +182,6 @@ class Generating:
                 raise kind(failed) from cause
         if self.assembly.stop.is_set() and self.acknowledged + self.refused < self.count:
             raise Interrupted(f"told to stop: {self._left} {failed}".rstrip())
-        if changed:
-            raise TryLater(
-                f"{index} was removed or made anew while it was filled, so it does not hold all of these events. Run "
-                "harvest.py logs init, and then this again."
-            )
         if self.refused:
             raise EventsRefused(
                 f"{self.refused} of {self.count} events were refused for good: {self.reason}. Run harvest.py logs init "

@@ -10,8 +10,8 @@ from typing import Any
 from harvesters.elastic import paths
 from harvesters.elastic.answers import Answer
 from harvesters.elastic.asyncclient import AsyncSearchClient
-from harvesters.elastic.bulk import may_pass
-from harvesters.elastic.errors import Refused, error_type, reason
+from harvesters.elastic.bulk import IndexMissing, may_pass
+from harvesters.elastic.errors import Refused, error_type, index_of
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError, SinkUnavailable, TryLater, Unavailable
 from harvesters.logs.events import FIELDS
 from harvesters.logs.names import SETTING, TEMPLATE
@@ -82,7 +82,7 @@ class LogIndex:
         """
         found = await self.client.request("GET", f"{self._path}/_settings", accept=(404,))
         if not found.found:
-            raise self.missing(reason(found.body))
+            raise self.missing(found.body)
         return frozenset(str(_at(body, "settings", "index", "uuid")) for body in found.body.values())
 
     async def search(self, body: bytes) -> Answer:
@@ -99,7 +99,7 @@ class LogIndex:
         params = {"allow_partial_search_results": "false"}
         answer = await self.client.request("POST", f"{self._path}/_search", body, params=params, accept=(400, 404))
         if not answer.found:
-            raise self.missing(reason(answer.body))
+            raise self.missing(answer.body)
         if error_type(answer.body) == "index_closed_exception":
             raise self._closed()
         if not isinstance(answer.body, Mapping):
@@ -112,7 +112,7 @@ class LogIndex:
         Raises:
             Refused: it never will.
             SinkUnavailable, RateLimited: the cluster did not take it within the retry budget.
-            ConfigError: it was removed, and the cluster makes none by itself.
+            IndexMissing: it was removed, and the cluster makes none by itself.
         """
 
         async def attempt() -> None:
@@ -123,7 +123,7 @@ class LogIndex:
                     raise Transient(f"answered {error.status} {error.reason}") from error
                 raise
             if not answer.found:
-                raise self.missing(reason(answer.body))
+                raise self.missing(answer.body)
 
         await self.client.retry.call_in_loop(attempt, self.client.sleep, self.client.name, SinkUnavailable)
 
@@ -134,11 +134,13 @@ class LogIndex:
         except ConfigError:
             return False
 
-    def missing(self, why: str) -> ConfigError:
-        """The error where it is not there."""
-        return ConfigError(
-            f"{self.client.name} has no index {self.name!r}: {why}. Make it with harvest.py logs init, or give --index "
-            f"or {SETTING} another one."
+    def missing(self, body: Any) -> IndexMissing:
+        """The error where an answer's `body` says that there is no such index."""
+        which = index_of(body) or self.name
+        asked = f" (of the query to {self.name!r})" if which != self.name else ""
+        return IndexMissing(
+            f"{self.client.name} has no index {which!r}{asked}. Make one with harvest.py logs init, or give "
+            f"--index or {SETTING} another."
         )
 
     @property

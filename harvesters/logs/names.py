@@ -24,20 +24,22 @@ def require_name(name: str) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    wrong = sorted({letter for letter in name if letter in _NEVER or not letter.isprintable()})
-    why = (
-        f"it holds {' '.join(map(repr, wrong))}"
-        if wrong
-        else f"it begins with {name[0]!r}"
-        if name[:1] in _NEVER_FIRST
-        else "it is not in lower case"
-        if name != name.lower()
-        else f"it has more than {_MOST_BYTES} bytes"
-        if len(name.encode("utf-8", "surrogatepass")) > _MOST_BYTES
-        else ""
-    )
+    why = _wrong_with(name)
     if why:
         raise ConfigError(f"{SETTING}={name!r} is no name of one index, for {why}. Give another, such as {TEMPLATE}.")
+
+
+def _wrong_with(name: str) -> str:
+    never = sorted({letter for letter in name if letter in _NEVER or not letter.isprintable()})
+    if never:
+        return f"it holds {' '.join(map(repr, never))}"
+    if name[:1] in _NEVER_FIRST:
+        return f"it begins with {name[0]!r}"
+    if name != name.lower():
+        return "it is not in lower case"
+    if len(name.encode()) > _MOST_BYTES:
+        return f"it has more than {_MOST_BYTES} bytes"
+    return ""
 
 
 def require_not_ours(name: str, known: Sequence[Template]) -> None:

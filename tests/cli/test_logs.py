@@ -495,6 +495,13 @@ class TestQuery:
         assert (result.code, result.out) == (78, "")
         assert "logs init" in result.err
 
+    def test_an_index_that_the_query_itself_names_is_named(self, logs: Command, cluster: Cluster) -> None:
+        logs("init")
+        lookup = {"url": {"index": cluster.name("nope"), "id": "1", "path": "x"}}
+        result = logs("query", stdin=json.dumps({"query": {"terms": lookup}}))
+        assert result.code == 78
+        assert f"no index {cluster.name('nope')!r} (of the query to {cluster.name('logs')!r})" in result.err
+
     def test_it_is_sent_as_it_is(self, logs: Command, cluster: Cluster) -> None:
         body = '{ "size":0,  "query":{"range":{"ttfb":{"lt":1.00000000000000000001}}} }'
         seen = []

@@ -195,6 +195,22 @@ def test_what_was_taken_of_a_request_that_gives_up_is_counted(
     assert generated(result) == len(odd.taken) - (39 if code == 77 else 0)  # what stands behind it was not looked at
 
 
+@pytest.mark.parametrize("more", [(), ("--one-by-one",)])
+def test_an_index_that_is_gone_and_not_made_by_itself_is_no_success(
+    harvest: Command, at_once: None, more: tuple[str, ...]
+) -> None:
+    gone = error("index_not_found_exception", "no such index [pset_x]")
+
+    class Gone(Odd):
+        def handle(self, request: Request) -> Response:
+            return answer({"error": gone}, 404) if "/_doc/" in request.path else super().handle(request)
+
+    with Gone(lambda place, before: (404, gone["type"])) as odd:
+        result = harvest("logs", "generate", "--count", "10", *more, env={"ES_HOST": odd.url})
+    assert (result.code, generated(result)) == (75, 0), result.err
+    assert "removed or made anew" in result.err
+
+
 def test_a_wrong_password_is_77(harvest: Command) -> None:
     class Locked(Simulator):
         def handle(self, request: Request) -> Response:

@@ -185,6 +185,7 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(connect: Connect) -> None:
     [
         ({"ES_API_KEY": "a2V5OnNlY3JldA=="}, "ApiKey a2V5OnNlY3JldA=="),
         ({"ES_USER": "elastic", "ES_PASSWORD": "secret-word"}, "Basic ZWxhc3RpYzpzZWNyZXQtd29yZA=="),
+        ({"ES_USER": "zo\u00eb", "ES_PASSWORD": "w\u00f6rd\udcff"}, "Basic em/Dqzp3w7ZyZP8="),
         ({}, ""),
     ],
 )
@@ -224,6 +225,20 @@ def test_a_certificate_that_does_not_fit_is_a_matter_of_configuration_at_once(co
             client.request("GET", "/")
         client.close()
     assert not clock.slept
+
+
+def test_a_certificate_of_ones_own_is_taken_for_its_host_alone(connect: Connect, tmp_path: Path) -> None:
+    for host in ("localhost", "es.example.edu"):
+        simulator, certificate = Answering(answer({})), self_signed(tmp_path, host)
+        url = with_tls(simulator, certificate)
+        with simulator:
+            client = connect(url, patient(budget=5), ca_certs=str(certificate))
+            if host == "localhost":
+                assert client.request("GET", "/").status == 200
+            else:
+                with pytest.raises(ConfigError, match="secure connection"):
+                    client.request("GET", "/")
+            client.close()
 
 
 def test_a_handshake_that_is_torn_is_tried_again(connect: Connect) -> None:
