@@ -191,12 +191,12 @@ def of_process(settings: Settings, retry: RetryPolicy) -> Producer:
         return _here
 
 
-def close() -> None:
-    """Wait for what this process's producer has under way, and let go of it."""
+def close(seconds: float | None = None) -> None:
+    """Wait for what this process's producer has under way (so long at most), and let go of it."""
     global _here
     with _lock:
         if _here is not None:
-            _here.flush(_here.retry.budget)
+            _here.flush(_here.retry.budget if seconds is None else seconds)
             _here.close()
             _here = None
 
