@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harvesters.errors import BadInput, HarvestError, SinkUnavailable, Unavailable
-from harvesters.kafka.config import Faults, client_settings, error_of, name_of
+from harvesters.kafka.config import Faults, client_settings, error_of, name_of, require_client
 from harvesters.kafka.sent import Sent
 from harvesters.kafka.topics import Topics
 from harvesters.retry import RetryPolicy
@@ -139,6 +139,7 @@ class Producer:
             self._known.add(topic)
 
     def _made(self) -> Client:
+        require_client()
         from confluent_kafka import KafkaException
         from confluent_kafka import Producer as Client
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harvesters.listings.highlight import words
 from harvesters.listings.searchindex import TITLE, ListingIndex
 
 
@@ -24,7 +25,9 @@ def suggest(index: ListingIndex, text: str, limit: int = 8) -> list[Suggestion]:
         NoIndex, OtherForm: there is no index that can be searched.
         Unavailable: Elasticsearch does not answer.
     """
-    wanted = {"match_bool_prefix": {"title": {"query": text, "operator": "and"}}}
+    *_, end = 0, *(word.end for word in words(text))
+    # What stands behind the last word would make it a whole one.
+    wanted = {"match_bool_prefix": {"title": {"query": text[:end], "operator": "and"}}}
     body = {
         "size": limit,
         "track_total_hits": False,
@@ -36,7 +39,7 @@ def suggest(index: ListingIndex, text: str, limit: int = 8) -> list[Suggestion]:
             {"created": {"order": "desc", "missing": "_last"}},
         ],
     }
-    hits = index.search(body) if any(map(str.isalnum, text)) else []
+    hits = index.search(body) if end else []
     if not hits:
         index.require_form()
     return [Suggestion(hit["_source"]["title"], hit["_id"]) for hit in hits]

@@ -102,6 +102,9 @@ class Outbox:
             self._sender.view_soon(user, item, told)
         except HarvestError as error:
             told(error)
+        except Exception as error:  # nobody waits for this thread
+            log.exception("a bug")
+            told(HarvestError(f"a bug: {type(error).__name__}"))
 
     def _told(self, number: int, answer: Sent | HarvestError) -> None:
         with self._changed:
