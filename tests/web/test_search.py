@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -13,12 +14,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from harvesters.settings import Settings
+from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.web.app import create
 from harvesters.web.cursors import Cursors
 from tests.listings.market import (
     Market,
     market,  # noqa: F401  (a fixture)
 )
+from tests.sinks.bulk import HEADERS
 from tests.web.conftest import LISTINGS, Open, face, serving
 
 # ruff: noqa: F811  (pytest's fixtures)
@@ -302,3 +305,17 @@ def test_what_was_searched_stands_in_no_error_and_no_log(
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
             assert "sesame" not in answer.text
     assert not [record for record in caplog.records if record.name != "httpx2" and "sesame" in record.getMessage()]
+
+
+class Full(Simulator):
+    """A cluster with as many moments open as it allows; Elasticsearch has no such limit, others have."""
+
+    def handle(self, request: Request) -> Response:
+        error = {"error": {"type": "rejected_execution_exception", "reason": "too many"}}
+        return Response(429 if "/_pit" in request.path else 200, json.dumps(error).encode(), HEADERS)
+
+
+def test_a_cluster_that_keeps_no_more_moments_is_503(open_face: Open) -> None:
+    with Full() as cluster:
+        answer = open_face(["search"], ES_HOST=cluster.url).get(PATH)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

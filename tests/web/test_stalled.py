@@ -16,6 +16,7 @@ from tests.web.conftest import Running, serving, wait_for
 
 PATIENCE = 2.0
 PATHS = ["/api/v1/profiles?q=ana", "/api/v1/profiles/suggest?q=ng", "/api/v1/insights/funnel", "/profiles"]
+PATHS += ["/api/v1/search?q=desk", "/api/v1/search/suggest?q=d", "/search?sort=hot", "/listings/1"]
 
 
 @contextmanager
