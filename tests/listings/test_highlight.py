@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvesters.listings.highlight import SHOWN, Words, is_near, words
-from tests.listings.market import (
-    Market,
-    market,  # noqa: F401  (a fixture)
+from tests.listings.shelf import (
+    Shelf,
+    shelf,  # noqa: F401  (a fixture)
 )
 
 # ruff: noqa: F811  (pytest's fixtures)
@@ -84,27 +84,27 @@ def test_a_text_without_end_takes_no_time() -> None:
     assert len(Words("lamp " * 50).highlight(text, text).description) < 2 * SHOWN
 
 
-def test_words_are_those_of_elasticsearch(market: Market) -> None:
+def test_words_are_those_of_elasticsearch(shelf: Shelf) -> None:
     @settings(max_examples=60)
     @given(TEXTS)
     def same(text: str) -> None:
-        path = f"/{market.name}/_analyze"
-        tokens = market.node.ask("POST", path, {"field": "title", "text": text})["tokens"]
+        path = f"/{shelf.name}/_analyze"
+        tokens = shelf.node.ask("POST", path, {"field": "title", "text": text})["tokens"]
         theirs = [token["token"] for token in tokens if any(map(str.isalnum, token["token"]))]
         assert [word.text for word in words(text)] == theirs
 
     same()
 
 
-def test_typos_are_those_of_elasticsearch(market: Market) -> None:
+def test_typos_are_those_of_elasticsearch(shelf: Shelf) -> None:
     """Every word of these letters, against some of them."""
     letters = "ab"
     there = [""]
     for _ in range(7):
         there += [f"{word}{letter}" for word in there for letter in letters if len(word) == max(map(len, there))]
-    market.titled(*filter(None, {*there, "abcdefg", "bacdefg", "abdcegf", "abcdfeg"}))
+    shelf.titled(*filter(None, {*there, "abcdefg", "bacdefg", "abdcegf", "abcdfeg"}))
     for wanted in ("a", "ab", "abb", "baab", "ababa", "ababab", "bbaabb", "abcdefg"):
-        found = {*market.find(wanted, limit=5_000)}
+        found = {*shelf.find(wanted, limit=5_000)}
         assert found == {
             word for word in {*there, "abcdefg", "bacdefg", "abdcegf", "abcdfeg"} - {""} if is_near(word, wanted)
         }

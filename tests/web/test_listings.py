@@ -17,9 +17,9 @@ from harvesters.kafka import producer
 from harvesters.settings import Settings
 from harvesters.web.outbox import Outbox
 from tests.brokers import Broker
-from tests.listings.market import (
-    Market,
-    market,  # noqa: F401  (a fixture)
+from tests.listings.shelf import (
+    Shelf,
+    shelf,  # noqa: F401  (a fixture)
 )
 from tests.web.conftest import Open, face, serving, wait_for
 
@@ -49,50 +49,48 @@ def viewed(kafka: Broker) -> list[tuple[str, str]]:
 
 class TestViews:
     @pytest.fixture(autouse=True)
-    def lamp(self, market: Market) -> None:
-        market.titled("lamp", "a/b")
+    def lamp(self, shelf: Shelf) -> None:
+        shelf.titled("lamp", "a/b")
 
     def ask(
-        self, market: Market, kafka: Broker, *asked: tuple[dict[Any, Any], str], client: str = "127.0.0.1", **more: str
+        self, shelf: Shelf, kafka: Broker, *asked: tuple[dict[Any, Any], str], client: str = "127.0.0.1", **more: str
     ) -> None:
         """Ask for pages, each by headers and path, and close the face."""
-        with face(["search"], client, **market.settings, **kafka.environment, **more) as opened:
+        with face(["search"], client, **shelf.settings, **kafka.environment, **more) as opened:
             for headers, path in asked:
                 assert opened.get(path, headers=headers).status_code == 200, path
 
-    def test_the_user_is_whom_the_header_names(self, market: Market, kafka: Broker) -> None:
+    def test_the_user_is_whom_the_header_names(self, shelf: Shelf, kafka: Broker) -> None:
         users: list[dict[Any, Any]] = [*({"X-User-Id": user} for user in ("ana", "7", " eve "))]
         users += [{b"x-user-id": "zoë".encode()}]
-        self.ask(market, kafka, *((user, "/listings/lamp") for user in users), (ANA, "/listings?id=a/b"))
+        self.ask(shelf, kafka, *((user, "/listings/lamp") for user in users), (ANA, "/listings?id=a/b"))
         assert viewed(kafka) == [("7", "lamp"), ("ana", "a/b"), ("ana", "lamp"), ("eve", "lamp"), ("zoë", "lamp")]
 
-    def test_the_header_may_have_another_name(self, market: Market, kafka: Broker) -> None:
+    def test_the_header_may_have_another_name(self, shelf: Shelf, kafka: Broker) -> None:
         asked = [({"Remote-User": "ana"}, "/listings/lamp"), ({"X-User-Id": "eve"}, "/listings/lamp")]
-        self.ask(market, kafka, *asked, LISTINGS_USER_HEADER="REMOTE-User")
+        self.ask(shelf, kafka, *asked, LISTINGS_USER_HEADER="REMOTE-User")
         assert viewed(kafka) == [("ana", "lamp")]
 
-    def test_without_the_header_it_is_the_key_s_name(self, market: Market, kafka: Broker) -> None:
+    def test_without_the_header_it_is_the_key_s_name(self, shelf: Shelf, kafka: Broker) -> None:
         reader = {"X-API-Key": "s-reader"}
         asked = [
             (reader, "/listings/lamp"),
             ({**reader, **ANA}, "/listings/lamp"),
             ({**reader, "X-User-Id": ""}, "/listings/a%2Fb"),
         ]
-        self.ask(market, kafka, *asked, HARVEST_API_KEYS=KEYS)
+        self.ask(shelf, kafka, *asked, HARVEST_API_KEYS=KEYS)
         assert viewed(kafka) == [("ana", "lamp"), ("reader", "a/b"), ("reader", "lamp")]
 
-    def test_the_header_is_believed_from_the_proxy_alone_where_one_is_named(
-        self, market: Market, kafka: Broker
-    ) -> None:
+    def test_the_header_is_believed_from_the_proxy_alone_where_one_is_named(self, shelf: Shelf, kafka: Broker) -> None:
         asked = {**ANA, "X-Forwarded-For": "10.0.0.5"}, "/listings/lamp"
         more = {"HARVEST_PROXY": "10.0.0.5"}
-        self.ask(market, kafka, asked, client="10.0.0.6", **more)
+        self.ask(shelf, kafka, asked, client="10.0.0.6", **more)
         assert viewed(kafka) == []
-        self.ask(market, kafka, asked, client="10.0.0.5", **more)
+        self.ask(shelf, kafka, asked, client="10.0.0.5", **more)
         assert viewed(kafka) == [("ana", "lamp")]
 
-    def test_without_a_user_and_where_nobody_looks_there_is_no_view(self, market: Market, kafka: Broker) -> None:
-        with face(["search"], **market.settings, **kafka.environment) as opened:
+    def test_without_a_user_and_where_nobody_looks_there_is_no_view(self, shelf: Shelf, kafka: Broker) -> None:
+        with face(["search"], **shelf.settings, **kafka.environment) as opened:
             assert opened.get("/listings/lamp").status_code == 200
             assert opened.head("/listings/lamp", headers=ANA).status_code == 200
             assert opened.get("/listings/none", headers=ANA).status_code == 404
@@ -105,18 +103,18 @@ class TestViews:
         assert viewed(kafka) == []
 
     def test_who_has_no_possible_id_is_logged(
-        self, market: Market, kafka: Broker, caplog: pytest.LogCaptureFixture
+        self, shelf: Shelf, kafka: Broker, caplog: pytest.LogCaptureFixture
     ) -> None:
-        self.ask(market, kafka, ({"X-User-Id": "x" * 513}, "/listings/lamp"))
+        self.ask(shelf, kafka, ({"X-User-Id": "x" * 513}, "/listings/lamp"))
         assert viewed(kafka) == []
         assert "the page view of 'lamp' by 'xxx" in caplog.text
 
     def test_no_page_waits_for_kafka_and_what_is_not_sent_is_logged(
-        self, market: Market, kafka: Broker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+        self, shelf: Shelf, kafka: Broker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("harvesters.web.outbox._LAST", 0.1)
         started = time.monotonic()
-        with face(["search"], **market.settings, **{**kafka.environment, **NOWHERE}) as opened:
+        with face(["search"], **shelf.settings, **{**kafka.environment, **NOWHERE}) as opened:
             for path in ("/listings/lamp", "/listings/a%2Fb", "/listings/lamp"):
                 assert opened.get(path, headers=ANA).status_code == 200
             assert opened.get("/search?q=lamp").status_code == 200
@@ -125,8 +123,8 @@ class TestViews:
         assert len(lost) == 3
         assert "the page view of 'a/b' by 'ana' was not sent" in caplog.text
 
-    def test_views_wait_for_a_kafka_that_comes_back(self, market: Market, kafka: Broker) -> None:
-        with face(["search"], **market.settings, **kafka.environment) as opened:
+    def test_views_wait_for_a_kafka_that_comes_back(self, shelf: Shelf, kafka: Broker) -> None:
+        with face(["search"], **shelf.settings, **kafka.environment) as opened:
             opened.get("/listings/lamp", headers=ANA)
             wait_for(lambda: bool(viewed(kafka)))
             kafka.server.stop()
@@ -147,8 +145,8 @@ class TestViews:
         outbox.close()
 
     @pytest.mark.parametrize("workers", ["1", "2"])
-    def test_sigterm_sends_what_is_under_way(self, workers: str, market: Market, kafka: Broker, tmp_path: Path) -> None:
-        settings = {**market.settings, **kafka.environment, "HARVEST_API_RATE": "0"}
+    def test_sigterm_sends_what_is_under_way(self, workers: str, shelf: Shelf, kafka: Broker, tmp_path: Path) -> None:
+        settings = {**shelf.settings, **kafka.environment, "HARVEST_API_RATE": "0"}
         with serving(tmp_path / "log", "--parts", "search", "--workers", workers, **settings) as server:
             wait_for(lambda: server.get("/health").ok)
             users = [f"u{number:03}" for number in range(100)]
@@ -197,11 +195,11 @@ class TestPost:
         assert len(kafka.messages(kafka.listings)) == 1
 
     def test_what_is_not_acknowledged_is_503_and_nothing_else_waits(
-        self, kafka: Broker, market: Market, open_face: Open, monkeypatch: pytest.MonkeyPatch
+        self, kafka: Broker, shelf: Shelf, open_face: Open, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("harvesters.web.outbox._LAST", 0.1)
-        market.titled("lamp")
-        settings = {**market.settings, **kafka.environment, **NOWHERE, "HARVEST_SEARCH_TIMEOUT": "1.5"}
+        shelf.titled("lamp")
+        settings = {**shelf.settings, **kafka.environment, **NOWHERE, "HARVEST_SEARCH_TIMEOUT": "1.5"}
         opened = open_face(["search"], **settings)
         with ThreadPoolExecutor(40) as clients:
             asked = [clients.submit(opened.post, POST, content=b'{"id": 1}', headers=JSON) for _ in range(40)]
@@ -245,12 +243,12 @@ class TestPost:
 
 
 def test_page_views_say_nothing_in_the_log_when_all_is_well(
-    market: Market, kafka: Broker, caplog: pytest.LogCaptureFixture
+    shelf: Shelf, kafka: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    market.titled("lamp")
+    shelf.titled("lamp")
     with (
         caplog.at_level(logging.DEBUG, "harvesters.web"),
-        face(["search"], **market.settings, **kafka.environment) as opened,
+        face(["search"], **shelf.settings, **kafka.environment) as opened,
     ):
         opened.get("/listings/lamp", headers={"X-User-Id": "sesame"})
     assert viewed(kafka) == [("sesame", "lamp")]

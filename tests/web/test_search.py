@@ -17,9 +17,9 @@ from harvesters.settings import Settings
 from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.web.app import create
 from harvesters.web.cursors import Cursors
-from tests.listings.market import (
-    Market,
-    market,  # noqa: F401  (a fixture)
+from tests.listings.shelf import (
+    Shelf,
+    shelf,  # noqa: F401  (a fixture)
 )
 from tests.sinks.bulk import HEADERS
 from tests.web.conftest import LISTINGS, Open, face, serving
@@ -105,11 +105,11 @@ def test_a_next_of_another_search_or_a_forged_one_is_422(shop: TestClient) -> No
         assert (answer.status_code, answer.headers["Content-Type"]) == (422, "application/problem+json"), one
 
 
-def test_a_moment_of_another_index_is_nobody_s(events: dict[str, str], market: Market, open_face: Open) -> None:
+def test_a_moment_of_another_index_is_nobody_s(events: dict[str, str], shelf: Shelf, open_face: Open) -> None:
     """Who may search one index is given no place in another by a cursor, not even under the same key."""
-    market.titled("a", "b", "c")
+    shelf.titled("a", "b", "c")
     mine, other = (
-        open_face(["search"], **{**events, **named, "HARVEST_CURSOR_KEY": "k"}) for named in ({}, market.settings)
+        open_face(["search"], **{**events, **named, "HARVEST_CURSOR_KEY": "k"}) for named in ({}, shelf.settings)
     )
     following = other.get(PATH, params={"limit": 2}).json()["next"]
     assert mine.get(PATH, params={"limit": 2, "after": following}).status_code == 422
@@ -188,24 +188,24 @@ class TestPage:
         assert "<b>" not in page
         assert 'value="lamp &#34;&gt;&lt;script&gt;"' in page
 
-    def test_it_counts(self, shop: TestClient, market: Market, open_face: Open) -> None:
+    def test_it_counts(self, shop: TestClient, shelf: Shelf, open_face: Open) -> None:
         assert "1 listing for “<bdi>dots</bdi>”" in shop.get("/search?q=dots").text
-        market.add(*({"id": number, "title": "lamp"} for number in range(10_001)))
-        assert "10,000 listings or more" in open_face(["search"], **market.settings).get("/search?q=lamp").text
+        shelf.add(*({"id": number, "title": "lamp"} for number in range(10_001)))
+        assert "10,000 listings or more" in open_face(["search"], **shelf.settings).get("/search?q=lamp").text
 
-    def test_nothing_found_says_what_to_try(self, shop: TestClient, market: Market, open_face: Open) -> None:
+    def test_nothing_found_says_what_to_try(self, shop: TestClient, shelf: Shelf, open_face: Open) -> None:
         page = shop.get("/search?q=xylophone").text
         assert "Nothing found" in page
         assert "Try fewer words" in page
-        assert "there are no listings yet" in open_face(["search"], **market.settings).get("/search").text
+        assert "there are no listings yet" in open_face(["search"], **shelf.settings).get("/search").text
 
-    def test_a_search_that_is_over_offers_to_begin_again(self, market: Market, open_face: Open) -> None:
-        market.titled(*(f"lamp {number}" for number in range(9)))
-        opened = open_face(["search"], HARVEST_CURSOR_KEY="k", **market.settings)
+    def test_a_search_that_is_over_offers_to_begin_again(self, shelf: Shelf, open_face: Open) -> None:
+        shelf.titled(*(f"lamp {number}" for number in range(9)))
+        opened = open_face(["search"], HARVEST_CURSOR_KEY="k", **shelf.settings)
         asked: dict[str, Any] = {"q": "lamp", "sort": "new", "limit": 5}
         following = opened.get(PATH, params=asked).json()["next"]
-        bound = {"list": "listings", "index": market.name, **asked}
-        market.index.close(Cursors(b"k").read(bound, following)[0])
+        bound = {"list": "listings", "index": shelf.name, **asked}
+        shelf.index.close(Cursors(b"k").read(bound, following)[0])
         answer = opened.get(PATH, params={**asked, "after": following})
         assert (answer.status_code, answer.headers["Content-Type"]) == (410, "application/problem+json")
         page = opened.get("/search", params={**asked, "after": following}, headers=BROWSER)
@@ -237,7 +237,7 @@ class TestListing:
         assert "99 views" in page
         assert "<script>" not in page
 
-    def test_links_lead_to_listings_of_any_id(self, market: Market, tmp_path: Path) -> None:
+    def test_links_lead_to_listings_of_any_id(self, shelf: Shelf, tmp_path: Path) -> None:
         """To a real server: the test client decodes paths twice."""
         ids = [
             "a/b",
@@ -255,8 +255,8 @@ class TestListing:
             "a" * 512,
             "\u202eb",
         ]
-        market.add(*({"id": id, "title": "lamp", "description": id} for id in ids))
-        with serving(tmp_path / "log", "--parts", "search", **market.settings) as server:
+        shelf.add(*({"id": id, "title": "lamp", "description": id} for id in ids))
+        with serving(tmp_path / "log", "--parts", "search", **shelf.settings) as server:
             links = re.findall('<h2 dir="auto"><a href="([^"]*)"', server.get("/search?q=lamp").text)
             assert len(links) == len(ids)
             shown = [server.get(unescape(link)).text for link in links]
@@ -271,24 +271,24 @@ class TestListing:
         answer = shop.get(path)
         assert (answer.status_code, answer.json()["detail"]) == (404, "There is no such listing.")
 
-    def test_one_without_a_title_is_called_by_its_id(self, market: Market, open_face: Open) -> None:
-        market.add({"id": 42, "description": "something"})
-        opened = open_face(["search"], **market.settings)
+    def test_one_without_a_title_is_called_by_its_id(self, shelf: Shelf, open_face: Open) -> None:
+        shelf.add({"id": 42, "description": "something"})
+        opened = open_face(["search"], **shelf.settings)
         assert ">42</h1>" in opened.get("/listings/42").text
         assert '<a href="/listings/42">42</a>' in opened.get("/search").text
 
 
-def test_without_an_index_it_names_the_command(market: Market, open_face: Open) -> None:
-    opened = open_face(["search"], **{**market.settings, "LISTINGS_INDEX": f"{market.name}-none"})
+def test_without_an_index_it_names_the_command(shelf: Shelf, open_face: Open) -> None:
+    opened = open_face(["search"], **{**shelf.settings, "LISTINGS_INDEX": f"{shelf.name}-none"})
     for path in (PATH, f"{PATH}/suggest?q=a", "/search", "/listings/42"):
         answer = opened.get(path)
         assert answer.status_code == 503
         assert "harvest.py listings index" in answer.json()["detail"]
 
 
-def test_an_index_that_is_not_ours_names_the_remedy(market: Market, open_face: Open) -> None:
-    market.node.fill("other", [{"id": 42, "title": "lamp"}], key="id")
-    opened = open_face(["search"], **{**market.settings, "LISTINGS_INDEX": f"{market.node.prefix}other"})
+def test_an_index_that_is_not_ours_names_the_remedy(shelf: Shelf, open_face: Open) -> None:
+    shelf.node.fill("other", [{"id": 42, "title": "lamp"}], key="id")
+    opened = open_face(["search"], **{**shelf.settings, "LISTINGS_INDEX": f"{shelf.node.prefix}other"})
     for path in (f"{PATH}?q=lamp", f"{PATH}?sort=hot", f"{PATH}/suggest?q=l", "/search?q=lamp"):
         answer = opened.get(path)
         assert answer.status_code == 503, path

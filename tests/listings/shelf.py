@@ -17,7 +17,7 @@ NAME = "listing_index"
 
 
 @dataclass
-class Market:
+class Shelf:
     """An index made with our template."""
 
     node: Node
@@ -62,20 +62,20 @@ class Market:
 
 
 @contextmanager
-def opened_market(request: pytest.FixtureRequest, listings: Iterable[dict[str, Any]] = ()) -> Iterator[Market]:
+def opened_shelf(request: pytest.FixtureRequest, listings: Iterable[dict[str, Any]] = ()) -> Iterator[Shelf]:
     """One with these listings."""
     with node_for_a_test(request) as node:
         node.load("listings")
         node.ask("PUT", f"/{node.prefix}{NAME}")
-        market = Market(node)
+        shelf = Shelf(node)
         if listings := [*listings]:
-            market.add(*listings)
-        yield market
-        market.index.client.close()
+            shelf.add(*listings)
+        yield shelf
+        shelf.index.client.close()
 
 
 @pytest.fixture
-def market(request: pytest.FixtureRequest) -> Iterator[Market]:
+def shelf(request: pytest.FixtureRequest) -> Iterator[Shelf]:
     """Nothing is for sale yet."""
-    with opened_market(request) as market:
-        yield market
+    with opened_shelf(request) as shelf:
+        yield shelf
