@@ -15,12 +15,14 @@ import pytest
 
 from harvesters.kafka import producer
 from harvesters.settings import Settings
+from harvesters.standins.kafka import Kafka
 from harvesters.web.outbox import Outbox
 from tests.brokers import Broker
 from tests.listings.shelf import (
     Shelf,
     shelf,  # noqa: F401  (a fixture)
 )
+from tests.servers import running
 from tests.web.conftest import Open, face, serving, wait_for
 
 # ruff: noqa: F811  (pytest's fixtures)
@@ -123,14 +125,16 @@ class TestViews:
         assert len(lost) == 3
         assert "the page view of 'a/b' by 'ana' was not sent" in caplog.text
 
-    def test_views_wait_for_a_kafka_that_comes_back(self, shelf: Shelf, kafka: Broker) -> None:
-        with face(["search"], **shelf.settings, **kafka.environment) as opened:
-            opened.get("/listings/lamp", headers=ANA)
-            wait_for(lambda: bool(viewed(kafka)))
-            kafka.server.stop()
-            assert opened.get("/listings/lamp", headers=ANA).status_code == 200
-            kafka.server.start()
-        assert viewed(kafka) == [("ana", "lamp")] * 2
+    def test_views_wait_for_a_kafka_that_comes_back(self, shelf: Shelf) -> None:
+        with running(Kafka()) as server:
+            kafka = Broker(server)
+            with face(["search"], **shelf.settings, **kafka.environment) as opened:
+                opened.get("/listings/lamp", headers=ANA)
+                wait_for(lambda: bool(viewed(kafka)))
+                server.stop()
+                assert opened.get("/listings/lamp", headers=ANA).status_code == 200
+                server.start()
+            assert viewed(kafka) == [("ana", "lamp")] * 2
 
     def test_only_so_many_views_wait(
         self, kafka: Broker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
