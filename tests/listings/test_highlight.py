@@ -38,6 +38,7 @@ def test_everything_is_escaped_but_our_marks() -> None:
     assert found.title == (
         "&lt;<mark>script</mark>&gt;alert(&#x27;<mark>lamp</mark>&#x27;)&lt;/<mark>script</mark>&gt;"
     )
+    assert marked("the lamp's foot", "lamp's") == "the <mark>lamp&#x27;s</mark> foot"
     assert found.description == "a &quot;<mark>lamp</mark>&quot; &amp; &lt;mark&gt;x&lt;/mark&gt;"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from harvesters.listings.search import Order, search
 from harvesters.listings.searchindex import ListingIndex, Lost, NoIndex, OtherForm
+from harvesters.search import templates
 from harvesters.standins.elasticsearch import Elasticsearch
 from tests.listings.shelf import (
     Shelf,
@@ -247,6 +248,18 @@ class TestIndex:
         shelf.node.fill("other", [{"id": 42, "title": "MacBook", "description": "used", "visits": 0}], key="id")
         with pytest.raises(OtherForm, match="LISTINGS_INDEX"):
             search(ListingIndex(shelf.index.client, name), "macbook", order)
+
+    @pytest.mark.parametrize("order", Order)
+    def test_an_index_with_our_fields_but_no_words_says_so(self, order: Order, shelf: Shelf) -> None:
+        mapping = templates.find("listings").mappings["properties"]
+        fields = {
+            name: {"type": mapping[name]["type"]} for name in ("title", "description", "created", "visits", "hot")
+        }
+        name = f"{shelf.node.prefix}other"
+        shelf.node.ask("PUT", f"/{name}", {"mappings": {"dynamic": False, "properties": fields}})
+        shelf.node.fill("other", [{"id": 42, "title": "lamp"}], key="id")
+        with pytest.raises(OtherForm):
+            search(ListingIndex(shelf.index.client, name), "lamp", order)
 
     def test_an_alias_is_as_good_as_the_name(self, shelf: Shelf) -> None:
         shelf.titled("lamp")

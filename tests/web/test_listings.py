@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from tests.listings.shelf import (
 )
 from tests.servers import running
 from tests.web.conftest import Open, face, serving, wait_for
+from tests.web.test_stalled import stalled
 
 # ruff: noqa: F811  (pytest's fixtures)
 
@@ -141,12 +144,25 @@ class TestViews:
     ) -> None:
         monkeypatch.setattr("harvesters.web.outbox._LAST", 0.1)
         monkeypatch.setattr("harvesters.web.outbox._WAITING", 3)
-        outbox = Outbox(Settings({**kafka.environment, **NOWHERE}), 1.0)
-        for number in range(5):
-            outbox.view("ana", str(number))
-        lost = [record.getMessage().split("'")[1] for record in caplog.records]
+        with closing(Outbox(Settings({**kafka.environment, **NOWHERE}), 1.0)) as outbox:
+            for number in range(5):
+                outbox.view("ana", str(number))
+            lost = [record.getMessage().split("'")[1] for record in caplog.records]
         assert lost == ["3", "4"]
-        outbox.close()
+
+    def test_the_end_waits_for_a_broker_that_is_slow(
+        self, shelf: Shelf, kafka: Broker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        outbox = Outbox(kafka.settings, 20.0)
+        outbox.view("ana", "1")
+        wait_for(lambda: bool(viewed(kafka)))
+        with stalled(kafka.server):
+            outbox.view("ana", "2")
+            ending = threading.Thread(target=outbox.close)
+            ending.start()
+        ending.join()
+        assert viewed(kafka) == [("ana", "1"), ("ana", "2")]
+        assert [record for record in caplog.records if record.name == "harvesters.web.outbox"] == []
 
     @pytest.mark.parametrize("workers", ["1", "2"])
     def test_sigterm_sends_what_is_under_way(self, workers: str, shelf: Shelf, kafka: Broker, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harvesters.standins.base import StandIn
 from harvesters.standins.elasticsearch import Elasticsearch
 from tests.web.conftest import Running, serving, wait_for
 
@@ -20,7 +21,7 @@ PATHS += ["/api/v1/search?q=desk", "/api/v1/search/suggest?q=d", "/search?sort=h
 
 
 @contextmanager
-def stalled(node: Elasticsearch) -> Iterator[None]:
+def stalled(node: StandIn) -> Iterator[None]:
     kill(node.pid, signal.SIGSTOP)
     try:
         yield
