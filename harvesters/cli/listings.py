@@ -7,6 +7,7 @@ import click
 from harvesters.cli.main import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "index": ("harvesters.cli.listings_index", "index", "Index the listings in Kafka into Elasticsearch."),
     "send": ("harvesters.cli.listings_send", "send", "Send listings to Kafka, or delete some."),
     "view": ("harvesters.cli.listings_send", "view", "Send a page view to Kafka."),
 }

@@ -43,6 +43,19 @@ class ItemRefusal:
     field: str = ""
 
 
+@dataclass(frozen=True)
+class Version:
+    """One version of a document, by which others than it are left alone."""
+
+    seq_no: int
+    primary_term: int
+
+    @property
+    def conditions(self) -> dict[str, int]:
+        """What an action says to concern this version only."""
+        return {"if_seq_no": self.seq_no, "if_primary_term": self.primary_term}
+
+
 @lru_cache(1000)
 def _head(operation: str, index: str) -> bytes:
     """An action's line as far as its id."""
@@ -52,6 +65,18 @@ def _head(operation: str, index: str) -> bytes:
 def write(index: str, id: str, body: bytes, operation: str = "index") -> bytes:
     """The lines that index (or ``create``) a document; the body is JSON on one line."""
     return b"%b%b}}\n%b\n" % (_head(operation, index), orjson.dumps(id), body)
+
+
+def replace(index: str, id: str, body: bytes, version: Version) -> bytes:
+    """The lines that index a document in the place of `version` only; else it is 409."""
+    action = {"index": {"_index": index, "_id": id, **version.conditions}}
+    return b"%b\n%b\n" % (orjson.dumps(action), body)
+
+
+def update(index: str, id: str, body: bytes, version: Version) -> bytes:
+    """The lines that merge fields into `version` of a document only; else it is 409."""
+    action = {"update": {"_index": index, "_id": id, **version.conditions}}
+    return b'%b\n{"doc":%b}\n' % (orjson.dumps(action), body)
 
 
 def delete(index: str, id: str, **conditions: Any) -> bytes:

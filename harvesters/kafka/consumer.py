@@ -142,8 +142,7 @@ class GroupConsumer(Reader):
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
         found = self._topics.committed(self.group, topic)
-        # A note that is none of ours is of a tool that an operator set the offsets with.
-        return {at: each.offset for at, each in found.items() if each.note in ("", topic.id)}
+        return {at: each.offset for at, each in found.items() if each.of(topic)}
 
     def _made_anew(self) -> None:
         self._pending.clear()

@@ -108,8 +108,9 @@ class Reader(ABC):
             Unavailable: the brokers have not answered for longer than the retry budget.
             CredentialsRefused, ConfigError: they do not take us, or the topic is gone and has to be there.
         """
+        topic, age = self.topic, self._age
         records: list[Record] = []
-        ends, self._skipped = self._skipped, {}
+        ends: dict[int, int] = {}
         size = 0
         while len(records) < most and size < _BYTES:
             wait = seconds if not records else 0.0
@@ -127,13 +128,14 @@ class Reader(ABC):
             if not found:
                 break
         self._look()
-        ends |= self._skipped
+        if self.topic.id != topic.id:  # made anew just now: what was read is of the old one, which nobody commits
+            return Batch(topic, records, {}, age) if records else None
+        for partition, end in self._skipped.items():
+            ends[partition] = max(end, ends.get(partition, end))
         self._skipped = {}
         # Who has lost a partition meanwhile has no say in it any more.
         ends = {partition: end for partition, end in ends.items() if partition in self._positions}
-        if not ends:
-            return None
-        return Batch(self.topic, records, ends, self._age)
+        return Batch(topic, records, ends, self._age) if ends or records else None
 
     def pause(self) -> None:
         """Fetch nothing for now; `poll` is called all the same, and keeps the partitions."""

@@ -38,6 +38,10 @@ class Committed:
     offset: int
     note: str
 
+    def of(self, topic: Topic) -> bool:
+        """Whether it is an offset of this very topic; one without a note is of a tool that somebody set it with."""
+        return self.note in ("", topic.id)
+
 
 @dataclass
 class Topics:
