@@ -141,8 +141,7 @@ class GroupConsumer(Reader):
         super().close()
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
-        found = self._topics.committed(self.group, topic)
-        return {at: each.offset for at, each in found.items() if each.of(topic)}
+        return self._committed(topic)
 
     def _made_anew(self) -> None:
         self._pending.clear()
@@ -157,7 +156,7 @@ class GroupConsumer(Reader):
         self._drop(partitions)
 
     def _lose(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        log.warning("%s: partitions went to another process while this one was away", self.name)
+        log.warning("%s: out of touch for longer than KAFKA_SESSION_TIMEOUT; partitions are given out anew", self.name)
         self._drop(partitions)
 
     def _drop(self, partitions: list[TopicPartition]) -> None:

@@ -15,9 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harvesters.errors import Unavailable
-from harvesters.kafka.config import Faults, client_settings, error_of, name_of
+from harvesters.kafka.config import Faults, client_settings, error_of, name_of, transient
 from harvesters.kafka.records import Batch, Gap, Record
-from harvesters.kafka.topics import Topic, Topics, no_topic
+from harvesters.kafka.topics import Topic, Topics, committed_in, no_topic
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ANSWER = 10.0  # seconds to wait for the group's coordinator
 _EVERY = 1.0  # seconds between two looks at the topic
 _AT_ONCE = 500  # messages taken from the client in one call
 _BYTES = 4 * 1024 * 1024  # of messages in one batch, or one message that is larger
@@ -112,7 +113,7 @@ class Reader(ABC):
         records: list[Record] = []
         ends: dict[int, int] = {}
         size = 0
-        while len(records) < most and size < _BYTES:
+        while len(records) < most and size < _BYTES and self.topic.id == topic.id:
             wait = seconds if not records else 0.0
             found = self._client.consume(min(_AT_ONCE, most - len(records)), wait)
             for message in found:
@@ -152,6 +153,25 @@ class Reader(ABC):
     def close(self) -> None:
         """Leave the group, and let go of the connections."""
         self._client.close()
+
+    def _committed(self, topic: Topic) -> dict[int, int]:
+        """How far the group has read this very topic, by its partitions.
+
+        Raises:
+            Unavailable: the brokers do not answer within the retry budget.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        asked = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
+
+        def ask() -> dict[int, int]:
+            try:
+                found = committed_in(self._client.committed(asked, timeout=_ANSWER), self.name)
+            except KafkaException as error:
+                raise transient(error.args[0], self.name) from error
+            return {partition: each.offset for partition, each in found.items() if each.of(topic)}
+
+        return self.retry.call(ask, self.name)
 
     @abstractmethod
     def _left(self, topic: Topic) -> Mapping[int, int]:

@@ -75,8 +75,7 @@ class WholeTopic(Reader):
 
     def committed(self) -> Mapping[int, int]:
         """How far the group is, as it was told of this very topic."""
-        found = self._topics.committed(self.group, self.topic)
-        return {at: each.offset for at, each in found.items() if each.of(self.topic)}
+        return self._committed(self.topic)
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
         return self._where(topic)

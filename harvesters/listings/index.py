@@ -25,6 +25,7 @@ from harvesters.listings.versions import Change, Fate, Fates
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 
 KIND = "listings"
+BATCH = 2000  # messages at most
 _LANES = 2
 _AHEAD = 2  # batches that are worked on at once
 _WAIT = 0.2  # seconds to wait for messages, or for a batch
@@ -126,7 +127,7 @@ class Indexer:
         self.dead_letters.write([letters.of_gap(KIND, gap)])
 
     def _step(self, consumer: GroupConsumer) -> None:
-        batch = consumer.poll(_BUSY if self._working else _WAIT)
+        batch = consumer.poll(_BUSY if self._working else _WAIT, BATCH)
         if batch is not None:
             self._begin(batch)
         self._settle_what_is_ready()
