@@ -18,8 +18,10 @@ from harvesters.errors import ConfigError, CredentialsRefused, SinkUnavailable
 from harvesters.retry import Transient
 
 _ANSWER = {"filter_path": "errors,items.*.status,items.*.error"}  # half of a bulk's answer is of no interest
+_WITH_RESULTS = {"filter_path": "errors,items.*.status,items.*.error,items.*.result"}
 # Refused with 400 for what the cluster is, not for what the document says: another try may work.
 _CLUSTER_STATE = {"validation_exception", "index_closed_exception"}
+_TRIES = 10  # of a merge that somebody else's write comes between
 
 
 class IndexMissing(ConfigError):
@@ -79,6 +81,11 @@ def update(index: str, id: str, body: bytes, version: Version) -> bytes:
     return b'%b\n{"doc":%b}\n' % (orjson.dumps(action), body)
 
 
+def merge(index: str, id: str, body: bytes) -> bytes:
+    """The lines that merge fields into a document that is there, as it is then; else it is 404."""
+    return b'%b%b,"retry_on_conflict":%d}}\n{"doc":%b}\n' % (_head("update", index), orjson.dumps(id), _TRIES, body)
+
+
 def delete(index: str, id: str, **conditions: Any) -> bytes:
     """The line that deletes a document, such as only ``if_seq_no``."""
     return orjson.dumps({"delete": {"_index": index, "_id": id, **conditions}}) + b"\n"
@@ -91,11 +98,14 @@ def deliver(
     params: Mapping[str, Any] | None = None,
     settled: Collection[int] = (),
     before: Callable[[], None] = lambda: None,
+    results: dict[int, str] | None = None,
 ) -> dict[int, ItemRefusal]:
     """Do all of `actions`; returns the refused ones by their place.
 
     Args:
         settled: statuses beyond 2xx that say that there is nothing to do, such as 404 of a deletion.
+        results: gets by their place what became of the others, such as ``updated`` or ``noop``; the status as text
+            of those that are settled.
         before: called before each request, those that are sent again too; what it raises ends the delivery.
 
     Raises:
@@ -104,7 +114,8 @@ def deliver(
         IndexMissing: there is no index, and it makes none.
         CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
     """
-    sending = _Sending(client, {**_ANSWER, **(params or {})}, settled, before)
+    asked = _ANSWER if results is None else _WITH_RESULTS
+    sending = _Sending(client, {**asked, **(params or {})}, settled, before, results)
     sending.send(list(enumerate(actions)))
     return sending.refused
 
@@ -115,6 +126,7 @@ class _Sending:
     params: Mapping[str, Any]
     settled: Collection[int]
     before: Callable[[], None]
+    results: dict[int, str] | None = None
     refused: dict[int, ItemRefusal] = field(default_factory=dict)
 
     def send(self, actions: list[tuple[int, bytes]]) -> None:
@@ -157,7 +169,7 @@ class _Sending:
         items = body.get("items", []) if isinstance(body, dict) else []
         if len(items) != len(actions):
             raise Transient(f"answered for {len(items)} of {len(actions)} documents")
-        if body.get("errors") is False and not self.settled:
+        if body.get("errors") is False and not self.settled and self.results is None:
             return [], set(), False
         again: list[tuple[int, bytes]] = []
         why: set[tuple[int, str]] = set()
@@ -166,6 +178,8 @@ class _Sending:
             result = next(iter(item.values()))
             status, error = int(result["status"]), result.get("error")
             if 200 <= status < 300 or status in self.settled:
+                if self.results is not None:
+                    self.results[action[0]] = str(result["result"]) if status < 300 else str(status)
                 continue
             if _may_pass(status, error):
                 again.append(action)

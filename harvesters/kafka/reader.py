@@ -120,6 +120,8 @@ class Reader(ABC):
                 error = message.error()
                 if error is not None:
                     self._heed(error, message)
+                    if self.topic.id != topic.id:
+                        break  # reading begins anew, and what is left here was read before that
                     continue
                 record = _record(message)
                 if record.partition in self._positions:
@@ -199,11 +201,7 @@ class Reader(ABC):
             low, high = ends.get(partition, (0, start))
             start = left.get(partition, low)
             if start > high:
-                log.warning(
-                    "%s has only %d messages in partition %d where %d were read: it is read from its beginning",
-                    *(self.topic.name, high, partition, start),
-                )
-                start = low
+                start = self._beyond(partition, start, low, high)
             elif start < low:
                 self._skip(partition, start, low)
                 start = low
@@ -258,7 +256,10 @@ class Reader(ABC):
         position = self._positions[partition]
         if position < low:
             self._skip(partition, position, low)
-        self._reposition(partition, low if position > high else max(position, low))
+            position = low
+        elif position > high:
+            position = self._beyond(partition, position, low, high)
+        self._reposition(partition, position)
 
     def _reposition(self, partition: int, offset: int) -> None:
         from confluent_kafka import TopicPartition
@@ -317,6 +318,14 @@ class Reader(ABC):
                 self._end([partition])
         self._grown()
         return True
+
+    def _beyond(self, partition: int, position: int, low: int, high: int) -> int:
+        """Where to go on in a partition that has fewer messages than were read of it."""
+        log.warning(
+            "%s has only %d messages in partition %d where %d were read: it is read from its beginning",
+            *(self.topic.name, high, partition, position),
+        )
+        return low
 
     def _grown(self) -> None:  # noqa: B027 - not everybody has to do something
         """The topic may have partitions that are new."""

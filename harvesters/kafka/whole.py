@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from harvesters.errors import Unavailable
 from harvesters.kafka.config import error_of
 from harvesters.kafka.reader import Reader
-from harvesters.kafka.records import Gap
+from harvesters.kafka.records import Batch, Gap
 from harvesters.kafka.topics import Topic
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
@@ -49,6 +49,15 @@ class WholeTopic(Reader):
         """Whether something that the topic held when this reader was made was not read yet."""
         return any(self._positions.get(partition, 0) < target for partition, target in self.targets.items())
 
+    def holds(self, batch: Batch) -> bool:
+        """Whether the batch is of the topic that it says. One that was made anew meanwhile is not; it begins again.
+
+        Raises:
+            Unavailable: the brokers do not answer within the retry budget.
+        """
+        self._refresh()
+        return batch.topic.id == self.topic.id
+
     def commit(self, offsets: Mapping[int, int]) -> bool:
         """Tell the group how far this is; False if it was not told, which another time does.
 
@@ -79,6 +88,15 @@ class WholeTopic(Reader):
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
         return self._where(topic)
+
+    def _beyond(self, partition: int, position: int, low: int, high: int) -> int:
+        """What was read is kept elsewhere, so it is not read again."""
+        log.error(
+            "%s has only %d messages in partition %d where %d were read: the broker lost some of them after that. What "
+            "comes from now on is read",
+            *(self.topic.name, high, partition, position),
+        )
+        return high
 
     def _grown(self) -> None:
         fresh = [each for each in range(self.topic.partitions) if each not in self._positions]
