@@ -1,0 +1,471 @@
+"""`listings count`: the access log into the documents of a real Elasticsearch."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isclose, log2
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harvesters.listings import counts, ranking, totals
+from harvesters.listings.accesslog import AccessLog
+from harvesters.listings.logfiles import LogFiles
+from harvesters.search import templates
+from tests.commandline import run_here
+from tests.indices import Cluster
+
+ROOT = Path(__file__).parents[2]
+MONDAY = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) // 60
+DAY = 24 * 60
+
+
+@dataclass
+class Shop:
+    """An index of listings, and an access log, of one test."""
+
+    cluster: Cluster
+    state: Path
+    capfd: pytest.CaptureFixture[str]
+
+    @property
+    def files(self) -> LogFiles:
+        return LogFiles(self.state / "access.log")
+
+    def view(self, *items: str, minute: int = MONDAY, most: float | None = None) -> None:
+        """Add a batch of views to the log, as `listings log` does."""
+        with AccessLog(self.files, most) as log:
+            done = log.offsets.topics.get("T", {}).get(0, 0)
+            lines = "".join(f"u\t{item}\n" for item in items).encode()
+            log.append(lines, [(minute, len(items))], "T", {0: done + len(items)})
+
+    def index(self, *ids: str, **fields: Any) -> None:
+        """Add listings, each whole, as somebody who knows nothing of views."""
+        documents = [{"id": id, "title": f"Listing {id}", **fields} for id in ids]
+        if not self.cluster.exists("listings"):
+            self.cluster.create("listings", templates.find("listings").mappings)
+        self.cluster.fill_by_id("listings", documents)
+
+    def count(self, *options: str) -> tuple[int, dict[str, Any]]:
+        """Exit code and report of `listings count`; `said` is what it logged."""
+        self.capfd.readouterr()
+        code = run_here("--log-format", "json", "listings", "count", *options)
+        self.said = self.capfd.readouterr().err
+        reports = [record for line in self.said.splitlines() if line[:1] == "{" and "report" in (record := json.loads(line))]
+        return code, reports[0] if reports else {}
+
+    def counted(self, *options: str) -> tuple[int, ...]:
+        """Views, listings, updated, unchanged and waiting of a count that ends well."""
+        code, report = self.count(*options)
+        assert code == 0, self.said
+        return tuple(report[name] for name in ("views", "listings", "updated", "unchanged", "waiting"))
+
+    @property
+    def visits(self) -> dict[str, Any]:
+        return {id: document.get("visits") for id, document in self.cluster.documents("listings").items()}
+
+    def hot(self, id: str) -> float:
+        return float(self.cluster.documents("listings")[id]["hot"])
+
+    def versions(self, *ids: str) -> list[int]:
+        return [self.cluster.version("listings", id) for id in ids]
+
+    @contextmanager
+    def counting(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        """A process of its own."""
+        command = [sys.executable, "harvest.py", "--env-file", os.devnull, "listings", "count", *options]
+        environment = {**os.environ, "HARVEST_STATE_DIR": str(self.state)}
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+
+@pytest.fixture
+def shop(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shop:
+    monkeypatch.setenv("LISTINGS_INDEX", cluster.name("listings"))
+    return Shop(cluster, tmp_path / "state", capfd)
+
+
+def eventually(happens: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not happens():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.05)
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> str:
+    """The line in which the process says this."""
+    assert process.stderr is not None
+    while words not in (line := process.stderr.readline()):
+        assert line or process.poll() is None, f"it ended and never said {words!r}"
+    return line
+
+
+def test_views_are_counted_once(shop: Shop) -> None:
+    shop.index(*"abcd")
+    shop.view("a", "b", "a")
+    assert shop.counted() == (3, 2, 2, 0, 0)
+    assert shop.visits == {"a": 2, "b": 1, "c": None, "d": None}
+    assert "visits" not in shop.cluster.documents("listings")["c"]
+    assert shop.counted() == (0, 0, 0, 0, 0)
+    shop.view("a", "c")
+    assert shop.counted() == (2, 2, 2, 0, 0)
+    assert shop.visits == {"a": 3, "b": 1, "c": 1, "d": None}
+    assert shop.versions(*"abcd") == [3, 2, 2, 1]
+
+
+def test_the_rest_of_a_document_stays(shop: Shop) -> None:
+    shop.index("a", price={"eur": 5}, origin={"offset": 7})
+    shop.view("a")
+    shop.count()
+    document = shop.cluster.documents("listings")["a"]
+    assert {name: document[name] for name in document if name != "hot"} == {
+        "id": "a",
+        "title": "Listing a",
+        "price": {"eur": 5},
+        "origin": {"offset": 7},
+        "visits": 1,
+    }
+
+
+def test_ids_of_any_letters(shop: Shop) -> None:
+    odd = ['"\\', "a/b?c#d", "x\u2028y", " ", "é" * 256, "_id", "🙂"]
+    shop.index(*odd)
+    shop.view(*odd, *odd)
+    assert shop.counted() == (14, 7, 7, 0, 0)
+    assert shop.visits == dict.fromkeys(odd, 2)
+
+
+def test_hot_is_the_sum_of_views_that_fade(shop: Shop) -> None:
+    """By hand, with a half-life of a day: 2^4 on Monday, 2^6 on Wednesday."""
+    shop.index("a", "b")
+    shop.view("a", "a", "b")
+    shop.count()
+    assert (shop.hot("a"), shop.hot("b")) == (5.0, 4.0)
+    shop.view("a", minute=MONDAY + 2 * DAY)
+    shop.count()
+    assert isclose(shop.hot("a"), log2(2**4 + 2**4 + 2**6), abs_tol=1e-5)
+    assert shop.hot("b") == 4.0
+    assert shop.versions("b") == [2], "who has no new views is not written"
+
+
+def test_another_half_life_counts_the_log_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index("a", "b")
+    shop.view("a", "b")
+    shop.view("a", minute=MONDAY + DAY)
+    shop.count()
+    monkeypatch.setenv("LISTINGS_HOT_HALF_LIFE", "43200")
+    assert shop.counted() == (3, 2, 2, 0, 0)
+    assert shop.visits == {"a": 2, "b": 1}
+    assert isclose(shop.hot("a"), log2(2**8 + 2**10), abs_tol=1e-5)
+    monkeypatch.setenv("LISTINGS_HOT_HALF_LIFE", "0")
+    assert shop.count()[0] == 78
+
+
+def test_another_half_life_needs_the_whole_log(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index("a")
+    shop.view("a", most=4)
+    shop.view("a", most=4)
+    shop.count()
+    shop.files.closed(1).unlink()
+    shop.view("a", most=4)
+    assert shop.counted() == (1, 1, 1, 0, 0)
+    monkeypatch.setenv("LISTINGS_HOT_HALF_LIFE", "43200")
+    assert shop.count()[0] == 78
+    assert "access.log.1" in shop.said
+    monkeypatch.delenv("LISTINGS_HOT_HALF_LIFE")
+    shop.view("a", most=4)
+    assert shop.counted() == (1, 1, 1, 0, 0)
+    assert shop.visits == {"a": 4}
+
+
+def test_a_lost_state_counts_nothing_twice(shop: Shop) -> None:
+    shop.index(*"ab")
+    for day in range(20):
+        shop.view("a", "b", "a", minute=MONDAY + day * DAY + day, most=30)
+    shop.count()
+    before = shop.versions(*"ab")
+    shop.files.counts.unlink()
+    assert shop.counted() == (60, 2, 0, 2, 0)
+    shop.files.counts.write_bytes(b"broken" * 100)
+    assert shop.counted() == (60, 2, 0, 2, 0)
+    assert shop.visits == {"a": 40, "b": 20}
+    assert shop.versions(*"ab") == before
+
+
+def test_only_what_the_offsets_vouch_for_counts(shop: Shop) -> None:
+    shop.index("a")
+    shop.view("a")
+    with shop.files.path.open("ab") as file:
+        file.write(b"u\ta\nu\ta")
+    assert shop.counted() == (1, 1, 1, 0, 0)
+    shop.view("a")
+    assert shop.counted() == (1, 1, 1, 0, 0)
+    assert shop.visits == {"a": 2}
+
+
+def test_all_files_of_the_log_count(shop: Shop) -> None:
+    shop.index("a")
+    for _ in range(9):
+        shop.view("a", most=8)
+    assert shop.files.closed(4).exists()
+    assert shop.counted() == (9, 1, 1, 0, 0)
+
+
+def test_views_wait_for_their_listing(shop: Shop) -> None:
+    shop.index("a")
+    shop.view("a", "b", "c", "b")
+    assert shop.counted() == (4, 3, 1, 0, 2)
+    assert shop.counted() == (0, 0, 0, 0, 2)
+    shop.index("b", "never viewed")
+    assert shop.counted() == (0, 1, 1, 0, 1)
+    assert shop.visits == {"a": 1, "b": 2, "never viewed": None}
+    shop.view("c")
+    assert shop.counted() == (1, 1, 0, 0, 1)
+    shop.index("c")
+    assert shop.counted() == (0, 1, 1, 0, 0)
+    assert shop.visits["c"] == 2
+
+
+def test_a_listing_that_comes_back_has_its_views(shop: Shop) -> None:
+    shop.index("a", "b")
+    shop.view("a", "a", "b")
+    shop.count()
+    shop.cluster.ask("DELETE", f"/{shop.cluster.name('listings')}/_doc/a")
+    assert shop.counted() == (0, 0, 0, 0, 0)
+    shop.index("a")
+    assert shop.counted() == (0, 1, 1, 0, 0)
+    shop.index("b")  # written whole by somebody who does not keep what is ours
+    assert shop.counted() == (0, 1, 1, 0, 0)
+    assert shop.visits == {"a": 2, "b": 1}
+
+
+def test_there_may_be_many_new_listings(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "_PAGE", 3)
+    names = [str(number) for number in range(20)]
+    shop.index("first")
+    shop.view("first", *names[::2])
+    assert shop.counted() == (11, 11, 1, 0, 10)
+    shop.index(*names)
+    assert shop.counted() == (0, 10, 10, 0, 0)
+    assert [shop.visits[name] for name in names] == [1, None] * 10
+
+
+def test_views_wait_for_the_index(shop: Shop) -> None:
+    shop.view("a", "b")
+    assert shop.counted() == (2, 2, 0, 0, 2)
+    assert not shop.cluster.exists("listings"), "nothing made an index without its mapping"
+    shop.index("a")
+    assert shop.counted() == (0, 2, 1, 0, 1)
+    shop.cluster.ask("DELETE", f"/{shop.cluster.name('listings')}")
+    assert shop.counted() == (0, 0, 0, 0, 1)
+    shop.index("a", "b", "c")
+    assert shop.counted() == (0, 2, 2, 0, 0)
+    assert shop.visits == {"a": 1, "b": 1, "c": None}
+
+
+def test_an_index_that_is_removed_at_the_last_moment_loses_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index("a")
+    shop.view("a")
+    write = ranking.Ranking.write
+
+    def late(self: ranking.Ranking, batch: Any) -> Any:
+        shop.cluster.ask("DELETE", f"/{shop.cluster.name('listings')}")
+        return write(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ranking.Ranking, "write", late)
+        assert shop.counted() == (1, 1, 0, 0, 1)
+    shop.index("a")
+    assert shop.counted() == (0, 1, 1, 0, 0)
+
+
+def test_a_write_in_between_is_not_undone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody changes the title at the same time, over and over: no title is lost, and the views get in."""
+    shop.index("a")
+    done = threading.Event()
+    titles = 0
+
+    def rename() -> None:
+        nonlocal titles
+        while not done.is_set():
+            titles += 1
+            path = f"/{shop.cluster.name('listings')}/_update/a"
+            shop.cluster.ask("POST", path, {"doc": {"title": f"Title {titles}"}}, params={"retry_on_conflict": 20})
+
+    thread = threading.Thread(target=rename)
+    thread.start()
+    try:
+        for _ in range(10):
+            shop.view("a")
+            assert shop.counted()[:3] == (1, 1, 1)
+    finally:
+        done.set()
+        thread.join()
+    document = shop.cluster.documents("listings")["a"]
+    assert (document["title"], document["visits"]) == (f"Title {titles}", 10)
+
+
+def test_another_log_is_counted_from_its_own_beginning(shop: Shop, tmp_path: Path) -> None:
+    shop.index("a")
+    shop.view("a", "a", "a")
+    shop.count()
+    state = shop.files.counts.read_bytes()
+    shutil.rmtree(shop.state)
+    shop.view("a")
+    shop.files.counts.write_bytes(state)
+    assert shop.counted() == (1, 1, 1, 0, 0)
+    assert shop.visits == {"a": 1}
+
+
+def test_a_log_that_was_restored_is_counted_anew(shop: Shop, tmp_path: Path) -> None:
+    shop.index("a")
+    shop.view("a")
+    shutil.copytree(shop.state, tmp_path / "backup")
+    shop.view("a", "a")
+    shop.count()
+    for path in (shop.files.path, shop.files.offsets, shop.files.times):
+        shutil.copy(tmp_path / "backup" / path.name, path)
+    assert shop.counted() == (1, 1, 1, 0, 0)
+    assert shop.visits == {"a": 1}
+
+
+def test_without_a_log_there_is_nothing_to_count(shop: Shop) -> None:
+    shop.index("a")
+    assert shop.counted() == (0, 0, 0, 0, 0)
+    assert "no access log" in shop.said
+    shop.files.path.write_text("u\ta\n")
+    assert shop.count()[0] == 78
+
+
+def test_one_at_a_time(shop: Shop) -> None:
+    shop.index("a")
+    shop.view("a")
+    with shop.counting("--every", "1h") as process:
+        eventually(lambda: shop.visits == {"a": 1}, process)
+        assert shop.count()[0] == 75
+        assert shop.count("--every", "1s")[0] == 75
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert shop.counted() == (0, 0, 0, 0, 0)
+
+
+def test_rounds_go_on_until_told_to_stop(shop: Shop) -> None:
+    shop.index("a")
+    with shop.counting("--every", "0.1s") as process:
+        for number in (1, 2, 3):
+            shop.view("a")
+            eventually(lambda number=number: shop.visits == {"a": number}, process)  # type: ignore[misc]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_a_round_that_fails_is_said_and_made_up_for(shop: Shop) -> None:
+    shop.index("a")
+    shop.view("a")
+    aside = shop.state / "aside"
+    shop.files.offsets.rename(aside)
+    with shop.counting("--every", "0.1s") as process:
+        assert "holds lines" in wait_for(process, "this round failed")
+        aside.rename(shop.files.offsets)
+        eventually(lambda: shop.visits == {"a": 1}, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_who_was_frozen_writes_nothing_over_what_came_after_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index(*"abcdefgh")
+    shop.view(*"abcdefgh")
+    monkeypatch.setenv("HARVEST_LEASE_TTL", "1")
+    with shop.counting("--every", "0.2s") as process:
+        wait_for(process, "updated=8")  # the round has ended
+        process.send_signal(signal.SIGSTOP)
+        shop.view("a")
+        eventually(lambda: shop.count()[0] == 0, process)
+        assert shop.visits["a"] == 2
+        process.send_signal(signal.SIGCONT)
+        shop.view("a")
+        eventually(lambda: shop.visits["a"] == 3, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_sigterm_in_the_middle_is_75_and_the_next_run_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "_AT_ONCE", 2)
+    names = [str(number) for number in range(30)]
+    shop.index(*names)
+    shop.view(*names)
+    settle = totals.Totals.settle
+
+    def stopping(self: totals.Totals, *args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        settle(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(totals.Totals, "settle", stopping)
+        assert shop.count()[0] == 75
+    code, report = shop.count()
+    assert code == 0
+    assert 0 < report["listings"] < 30
+    assert report["updated"] + report["unchanged"] == report["listings"]
+    assert shop.visits == dict.fromkeys(names, 1)
+
+
+def test_an_index_that_does_not_take_the_fields_is_78_and_the_others_are_written(shop: Shop) -> None:
+    mapping = {"properties": {"visits": {"type": "long"}, "hot": {"type": "double"}, "title": {"type": "keyword"}}}
+    shop.cluster.create("listings", {**mapping, "dynamic": "strict"})
+    shop.cluster.fill_by_id("listings", [{"title": "a"}], ids=["a"])
+    shop.view("a")
+    assert shop.counted() == (1, 1, 1, 0, 0)
+    shop.cluster.ask("DELETE", f"/{shop.cluster.name('listings')}")
+    shop.cluster.create("listings", {"properties": {"title": {"type": "keyword"}}, "dynamic": "strict"})
+    shop.cluster.fill_by_id("listings", [{"title": "a"}], ids=["a"])
+    assert shop.count()[0] == 78
+    assert "index_templates/listings.json" in shop.said
+
+
+def test_elasticsearch_that_is_away_is_69_and_what_was_counted_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.index("a")
+    shop.view("a")
+    with monkeypatch.context() as patch:
+        patch.setenv("ES_HOST", "127.0.0.1:1")
+        patch.setenv("HARVEST_RETRY_BUDGET", "0.1")
+        code, report = shop.count()
+    assert (code, report["views"], report["waiting"]) == (69, 1, 1)
+    assert shop.counted() == (0, 1, 1, 0, 0)
+
+
+def test_what_is_changed_all_the_time_is_left_for_another_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index("a", "b")
+    shop.view("a", "b")
+
+    def conflicts(self: ranking.Ranking, batch: Any) -> ranking.Written:
+        return ranking.Written(left=[total.id for total in batch])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ranking.Ranking, "write", conflicts)
+        assert shop.count()[0] == 69
+    assert shop.counted() == (0, 2, 2, 0, 0)
+
+
+@pytest.mark.parametrize(("text", "code"), [("30", 0), ("0", 2), ("soon", 2), ("-5s", 2), ("1e9", 2)])
+def test_how_often_is_a_duration(shop: Shop, monkeypatch: pytest.MonkeyPatch, text: str, code: int) -> None:
+    monkeypatch.setattr(counts, "count_views", lambda assembly, every: None)
+    assert shop.count("--every", text)[0] == code
