@@ -39,8 +39,12 @@ import harvesters.firebase.load
 import harvesters.firebase.run
 import harvesters.kafka.consumer
 import harvesters.kafka.reader
+import harvesters.kafka.whole
+import harvesters.listings.counts
 import harvesters.listings.index
 import harvesters.listings.run
+import harvesters.listings.totals
+import harvesters.listings.viewlog
 import harvesters.opencast.run
 import harvesters.opencast.useractions
 import harvesters.runs
@@ -52,7 +56,9 @@ from harvesters.cli import (  # noqa: F401
     firebase_events,
     firebase_export,
     firebase_mirror,
+    listings_count,
     listings_index,
+    listings_log,
     useractions,
     zoom,
 )
@@ -153,6 +159,9 @@ def watch(points: Points) -> None:
     points.around(os, "ftruncate", _by_handle("truncate"))
     points.around(os, "replace", lambda _old, new: f"replace {_file_name(new)}")
     points.around(os, "unlink", lambda path, *rest, **named: f"unlink {_file_name(path)}")
+    for name in ("poll", "holds", "commit"):
+        points.around(harvesters.kafka.whole.WholeTopic, name, lambda *rest, what=f"kafka {name}", **named: what)
+    points.around(harvesters.listings.totals.Totals, "_commit", lambda totals: "commit totals")
     points.around_writes()
 
 

@@ -63,7 +63,9 @@ class Shop:
         self.capfd.readouterr()
         code = run_here("--log-format", "json", "listings", "count", *options)
         self.said = self.capfd.readouterr().err
-        reports = [record for line in self.said.splitlines() if line[:1] == "{" and "report" in (record := json.loads(line))]
+        reports = [
+            record for line in self.said.splitlines() if line[:1] == "{" and "report" in (record := json.loads(line))
+        ]
         return code, reports[0] if reports else {}
 
     def counted(self, *options: str) -> tuple[int, ...]:

@@ -85,9 +85,7 @@ class Logging:
 
 
 @pytest.fixture
-def logs(
-    kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Logging:
+def logs(kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Logging:
     monkeypatch.setenv("HARVEST_RETRY_BUDGET", "20")
     kafka.make(kafka.views)
     return Logging(kafka, tmp_path / "state", capfd, kafka.views)
@@ -141,7 +139,7 @@ def test_too_many_are_65_and_not_met_again(logs: Logging, monkeypatch: pytest.Mo
     logs.kafka.send(logs.topic, [b"x"] * 3)
     logs.view(1)
     assert logs.run()[0] == 65
-    assert logs.run() [0] == 0
+    assert logs.run()[0] == 0
     assert logs.items() == {"1": 1}
     assert len(logs.letters()) == 3
 

@@ -33,7 +33,9 @@ def wanted(batches: list[Batch]) -> dict[str, Views]:
     sums: dict[str, list[float]] = defaultdict(list)
     for minute, item in (view for batch in batches for view in batch):
         sums[item].append(hot.weight(minute, DAY))
-    return {item: Views(len(all), log2(sum(2.0 ** (one - all[0]) for one in all)) + all[0]) for item, all in sums.items()}
+    return {
+        item: Views(len(all), log2(sum(2.0 ** (one - all[0]) for one in all)) + all[0]) for item, all in sums.items()
+    }
 
 
 def same(found: dict[str, Views], expected: dict[str, Views]) -> bool:
@@ -47,7 +49,7 @@ def same(found: dict[str, Views], expected: dict[str, Views]) -> bool:
 def test_every_view_is_read_once_however_the_log_is_cut_into_files_and_pieces(
     tmp_path_factory: pytest.TempPathFactory, batches: list[Batch], size: int, most: int | None, often: bool
 ) -> None:
-    """Once at the end, or after each batch from where the last reading ended. Ids hold any separator but a line feed."""
+    """Once at the end, or after each batch from where the last reading ended. Ids hold any separator but line feeds."""
     files = LogFiles(tmp_path_factory.mktemp("log") / "access.log")
     found: dict[str, Views] = {}
     at = Position()
