@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 KIND = "page-views"
 _TOPIC = "VIEWS_TOPIC"
 _AT_ONCE = 50_000  # views of one batch, which is a second's work and some 20 MB
-_WAIT = 0.5  # seconds
+_WAIT, _WAIT_FOLLOWING = 0.1, 0.5  # seconds for views to come together
 _COMMIT_EVERY = 1.0  # seconds; the group is for those who look at it
 _REPORT_EVERY = 60.0  # seconds
 _REST = "Everything else is in the access log, and the next run does not meet them again."
@@ -113,7 +113,7 @@ class ViewLog:
         moved = committed = reported = clock.monotonic()
         try:
             while not stop.is_set() and (self.follow or reader.behind()):
-                batch = reader.poll(_WAIT, _AT_ONCE)
+                batch = reader.poll(_WAIT_FOLLOWING if self.follow else _WAIT, _AT_ONCE)
                 now = clock.monotonic()
                 if batch is not None and reader.holds(batch):
                     self._keep(batch)
