@@ -6,15 +6,20 @@ It is no member of its group: it reads whatever others do, and tells the group h
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from harvesters.errors import Unavailable
+from harvesters.errors import HarvestError, Unavailable
 from harvesters.kafka.config import error_of
 from harvesters.kafka.reader import Reader
 from harvesters.kafka.records import Batch, Gap
 from harvesters.kafka.topics import Topic
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +43,11 @@ class WholeTopic(Reader):
         on_gap: Callable[[Gap], None],
         must_exist: bool = True,
     ) -> None:
-        super().__init__(settings, retry, name, setting, group, on_gap, must_exist, {})
         self._where = left
+        self._commits = 0  # that were not answered yet
+        self._refusal: HarvestError | None = None
+        self._warned = False
+        super().__init__(settings, retry, name, setting, group, on_gap, must_exist, {"on_commit": self._heard})
 
     def open(self) -> None:
         """Begin to read."""
@@ -58,29 +66,41 @@ class WholeTopic(Reader):
         self._refresh()
         return batch.topic.id == self.topic.id
 
-    def commit(self, offsets: Mapping[int, int]) -> bool:
-        """Tell the group how far this is; False if it was not told, which another time does.
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Tell the group how far this is, and do not wait for an answer, which `poll` hears.
 
         Raises:
-            CredentialsRefused, ConfigError: the brokers do not take it from us.
+            CredentialsRefused, ConfigError: the brokers did not take what was committed before.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
+        self._check_commits()
         wanted = [
             TopicPartition(self.topic.name, partition, offset, metadata=self.topic.id)
             for partition, offset in offsets.items()
         ]
         try:
-            answer = self._client.commit(offsets=wanted, asynchronous=False) or []
-            failures = [each.error for each in answer if each.error is not None]
+            self._client.commit(offsets=wanted, asynchronous=True)
+            self._commits += 1
         except KafkaException as error:
-            failures = [error.args[0]]
-        for failure in failures:
-            meaning = error_of(failure, self.name)
-            if not isinstance(meaning, Unavailable):
-                raise meaning
-            log.debug("not committed: %s", meaning)
-        return not failures
+            self._committed(error.args[0], wanted)
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the answers to what was committed, for so long at most. Nothing is read after that.
+
+        Raises:
+            CredentialsRefused, ConfigError: the brokers did not take it.
+        """
+        deadline = time.monotonic() + seconds
+        self._client.pause(self._assigned(self._positions))
+        while self._commits and time.monotonic() < deadline:
+            self._client.poll(0.02)
+        self._check_commits()
+
+    def close(self) -> None:
+        """Let go of the connections; with a commit that nobody answers that would wait for somebody who does."""
+        if not self._commits:
+            super().close()
 
     def committed(self) -> Mapping[int, int]:
         """How far the group is, as it was told of this very topic."""
@@ -88,6 +108,25 @@ class WholeTopic(Reader):
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
         return self._where(topic)
+
+    def _heard(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        self._commits = max(0, self._commits - 1)
+        self._committed(error, partitions)
+
+    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        for failure in (error, *(each.error for each in partitions)):
+            if failure is None:
+                continue
+            meaning = error_of(failure, self.name)
+            if not isinstance(meaning, Unavailable):
+                self._refusal = meaning
+            elif not self._warned:
+                self._warned = True
+                log.warning("the group %s was not told how far this is: %s", self.group, meaning)
+
+    def _check_commits(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
 
     def _beyond(self, partition: int, position: int, low: int, high: int) -> int:
         """What was read is kept elsewhere, so it is not read again."""

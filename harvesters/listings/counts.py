@@ -163,7 +163,7 @@ class CountViews:
         if now.id != totals.progress.index:
             totals.write_all(now.id, now.seq_no)
         else:
-            for ids in self.ranking.without_views(totals.progress.seq_no, now.seq_no):
+            for ids in self.ranking.without_views(totals.progress.seq_no, now.last):
                 self._go_on()
                 totals.write_again(ids)
             totals.searched(now.seq_no)

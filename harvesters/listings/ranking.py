@@ -29,11 +29,13 @@ class Snapshot:
 
     Attributes:
         id: of the index; one that is made anew has another.
-        seq_no: the last of the changes that are all done, whatever comes.
+        seq_no: the last of its changes that all shards are done with. Each shard numbers its own.
+        last: the last that any shard is done with.
     """
 
     id: str
     seq_no: int
+    last: int
 
 
 @dataclass
@@ -85,7 +87,7 @@ class Ranking:
             ends = [shard["seq_no"]["global_checkpoint"] for shard in shards if shard["routing"]["primary"]]
             if not ends:
                 raise Transient(f"the index {self.index} has no shard that answers")
-            return Snapshot(",".join(sorted(each["uuid"] for each in found.values())), min(ends))
+            return Snapshot(",".join(sorted(each["uuid"] for each in found.values())), min(ends), max(ends))
 
         return self.client.retry.call(ask, self.client.name)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from harvesters.assembly import Assembly
-from harvesters.errors import BadInput, HarvestError, Interrupted, Unavailable
+from harvesters.errors import BadInput, Interrupted
 from harvesters.kafka.reader import wait_for_topic
 from harvesters.kafka.records import Batch, Gap
 from harvesters.kafka.topics import Topic, Topics
@@ -31,6 +31,7 @@ _TOPIC = "VIEWS_TOPIC"
 _AT_ONCE = 50_000  # views of one batch, which is a second's work and some 20 MB
 _WAIT, _WAIT_FOLLOWING = 0.1, 0.5  # seconds for views to come together
 _COMMIT_EVERY = 1.0  # seconds; the group is for those who look at it
+_LAST_WORDS = 3.0  # seconds that the end may wait for the group
 _REPORT_EVERY = 60.0  # seconds
 _REST = "Everything else is in the access log, and the next run does not meet them again."
 
@@ -126,12 +127,9 @@ class ViewLog:
                 if self.follow and now - reported >= _REPORT_EVERY:
                     log.info("logged %d views so far, %d dead", self.logged, self.dead)
                     reported = now
-        except Unavailable:
-            raise  # nobody would hear of a commit either
-        except HarvestError:
+        finally:
             self._commit()
-            raise
-        self._commit()
+            reader.settle(_LAST_WORDS)
         if stop.is_set() and not self.follow:
             raise Interrupted("told to stop: what was read is in the access log; run the same command again to go on")
 
@@ -162,15 +160,10 @@ class ViewLog:
 
     def _commit(self) -> None:
         """Tell the group how far the log is; nothing depends on it."""
-        reader = self._reader
-        offsets = self.access_log.offsets.topics.get(reader.topic.id, {})
-        if offsets == self._told:
-            return
-        try:
-            if reader.commit(offsets):
-                self._told = offsets
-        except Unavailable as error:
-            log.debug("not committed: %s", error)
+        offsets = self.access_log.offsets.topics.get(self._reader.topic.id, {})
+        if offsets != self._told:
+            self._reader.commit(offsets)
+            self._told = offsets
 
 
 def lines_of(batch: Batch, now: datetime) -> tuple[bytes, list[Run], list[DeadLetter]]:

@@ -268,6 +268,21 @@ def test_there_may_be_many_new_listings(shop: Shop, monkeypatch: pytest.MonkeyPa
     assert [shop.visits[name] for name in names] == [1, None] * 10
 
 
+def test_an_index_of_several_shards(shop: Shop) -> None:
+    """Each counts its changes by itself, and one may have had none."""
+    settings = {"number_of_shards": 3, "number_of_replicas": 0}
+    body = {"mappings": templates.find("listings").mappings, "settings": settings}
+    shop.cluster.ask("PUT", f"/{shop.cluster.name('listings')}", body)
+    names = [str(number) for number in range(12)]
+    shop.index("0")
+    shop.view(*names)
+    assert shop.counted() == (12, 12, 1, 0, 11)
+    for name in names[1:]:
+        shop.index(name)
+        assert shop.counted()[1:3] == (1, 1)
+    assert shop.visits == dict.fromkeys(names, 1)
+
+
 def test_views_wait_for_the_index(shop: Shop) -> None:
     shop.view("a", "b")
     assert shop.counted() == (2, 2, 0, 0, 2)
