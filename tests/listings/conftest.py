@@ -14,6 +14,7 @@ import pytest
 from tests.brokers import Broker
 from tests.commandline import run_here
 from tests.indices import Cluster, cluster_for_a_test
+from tests.listings.shops import Shop
 
 
 @dataclass
@@ -106,3 +107,9 @@ def market(
 def environment(market: Market) -> dict[str, str]:
     """For a process of its own."""
     return {**os.environ, "HARVEST_STATE_DIR": str(market.state)}
+
+
+@pytest.fixture
+def shop(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shop:
+    monkeypatch.setenv("LISTINGS_INDEX", cluster.name("listings"))
+    return Shop(cluster, tmp_path / "state", capfd)

@@ -2,120 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import isclose, log2
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harvesters.listings import counts, ranking, totals
-from harvesters.listings.accesslog import AccessLog
-from harvesters.listings.logfiles import LogFiles
+from harvesters.listings import ranking
 from harvesters.search import templates
-from tests.commandline import run_here
-from tests.indices import Cluster
+from tests.listings.shops import MONDAY, Shop
 
-ROOT = Path(__file__).parents[2]
-MONDAY = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) // 60
-DAY = 24 * 60
-
-
-@dataclass
-class Shop:
-    """An index of listings, and an access log, of one test."""
-
-    cluster: Cluster
-    state: Path
-    capfd: pytest.CaptureFixture[str]
-
-    @property
-    def files(self) -> LogFiles:
-        return LogFiles(self.state / "access.log")
-
-    def view(self, *items: str, minute: int = MONDAY, most: float | None = None) -> None:
-        """Add a batch of views to the log, as `listings log` does."""
-        with AccessLog(self.files, most) as log:
-            done = log.offsets.topics.get("T", {}).get(0, 0)
-            lines = "".join(f"u\t{item}\n" for item in items).encode()
-            log.append(lines, [(minute, len(items))], "T", {0: done + len(items)})
-
-    def index(self, *ids: str, **fields: Any) -> None:
-        """Add listings, each whole, as somebody who knows nothing of views."""
-        documents = [{"id": id, "title": f"Listing {id}", **fields} for id in ids]
-        if not self.cluster.exists("listings"):
-            self.cluster.create("listings", templates.find("listings").mappings)
-        self.cluster.fill_by_id("listings", documents)
-
-    def count(self, *options: str) -> tuple[int, dict[str, Any]]:
-        """Exit code and report of `listings count`; `said` is what it logged."""
-        self.capfd.readouterr()
-        code = run_here("--log-format", "json", "listings", "count", *options)
-        self.said = self.capfd.readouterr().err
-        reports = [
-            record for line in self.said.splitlines() if line[:1] == "{" and "report" in (record := json.loads(line))
-        ]
-        return code, reports[0] if reports else {}
-
-    def counted(self, *options: str) -> tuple[int, ...]:
-        """Views, listings, updated, unchanged and waiting of a count that ends well."""
-        code, report = self.count(*options)
-        assert code == 0, self.said
-        return tuple(report[name] for name in ("views", "listings", "updated", "unchanged", "waiting"))
-
-    @property
-    def visits(self) -> dict[str, Any]:
-        return {id: document.get("visits") for id, document in self.cluster.documents("listings").items()}
-
-    def hot(self, id: str) -> float:
-        return float(self.cluster.documents("listings")[id]["hot"])
-
-    def versions(self, *ids: str) -> list[int]:
-        return [self.cluster.version("listings", id) for id in ids]
-
-    @contextmanager
-    def counting(self, *options: str) -> Iterator[subprocess.Popen[str]]:
-        """A process of its own."""
-        command = [sys.executable, "harvest.py", "--env-file", os.devnull, "listings", "count", *options]
-        environment = {**os.environ, "HARVEST_STATE_DIR": str(self.state)}
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
-
-@pytest.fixture
-def shop(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shop:
-    monkeypatch.setenv("LISTINGS_INDEX", cluster.name("listings"))
-    return Shop(cluster, tmp_path / "state", capfd)
-
-
-def eventually(happens: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not happens():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.05)
-
-
-def wait_for(process: subprocess.Popen[str], words: str) -> str:
-    """The line in which the process says this."""
-    assert process.stderr is not None
-    while words not in (line := process.stderr.readline()):
-        assert line or process.poll() is None, f"it ended and never said {words!r}"
-    return line
+DAY = 24 * 60  # minutes
 
 
 def test_views_are_counted_once(shop: Shop) -> None:
@@ -370,79 +269,6 @@ def test_without_a_log_there_is_nothing_to_count(shop: Shop) -> None:
     assert shop.count()[0] == 78
 
 
-def test_one_at_a_time(shop: Shop) -> None:
-    shop.index("a")
-    shop.view("a")
-    with shop.counting("--every", "1h") as process:
-        eventually(lambda: shop.visits == {"a": 1}, process)
-        assert shop.count()[0] == 75
-        assert shop.count("--every", "1s")[0] == 75
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    assert shop.counted() == (0, 0, 0, 0, 0)
-
-
-def test_rounds_go_on_until_told_to_stop(shop: Shop) -> None:
-    shop.index("a")
-    with shop.counting("--every", "0.1s") as process:
-        for number in (1, 2, 3):
-            shop.view("a")
-            eventually(lambda number=number: shop.visits == {"a": number}, process)  # type: ignore[misc]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-
-
-def test_a_round_that_fails_is_said_and_made_up_for(shop: Shop) -> None:
-    shop.index("a")
-    shop.view("a")
-    aside = shop.state / "aside"
-    shop.files.offsets.rename(aside)
-    with shop.counting("--every", "0.1s") as process:
-        assert "holds lines" in wait_for(process, "this round failed")
-        aside.rename(shop.files.offsets)
-        eventually(lambda: shop.visits == {"a": 1}, process)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-
-
-def test_who_was_frozen_writes_nothing_over_what_came_after_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.index(*"abcdefgh")
-    shop.view(*"abcdefgh")
-    monkeypatch.setenv("HARVEST_LEASE_TTL", "1")
-    with shop.counting("--every", "0.2s") as process:
-        wait_for(process, "updated=8")  # the round has ended
-        process.send_signal(signal.SIGSTOP)
-        shop.view("a")
-        eventually(lambda: shop.count()[0] == 0, process)
-        assert shop.visits["a"] == 2
-        process.send_signal(signal.SIGCONT)
-        shop.view("a")
-        eventually(lambda: shop.visits["a"] == 3, process)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-
-
-def test_sigterm_in_the_middle_is_75_and_the_next_run_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(totals, "_AT_ONCE", 2)
-    names = [str(number) for number in range(30)]
-    shop.index(*names)
-    shop.view(*names)
-    settle = totals.Totals.settle
-
-    def stopping(self: totals.Totals, *args: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        settle(self, *args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(totals.Totals, "settle", stopping)
-        assert shop.count()[0] == 75
-    code, report = shop.count()
-    assert code == 0
-    assert 0 < report["listings"] < 30
-    assert report["updated"] + report["unchanged"] == report["listings"]
-    assert shop.visits == dict.fromkeys(names, 1)
-
-
 def test_an_index_that_does_not_take_the_fields_is_78_and_the_others_are_written(shop: Shop) -> None:
     mapping = {"properties": {"visits": {"type": "long"}, "hot": {"type": "double"}, "title": {"type": "keyword"}}}
     shop.cluster.create("listings", {**mapping, "dynamic": "strict"})
@@ -454,35 +280,3 @@ def test_an_index_that_does_not_take_the_fields_is_78_and_the_others_are_written
     shop.cluster.fill_by_id("listings", [{"title": "a"}], ids=["a"])
     assert shop.count()[0] == 78
     assert "index_templates/listings.json" in shop.said
-
-
-def test_elasticsearch_that_is_away_is_69_and_what_was_counted_stays(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.index("a")
-    shop.view("a")
-    with monkeypatch.context() as patch:
-        patch.setenv("ES_HOST", "127.0.0.1:1")
-        patch.setenv("HARVEST_RETRY_BUDGET", "0.1")
-        code, report = shop.count()
-    assert (code, report["views"], report["waiting"]) == (69, 1, 1)
-    assert shop.counted() == (0, 1, 1, 0, 0)
-
-
-def test_what_is_changed_all_the_time_is_left_for_another_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.index("a", "b")
-    shop.view("a", "b")
-
-    def conflicts(self: ranking.Ranking, batch: Any) -> ranking.Written:
-        return ranking.Written(left=[total.id for total in batch])
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ranking.Ranking, "write", conflicts)
-        assert shop.count()[0] == 69
-    assert shop.counted() == (0, 2, 2, 0, 0)
-
-
-@pytest.mark.parametrize(("text", "code"), [("30", 0), ("0", 2), ("soon", 2), ("-5s", 2), ("1e9", 2)])
-def test_how_often_is_a_duration(shop: Shop, monkeypatch: pytest.MonkeyPatch, text: str, code: int) -> None:
-    monkeypatch.setattr(counts, "count_views", lambda assembly, every: None)
-    assert shop.count("--every", text)[0] == code

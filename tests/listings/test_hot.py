@@ -16,8 +16,8 @@ from harvesters.settings import Settings
 DAY = 86_400.0
 
 
-def minute(*when: int) -> int:
-    return int(datetime(*when, tzinfo=UTC).timestamp()) // 60  # type: ignore[arg-type]
+def minute(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> int:
+    return int(datetime(year, month, day, hour, minute, tzinfo=UTC).timestamp()) // 60
 
 
 def test_a_view_counts_twice_as_much_as_one_a_half_life_before() -> None:
