@@ -132,18 +132,23 @@ class Topics:
         return {partition: (low, highs[partition]) for partition, low in lows.items()}
 
     def committed(self, group: str, topic: Topic) -> dict[int, Committed]:
-        """How far `group` has read; partitions of which it has read nothing are left out."""
-        from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+        """How far `group` has read; partitions of which it has read nothing are left out.
+
+        A consumer asks. An administrator's client that does crashes the process while the group's coordinator is
+        loading, as in a cluster that was just started (librdkafka 2.16, pull request 5318).
+        """
+        from confluent_kafka import Consumer, TopicPartition
 
         asked = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
 
         def ask() -> dict[int, Committed]:
-            wanted = ConsumerGroupTopicPartitions(group, asked)
-            (future,) = self._client.list_consumer_group_offsets([wanted], request_timeout=self._patience).values()
-            found = self._wait(future).topic_partitions
-            return committed_in(found, self.name)
+            return committed_in(consumer.committed(asked, timeout=self._patience), self.name)
 
-        return self._call(ask)
+        consumer = Consumer({**client_settings(self.settings, self._faults), "group.id": group})
+        try:
+            return self._call(ask)
+        finally:
+            consumer.close()
 
     def limit(self, name: str) -> int:
         """The size in bytes of the largest batch that the topic takes (``max.message.bytes``)."""

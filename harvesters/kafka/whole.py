@@ -83,7 +83,7 @@ class WholeTopic(Reader):
             self._client.commit(offsets=wanted, asynchronous=True)
             self._commits += 1
         except KafkaException as error:
-            self._committed(error.args[0], wanted)
+            self._note(error.args[0], wanted)
 
     def settle(self, seconds: float) -> None:
         """Wait for the answers to what was committed, for so long at most. Nothing is read after that.
@@ -111,9 +111,9 @@ class WholeTopic(Reader):
 
     def _heard(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._commits = max(0, self._commits - 1)
-        self._committed(error, partitions)
+        self._note(error, partitions)
 
-    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+    def _note(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         for failure in (error, *(each.error for each in partitions)):
             if failure is None:
                 continue

@@ -152,7 +152,10 @@ class ViewLog:
         known = self.access_log.offsets.topics.get(topic.id)
         if known is not None:
             return {partition: known.get(partition, 0) for partition in range(topic.partitions)}
-        return self._reader.committed() if self.access_log.fresh else {}
+        if not self.access_log.fresh:
+            return {}
+        ends = self._reader.targets  # what is beyond them was read of a topic that is gone
+        return {partition: at for partition, at in self._reader.committed().items() if at <= ends.get(partition, 0)}
 
     def _gap(self, gap: Gap) -> None:
         self.dead_letters.write([letters.of_gap(KIND, gap)])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from harvesters.kafka.whole import WholeTopic
 from harvesters.listings import viewlog
@@ -160,6 +160,15 @@ def test_the_log_decides_where_to_go_on_and_without_it_the_group(logs: Logging) 
     assert logs.path.read_bytes() == first
     logs.run()
     assert logs.items() == {"1": 1, "2": 1, "3": 1, "4": 1}
+
+
+def test_a_group_that_is_beyond_the_end_read_another_topic(logs: Logging) -> None:
+    logs.view(1, 2, partition=0)
+    consumer = Consumer({"bootstrap.servers": logs.kafka.server.url, "group.id": f"{logs.kafka.prefix}-logger"})
+    consumer.commit(offsets=[TopicPartition(logs.topic, 0, 50)], asynchronous=False)
+    consumer.close()
+    assert logs.run()[0] == 0
+    assert logs.items() == {"1": 1, "2": 1}
 
 
 def test_a_new_group_begins_at_the_earliest_offset_that_is_there(logs: Logging) -> None:
