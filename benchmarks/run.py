@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import elastic, firebase, guard, insights, profiles, useractions, zoom
+from benchmarks import elastic, firebase, guard, insights, listings, profiles, useractions, zoom
 from benchmarks.figures import Figure, table
 from benchmarks.groups import Group, Sizes
 
@@ -32,6 +32,7 @@ GROUPS: dict[str, Group] = {
     "firebase": firebase.GROUP,
     "insights": insights.GROUP,
     "profiles": profiles.GROUP,
+    "listings": listings.GROUP,
 }
 
 

@@ -142,14 +142,6 @@ def maybe_sentiment(wanted: bool) -> Sentiment | None:
     return open_sentiment() if wanted else None
 
 
-def rest_the_collector() -> None:
-    """Look for cyclic garbage less often: parsed JSON has no cycles, and looking takes a fifth of parsing it."""
-    import gc
-
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
-
-
 def open_sink(
     assembly: Assembly,
     output: str,

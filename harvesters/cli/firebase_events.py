@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harvesters import collector
 from harvesters.cli.firebase import (
     maybe_sentiment,
     node_path,
@@ -19,7 +20,6 @@ from harvesters.cli.firebase import (
     open_sink,
     output_option,
     page_size_option,
-    rest_the_collector,
     sentiment_option,
     source_options,
 )
@@ -58,7 +58,7 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
     from harvesters.firebase.load import DumpHarvest
     from harvesters.firebase.run import load_dump
 
-    rest_the_collector()
+    collector.rest()
     with running() as assembly, progress("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
@@ -119,7 +119,7 @@ def events(
 
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
-    rest_the_collector()
+    collector.rest()
     with running() as assembly, progress("harvesting") as show:
         client = open_client(assembly, output)
         indices = open_indices()

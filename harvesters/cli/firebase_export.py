@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harvesters import collector
 from harvesters.cli.choices import Choice
-from harvesters.cli.firebase import node_path, open_client, page_size_option, rest_the_collector, source_options
+from harvesters.cli.firebase import node_path, open_client, page_size_option, source_options
 from harvesters.cli.progress import progress
 from harvesters.cli.runtime import running
 
@@ -65,7 +66,7 @@ def export(
         raise click.UsageError("a compressed file cannot be gone on with: write a plain one, or pipe - into gzip")
     if restart and output == "-":
         raise click.UsageError("--restart is for files; standard output always begins anew")
-    rest_the_collector()
+    collector.rest()
     with running() as assembly, progress("exporting") as show:
         client = open_client(assembly)
         writing: Format = Lines() if form == "jsonl" else OneObject()

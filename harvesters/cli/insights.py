@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harvesters import collector
 from harvesters.cli.choices import Choice, format_option
-from harvesters.cli.firebase import maybe_sentiment, node_path, open_indices, rest_the_collector
+from harvesters.cli.firebase import maybe_sentiment, node_path, open_indices
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 from harvesters.errors import ConfigError
@@ -191,7 +192,7 @@ class Asked:
         from harvesters.insights.stopping import until_stopped
         from harvesters.insights.store import Store
 
-        rest_the_collector()
+        collector.rest()
         calendar = Calendar(settings_of().timezone(_ZONE))
         with running() as assembly, Store(calendar, _memory(assembly.settings), assembly.stop) as store:
             rows = self._rows(assembly)
