@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from harvesters import collector
 from harvesters.cli.runtime import running, setting_option
 
 
@@ -33,5 +34,6 @@ def index(drain: bool) -> None:
     from harvesters.listings.run import index_listings
 
     require_client()
+    collector.rest()
     with running() as assembly:
         index_listings(assembly, follow=not drain)

@@ -2,6 +2,9 @@
 
 The listing itself is gone from its index, where nothing may be left of it. So the message is remembered in an index
 beside it, ``LISTINGS_INDEX-deleted``, which searches with patterns do not see (`index.hidden`).
+
+A marker in that index is written with all deletions. As long as it has not changed, nothing was deleted, and nobody
+needs to look for the listings of a batch one by one.
 """
 
 from __future__ import annotations
@@ -28,22 +31,43 @@ _INDEX = {
         "properties": {"at": {"type": "date"}, "origin": {"type": "object", "enabled": False}},
     },
 }
+_MARKER = "\t"  # no listing is called so
 _RECENT = timedelta(days=1)
 _FOUND = {"filter_path": "docs._source,docs._seq_no,docs._primary_term"}
 
 
 @dataclass
 class Deletions:
-    """The deletions of the listings in `listings`; of each listing the latest."""
+    """The deletions of the listings in `listings`; of each listing the latest.
+
+    Attributes:
+        seen: the marker as it was some time ago.
+    """
 
     client: SearchClient
     listings: str
-    _there: bool = field(default=False, init=False)
+    seen: int | None = field(default=-1, init=False)
 
     @property
     def index(self) -> str:
         """The index that they are in."""
         return f"{self.listings}-deleted"
+
+    def prepare(self) -> None:
+        """Make the index where it is missing. Elasticsearch looks for an id quickly where there is one.
+
+        Raises:
+            ConfigError: no index can be called so.
+        """
+        ensure_index(self.client, self.index, _INDEX)
+        self.look()
+
+    def look(self) -> int | None:
+        """The marker as it is now: another number as soon as anything more is deleted; None where nothing ever was."""
+        path = f"/{paths.name(self.index)}/_doc/{paths.name(_MARKER)}"
+        answer = self.client.request("GET", path, params={"_source": "false"}, accept=(404,))
+        self.seen = int(answer.body["_seq_no"]) if answer.found else None
+        return self.seen
 
     def find(self, ids: Sequence[str]) -> dict[str, Place]:
         """The messages that deleted these listings, of those that were ever deleted."""
@@ -57,9 +81,6 @@ class Deletions:
         """
         latest: dict[str, Place] = {}
         waiting = dict(places)
-        if waiting and not self._there:
-            ensure_index(self.client, self.index, _INDEX)
-            self._there = True
         while waiting:
             known = self._find([*waiting])
             for id, (place, _) in known.items():
@@ -67,7 +88,9 @@ class Deletions:
                     latest[id] = place
                     del waiting[id]
             lines = [self._line(id, place, known.get(id)) for id, place in waiting.items()]
-            refused = bulk.deliver(self.client, lines) if lines else {}
+            # The marker comes last: who sees it as it was has seen the deletions as they were.
+            lines.append(bulk.write(self.index, _MARKER, b"{}"))
+            refused = bulk.deliver(self.client, lines)
             conflicts = {id for at, id in enumerate(waiting) if at in refused}
             other = next((each for each in refused.values() if each.status != 409), None)
             if other is not None:

@@ -7,7 +7,7 @@ of a listing come to the index in their order.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -19,9 +19,9 @@ from harvesters.kafka.consumer import GroupConsumer
 from harvesters.kafka.records import Batch, Gap, Record
 from harvesters.kafka.topics import Topic
 from harvesters.listings import letters
+from harvesters.listings.change import Change, Fate, Fates
 from harvesters.listings.message import parse_key, parse_listing
 from harvesters.listings.place import Place
-from harvesters.listings.versions import Change, Fate, Fates
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 
 KIND = "listings"
@@ -167,15 +167,13 @@ class Indexer:
                 changes[_change(topic, record)] = record
             except BadInput as error:
                 done.dead.append(letters.of_record(KIND, topic, record, str(error)))
-        for change, fate in self.versions.apply(list(changes)).items():
-            if isinstance(fate, str):
-                done.dead.append(letters.of_record(KIND, topic, changes[change], fate))
-            elif fate is Fate.INDEXED:
-                done.counts.indexed += 1
-            elif fate is Fate.DELETED:
-                done.counts.deleted += 1
-            else:
-                done.counts.superseded += 1
+        fates = self.versions.apply(list(changes))
+        count = Counter(fates.values())
+        done.counts.indexed, done.counts.deleted = count[Fate.INDEXED], count[Fate.DELETED]
+        done.counts.superseded = count[Fate.SUPERSEDED]
+        if len(count.keys() - {*Fate}):
+            refused = [(change, fate) for change, fate in fates.items() if isinstance(fate, str)]
+            done.dead += [letters.of_record(KIND, topic, changes[change], reason) for change, reason in refused]
         done.counts.dead = len(done.dead)
         return done
 
