@@ -32,7 +32,7 @@ def test_the_index_is_made_as_the_template_has_it(market: Market) -> None:
     assert market.run("index").counts == (3, 2, 0, 0, 1)
     mapping = market.cluster.ask("GET", f"/{market.index}/_mapping")[market.index]["mappings"]
     assert mapping["dynamic"] == "false"
-    assert {name: field["type"] for name, field in mapping["properties"].items()} == {
+    assert {name: field.get("type", "object") for name, field in mapping["properties"].items()} == {
         "id": "keyword",
         "title": "text",
         "description": "text",
