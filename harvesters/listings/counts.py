@@ -157,7 +157,6 @@ class CountViews:
         now = self.ranking.snapshot()
         if now is None:
             self.listings = sum(len(batch) for batch in totals.to_write())
-            totals.lose_index()
             log.warning("there is no index %s yet: the views wait for it", self.ranking.index)
             return
         if now.id != totals.progress.index:

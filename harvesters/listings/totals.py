@@ -122,11 +122,9 @@ class Totals:
 
     def searched(self, seq_no: int) -> None:
         """The index was searched for new documents up to this change of it."""
-        self._note(replace(self.progress, seq_no=seq_no))
-
-    def lose_index(self) -> None:
-        """The index is gone: whichever comes next is another one."""
-        self._note(replace(self.progress, index="", seq_no=-1))
+        if seq_no != self.progress.seq_no:
+            with self._changing(replace(self.progress, seq_no=seq_no)):
+                pass
 
     def to_write(self) -> Iterator[list[Total]]:
         """The totals that have to be written, some at a time."""
@@ -179,11 +177,6 @@ class Totals:
             return self._database.execute(question, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._meaning(error) from error
-
-    def _note(self, progress: Progress) -> None:
-        if progress != self.progress:
-            with self._changing(progress):
-                pass
 
     @contextmanager
     def _changing(self, progress: Progress) -> Iterator[sqlite3.Connection]:

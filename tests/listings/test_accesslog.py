@@ -240,6 +240,47 @@ def test_offsets_without_lines_are_kept_too(files: LogFiles) -> None:
     assert items(files) == []
 
 
+def test_lines_are_on_the_disk_before_the_offsets_say_so(files: LogFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut takes what was not synced, which a kill does not."""
+    done: list[str] = []
+
+    def noting(owner: Any, name: str, what: str) -> None:
+        original = getattr(owner, name)
+
+        def noted(target: Any, *rest: Any) -> Any:
+            path = target if not isinstance(target, int) else Path(os.readlink(f"/proc/self/fd/{target}"))
+            done.append(f"{what} {path.name}")
+            return original(target, *rest)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    noting(os, "fsync", "sync")
+    noting(harvest_files, "write_all", "write")
+    noting(harvest_files, "replace", "replace")
+    noting(os, "replace", "rename")
+    with AccessLog(files, most=4) as log:
+        done.clear()
+        append(log, "1")
+        append(log, "2", runs=[(101, 1)])
+    offsets = [
+        "replace access.log.offsets",
+        "sync .access.log.offsets.new",
+        "rename .access.log.offsets.new",
+        "sync logs",
+    ]
+    assert done == [
+        *("write access.log", "sync access.log", *offsets),
+        *(
+            "rename access.log",
+            "write access.log",
+            "sync access.log",
+            "write access.log.times",
+            "sync access.log.times",
+        ),
+        *("sync logs", *offsets),
+    ]
+
+
 class Killed(Exception):
     """In the place of a SIGKILL."""
 

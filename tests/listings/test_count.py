@@ -195,6 +195,17 @@ def test_views_wait_for_the_index(shop: Shop) -> None:
     assert shop.visits == {"a": 1, "b": 1, "c": None}
 
 
+def test_an_index_that_is_made_anew_gets_everything(shop: Shop) -> None:
+    """With more changes than there were of the one before, so that their numbers do not tell."""
+    shop.index("a", "b")
+    shop.view("a", "b")
+    shop.count()
+    shop.cluster.ask("DELETE", f"/{shop.cluster.name('listings')}")
+    shop.index("a", "b", *(str(number) for number in range(10)))
+    assert shop.counted() == (0, 2, 2, 0, 0)
+    assert (shop.visits["a"], shop.visits["b"]) == (1, 1)
+
+
 def test_an_index_that_is_removed_at_the_last_moment_loses_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.index("a")
     shop.view("a")
@@ -238,15 +249,16 @@ def test_a_write_in_between_is_not_undone(shop: Shop, monkeypatch: pytest.Monkey
 
 
 def test_another_log_is_counted_from_its_own_beginning(shop: Shop, tmp_path: Path) -> None:
-    shop.index("a")
-    shop.view("a", "a", "a")
+    """It may be longer than the one before, whose state was left."""
+    shop.index("a", "b")
+    shop.view("a", "b")
     shop.count()
     state = shop.files.counts.read_bytes()
     shutil.rmtree(shop.state)
-    shop.view("a")
+    shop.view("b", "b", "b")
     shop.files.counts.write_bytes(state)
-    assert shop.counted() == (1, 1, 1, 0, 0)
-    assert shop.visits == {"a": 1}
+    assert shop.counted() == (3, 1, 1, 0, 0)
+    assert shop.visits == {"a": 1, "b": 3}
 
 
 def test_a_log_that_was_restored_is_counted_anew(shop: Shop, tmp_path: Path) -> None:

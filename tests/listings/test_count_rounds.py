@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from harvesters.clock import SystemClock
 from harvesters.listings import counts, ranking, totals
 from tests.listings.shops import Shop, eventually, wait_for
 
@@ -62,6 +64,29 @@ def test_who_was_frozen_writes_nothing_over_what_came_after_it(shop: Shop, monke
         eventually(lambda: shop.visits["a"] == 3, process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_totals_that_are_older_than_somebody_else_s_are_not_written(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen before it wrote, for longer than its lease; another process took over and counted more."""
+    shop.index("a")
+    shop.view("a")
+    write, now = ranking.Ranking.write, SystemClock.now
+
+    def frozen(self: ranking.Ranking, batch: Any) -> ranking.Written:
+        shop.view("a")
+        shop.files.lease.unlink()
+        with shop.counting() as other:
+            assert other.wait(60) == 0
+        assert shop.visits == {"a": 2}
+        monkeypatch.setattr(SystemClock, "now", lambda clock: now(clock) + timedelta(hours=1))
+        return write(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ranking.Ranking, "write", frozen)
+        assert shop.count()[0] == 75
+    assert shop.visits == {"a": 2}
 
 
 def test_sigterm_in_the_middle_is_75_and_the_next_run_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
