@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harvesters.errors import Unavailable
 from harvesters.kafka.config import error_of
 from harvesters.kafka.reader import Reader
 from harvesters.kafka.records import Batch, Gap
-from harvesters.kafka.topics import Topic
+from harvesters.kafka.topics import Topic, Topics
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 
@@ -126,14 +127,14 @@ class GroupConsumer(Reader):
         return False
 
     def behind(self) -> bool:
-        """Whether the group has not committed yet what the topic held when this reader was made.
-
-        Raises:
-            Unavailable: the brokers do not answer within the retry budget.
-        """
+        """Whether the group has not committed yet, as far as is known, what the topic held when this was made."""
         if self._pending or any(at < self.targets.get(partition, 0) for partition, at in self._positions.items()):
             return True
-        return left_behind(self._left(self.topic), self._topics.ends(self.topic), self.targets)
+        try:
+            left = self._committed(self._once)
+            return left_behind(left, self._once.ends(self.topic), self.targets)
+        except Unavailable:
+            return True  # `poll` says when that has lasted for too long
 
     def close(self) -> None:
         """Leave the group. What was not committed is read again by whoever gets the partitions."""
@@ -141,7 +142,8 @@ class GroupConsumer(Reader):
         super().close()
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
-        return self._committed(topic)
+        with closing(Topics(self._settings, self.retry)) as topics:  # of now: brokers may have been started anew
+            return self._committed(topics)
 
     def _made_anew(self) -> None:
         self._pending.clear()

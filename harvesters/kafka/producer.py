@@ -6,6 +6,7 @@ one partition whoever sent them. The client does not survive a fork: a child mak
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable
@@ -121,6 +122,8 @@ class Producer:
         """Let go of the connections; what is under way is dropped."""
         self._ended.set()
         self._poller.join()
+        self._topics.close()
+        del self._client  # its threads must not outlive the interpreter
 
     def _prepare(self, topic: str) -> None:
         """Make the topic if it is missing, and see that no batch is larger than it takes."""
@@ -208,3 +211,4 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+atexit.register(close)

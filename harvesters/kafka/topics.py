@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +15,6 @@ from harvesters.retry import RetryPolicy, Transient
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
-    from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient
 
 T = TypeVar("T")
@@ -60,6 +59,10 @@ class Topics:
     def name(self) -> str:
         """``kafka at host:port``."""
         return self._faults.name
+
+    def close(self) -> None:
+        """Let go of the client: its threads must not outlive the interpreter."""
+        self.__dict__.pop("_client", None)
 
     def find(self, name: str) -> Topic | None:
         """The topic of that name; None where there is none.
@@ -141,7 +144,10 @@ class Topics:
             wanted = ConsumerGroupTopicPartitions(group, asked)
             (future,) = self._client.list_consumer_group_offsets([wanted], request_timeout=self._patience).values()
             found = self._wait(future).topic_partitions
-            return committed_in(found, self.name)
+            for each in found:
+                if each.error is not None:
+                    raise transient(each.error, self.name)
+            return {each.partition: Committed(each.offset, each.metadata or "") for each in found if each.offset >= 0}
 
         return self._call(ask)
 
@@ -193,7 +199,7 @@ class Topics:
                 return ask()
             except KafkaException as error:
                 # A client that has asked a group's coordinator does not find it again once that was started anew.
-                self.__dict__.pop("_client", None)
+                self.close()
                 raise transient(error.args[0], self.name) from error
 
         return self.retry.call(attempt, self.name)
@@ -207,18 +213,6 @@ class Topics:
             if time.monotonic() > deadline:
                 raise Transient(f"no answer: {self._faults.last or 'nobody says why'}")
         return future.result()
-
-
-def committed_in(found: Sequence[TopicPartition], name: str) -> dict[int, Committed]:
-    """What an answer about a group's offsets says of each partition of which it has read something.
-
-    Raises:
-        Transient, HarvestError: the brokers do not say.
-    """
-    for each in found:
-        if each.error is not None:
-            raise transient(each.error, name)
-    return {each.partition: Committed(each.offset, each.metadata or "") for each in found if each.offset >= 0}
 
 
 def no_topic(where: str, name: str, setting: str) -> ConfigError:

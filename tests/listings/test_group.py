@@ -85,7 +85,7 @@ def test_what_a_killed_process_held_is_read_on(market: Market, start: Start) -> 
 def test_two_drains_at_once_and_more_processes_than_partitions(market: Market, start: Start) -> None:
     market.send(*listings(4000))
     workers = [start() for _ in range(5)]
-    assert [worker.wait() for worker in workers] == [0] * 5
+    assert [worker.wait() for worker in workers] == [0] * 5, "".join(worker.log for worker in workers)
     assert sum(worker.report["received"] for worker in workers) == 4000
     assert set(market.documents()) == {str(n) for n in range(4000)}
     assert market.caught_up()
