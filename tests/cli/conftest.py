@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -116,3 +118,21 @@ def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     with cluster_for_a_test(request) as found:
         monkeypatch.setenv("ES_HOST", found.url)
         yield found
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def logs(harvest: Command, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """``harvest.py logs ARGUMENTS`` with an index of this test's own; `stdin` is standard input."""
+
+    def run(*arguments: str, stdin: str = "", terminal: bool = False, **named: Any) -> Result:
+        kind = Terminal if terminal else io.TextIOWrapper
+        monkeypatch.setattr(sys, "stdin", kind(io.BytesIO(stdin.encode())))
+        return harvest("logs", *arguments, **named)
+
+    monkeypatch.setenv("ELASTIC_INDEX", cluster.name("logs"))
+    return run
