@@ -15,7 +15,7 @@ from harvesters.cli.streams import say
 def send(what: tuple[str, ...], delete: bool) -> None:
     """Send the listings in a file of JSON lines, or in standard input (-), to Kafka; a name in .gz is compressed.
 
-    Each line is checked as `listings index` would. One that is no listing is named with its number and left out; the
+    Each line is checked. One that is no listing is named with its number and left out; the
     command ends with 65 then. The topic is made if it is missing.
 
     \b

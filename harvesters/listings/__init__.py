@@ -17,7 +17,7 @@ def send_listing(listing: dict[str, Any]) -> Sent:
     """Send a new listing, or a new version of one; where it is in Kafka.
 
     Raises:
-        BadInput: `listings index` would not take it, or it is too large; the message says why.
+        BadInput: it is no listing, or too large; the message says why.
         SinkUnavailable: Kafka did not acknowledge it within ``HARVEST_RETRY_BUDGET``.
         CredentialsRefused, ConfigError: Kafka does not take us, or a setting is wrong.
     """
