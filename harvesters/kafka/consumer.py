@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harvesters.errors import Unavailable
 from harvesters.kafka.config import error_of
 from harvesters.kafka.reader import Reader
 from harvesters.kafka.records import Batch, Gap
-from harvesters.kafka.topics import Topic, Topics
+from harvesters.kafka.topics import Topic
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 
@@ -142,8 +141,7 @@ class GroupConsumer(Reader):
         super().close()
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
-        with closing(Topics(self._settings, self.retry)) as topics:  # of now: brokers may have been started anew
-            return self._committed(topics)
+        return self._committed(self._topics)
 
     def _made_anew(self) -> None:
         self._pending.clear()

@@ -57,7 +57,7 @@ class Reader(ABC):
         self.group = group
         self.retry = retry
         self.on_gap = on_gap
-        self._settings, self._setting = settings, setting
+        self._setting = setting
         self._must_exist = must_exist
         self._topics = Topics(settings, retry)
         self._once = Topics(settings, replace(retry, budget=0.0))

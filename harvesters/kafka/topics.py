@@ -15,6 +15,7 @@ from harvesters.retry import RetryPolicy, Transient
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
+    from confluent_kafka import Consumer
     from confluent_kafka.admin import AdminClient
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Topics:
     settings: Settings
     retry: RetryPolicy
     _faults: Faults = field(init=False)
+    _consumers: dict[str, Consumer] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._faults = Faults(name_of(self.settings))
@@ -61,8 +63,10 @@ class Topics:
         return self._faults.name
 
     def close(self) -> None:
-        """Let go of the client: its threads must not outlive the interpreter."""
+        """Let go of the clients: their threads must not outlive the interpreter."""
         self.__dict__.pop("_client", None)
+        while self._consumers:
+            self._consumers.popitem()[1].close()
 
     def find(self, name: str) -> Topic | None:
         """The topic of that name; None where there is none.
@@ -135,18 +139,20 @@ class Topics:
         return {partition: (low, highs[partition]) for partition, low in lows.items()}
 
     def committed(self, group: str, topic: Topic) -> dict[int, Committed]:
-        """How far `group` has read; partitions of which it has read nothing are left out."""
-        from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+        """How far `group` has read; partitions of which it has read nothing are left out.
+
+        A consumer asks that never joins the group: an administrator's client of librdkafka 2.16 crashes where the
+        group's coordinator is only just starting.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
 
         asked = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
 
         def ask() -> dict[int, Committed]:
-            wanted = ConsumerGroupTopicPartitions(group, asked)
-            (future,) = self._client.list_consumer_group_offsets([wanted], request_timeout=self._patience).values()
-            found = self._wait(future).topic_partitions
-            for each in found:
-                if each.error is not None:
-                    raise transient(each.error, self.name)
+            found = self._asking(group).committed(asked, timeout=self._patience)
+            failed = next((each.error for each in found if each.error is not None), None)
+            if failed is not None:
+                raise KafkaException(failed)
             return {each.partition: Committed(each.offset, each.metadata or "") for each in found if each.offset >= 0}
 
         return self._call(ask)
@@ -191,6 +197,14 @@ class Topics:
         except KafkaException as error:
             raise ConfigError(f"{self.name} is not configured: {error.args[0].str()} (KAFKA_*)") from error
 
+    def _asking(self, group: str) -> Consumer:
+        from confluent_kafka import Consumer
+
+        if group not in self._consumers:
+            options = {**client_settings(self.settings, self._faults), "group.id": group, "enable.auto.commit": False}
+            self._consumers[group] = Consumer(options)
+        return self._consumers[group]
+
     def _call(self, ask: Callable[[], T]) -> T:
         from confluent_kafka import KafkaException
 
@@ -198,8 +212,6 @@ class Topics:
             try:
                 return ask()
             except KafkaException as error:
-                # A client that has asked a group's coordinator does not find it again once that was started anew.
-                self.close()
                 raise transient(error.args[0], self.name) from error
 
         return self.retry.call(attempt, self.name)

@@ -126,7 +126,12 @@ class Kafka(StandIn):
         """Kafka starts in a directory that was prepared for it alone."""
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         done = subprocess.run(
-            [*command, "-t", cluster], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            [*command, "-t", cluster],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
-            raise StandInFailed(f"the directory of {self.name} could not be prepared: {done.stderr.strip()[-800:]}")
+            raise StandInFailed(f"the directory of {self.name} could not be prepared: {done.stdout.strip()[-800:]}")
