@@ -116,12 +116,16 @@ class Reader(ABC):
             wait = seconds if not records else 0.0
             found = self._client.consume(min(_AT_ONCE, most - len(records)), wait)
             for message in found:
+                anew = self.topic.id != topic.id  # then positions are of the new one, and these are of the old
                 error = message.error()
                 if error is not None:
-                    self._heed(error, message)
+                    if not anew:
+                        self._heed(error, message)
                     continue
                 record = _record(message)
-                if record.partition in self._positions:
+                if anew:
+                    records.append(record)
+                elif record.partition in self._positions:
                     self._positions[record.partition] = ends[record.partition] = record.offset + 1
                     records.append(record)
                     size += len(message)
