@@ -21,7 +21,7 @@ from harvesters.simulators.base import Simulator
 from harvesters.standins.base import StandIn
 
 _SERVERS = (Simulator, StandIn, socketserver.BaseServer)
-_SERVES = {"create_server", "free_port", "listen", "serve_forever"}
+_SERVES = {"create_server", "free_port", "free_ports", "listen", "serve_forever"}
 _COMMANDS = {"--embedded", "demo", "simulate"}
 
 

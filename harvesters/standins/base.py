@@ -183,14 +183,23 @@ class StandIn:
         return self.log.read_text(errors="replace")[-1000:].strip() or "its log is empty"
 
 
+def free_ports(count: int) -> list[int]:
+    """So many different ports as `free_port` finds them: none is taken yet when the next one is looked for."""
+    found: dict[int, None] = {}
+    while len(found) < count:
+        found[free_port()] = None
+    return [*found]
+
+
 def free_port() -> int:
     """A loopback port that nothing listens on.
 
+    Drawn from the system, for tests seed Python's own generator, and processes with one seed would draw the same ports.
     Taken from below the range of which systems give ports to outgoing connections, so that it is still free when the
     server binds it a second later, and again when the server is restarted.
     """
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.SystemRandom().randrange(20_000, 32_000)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harvesters.standins import maven
-from harvesters.standins.base import HOST, StandIn, StandInFailed, free_port
+from harvesters.standins.base import HOST, StandIn, StandInFailed, free_ports
 
 VERSION = "4.4.0"
 JARS = maven.Bundle(
@@ -51,10 +51,10 @@ class Kafka(StandIn):
         directory: Path | None = None,
         detached: bool = False,
     ) -> None:
-        super().__init__(port=port, directory=directory, detached=detached)
+        own, self._secured, self._controller = free_ports(3)
+        super().__init__(port=port or own, directory=directory, detached=detached)
         self.settings = dict(settings or {})
         self.heap = heap
-        self._secured, self._controller = free_port(), free_port()
 
     @classmethod
     def installed(cls) -> bool:
@@ -129,4 +129,4 @@ class Kafka(StandIn):
             [*command, "-t", cluster], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise StandInFailed(f"the directory of {self.name} could not be prepared: {done.stderr.strip()[-800:]}")
+            raise StandInFailed(f"the directory of {self.name} could not be prepared: {done.stderr.strip()[:800]}")

@@ -17,6 +17,7 @@ import redis
 from botocore.exceptions import ClientError
 from elasticsearch import ApiError, Elasticsearch, helpers
 
+from harvesters.standins import base
 from harvesters.standins.base import HOST, StandIn, StandInFailed, StandInMissing, child_environment, free_port
 from harvesters.standins.elasticmq import ElasticMQ
 from harvesters.standins.elasticsearch import Elasticsearch as Node
@@ -200,6 +201,12 @@ def test_a_child_gets_the_servers_and_none_of_the_users_credentials(monkeypatch:
     assert environment["AWS_ENDPOINT_URL"] == f"http://{HOST}:20001"
     assert environment["REDIS_URL"] == f"redis://{HOST}:20002/0"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_several_free_ports_are_different_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([20_001, 20_001, 20_002, 20_001, 20_003])
+    monkeypatch.setattr(base, "free_port", lambda: next(drawn))
+    assert base.free_ports(3) == [20_001, 20_002, 20_003]
 
 
 def test_a_free_port_can_be_listened_on() -> None:
