@@ -12,6 +12,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, short_help="Listings and page views: Kafka to Elasticsearch.")
+@click.group(cls=LazyGroup, table=COMMANDS, short_help="Put listings and page views on Kafka.")
 def listings() -> None:
-    """A market place's listings and page views: from Kafka into Elasticsearch, an access log and a ranking."""
+    """Put a market place's listings and page views on Kafka."""

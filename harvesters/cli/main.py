@@ -55,7 +55,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Answers from BuddyUp's events: sign-ups, buddies, success.",
     ),
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
-    "listings": ("harvesters.cli.listings", "listings", "Listings and page views: Kafka to Elasticsearch."),
+    "listings": ("harvesters.cli.listings", "listings", "Put listings and page views on Kafka."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),

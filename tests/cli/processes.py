@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +17,14 @@ ROOT = Path(__file__).parents[2]
 HARVEST = (sys.executable, "-m", "harvesters", "--env-file", os.devnull)
 COMMANDS = [path.split()[1:] for path, _ in commands(main.cli)]
 GROUPS = [[], *({tuple(path[:length]): path[:length] for path in COMMANDS for length in range(1, len(path))}.values())]
+
+
+def wait(condition: Callable[..., object]) -> None:
+    """Look until `condition` holds, for 30 seconds: another process brings it about, and nothing tells of that."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def run(

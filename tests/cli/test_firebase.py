@@ -16,8 +16,9 @@ import pytest
 
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
-from tests.cli.buddyup import CONTENT, EVENTS, SECRET, count, ids, lines, wait
+from tests.cli.buddyup import CONTENT, EVENTS, SECRET, count, ids, lines
 from tests.cli.conftest import Command
+from tests.cli.processes import wait
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,8 +19,9 @@ import requests
 from harvesters.simulators.base import Response
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.standins.redis import Redis
-from tests.cli.buddyup import EVENTS, count, ids, wait
+from tests.cli.buddyup import EVENTS, count, ids
 from tests.cli.conftest import Command
+from tests.cli.processes import wait
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,6 +21,7 @@ from harvesters.standins.moto import CREDENTIALS
 from harvesters.standins.redis import Redis
 from tests import mmdb
 from tests.cli.conftest import Command
+from tests.cli.processes import wait
 from tests.cli.searching import Cluster, cluster_for_a_test
 from tests.indexing.queues import Queue, action
 
@@ -207,7 +208,7 @@ class TestProcesses:
     ) -> None:
         queue.fill(action(number, cluster.day(1)) for number in range(300))
         process = self.start("--follow", "--workers", workers)
-        _wait(lambda: queue.counts()[0] == 0)
+        wait(lambda: queue.counts()[0] == 0)
         process.send_signal(signal.SIGTERM)
         code, log = self.ended(process)
         assert code == 0, log
@@ -228,7 +229,7 @@ class TestProcesses:
     def test_cron_that_is_told_to_stop_says_that_there_is_more(self, cluster: Cluster, queue: Queue) -> None:
         queue.fill(action(number, cluster.day(1)) for number in range(2000))
         process = self.start("--receivers", "1")
-        _wait(lambda: queue.counts()[0] < 2000)
+        wait(lambda: queue.counts()[0] < 2000)
         process.send_signal(signal.SIGTERM)
         code, log = self.ended(process)
         assert code == 75, log
@@ -244,25 +245,18 @@ class TestProcesses:
             process = self.start("--visibility-timeout", "2", "--receivers", "2", "--workers", "1")
             if kills < 5:
                 before = queue.counts()[0]
-                _wait(lambda before=before: queue.counts()[0] < before)
+                wait(lambda before=before: queue.counts()[0] < before)
                 time.sleep(dice.random() * 0.2)  # anywhere in its work, not only just after a receive
                 process.kill()
                 kills += 1
                 self.ended(process)
-                _wait(lambda: queue.counts()[1] == 0)
+                wait(lambda: queue.counts()[1] == 0)
             else:
                 code, log = self.ended(process)
                 assert code == 0, log
         assert kills == 5
         assert cluster.count("0*") == total
         assert {int(hit["_id"]) for hit in cluster.hits("0*")} == set(range(total))
-
-
-def _wait(true: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_useractions_go_straight_into_elasticsearch(
