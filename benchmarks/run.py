@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import elastic, firebase, guard, insights, logs, profiles, serve, useractions, zoom
+from benchmarks import elastic, firebase, guard, insights, listings, logs, profiles, serve, useractions, views, zoom
 from benchmarks.figures import Figure, table
 from benchmarks.groups import Group, Sizes
 
@@ -34,6 +34,8 @@ GROUPS: dict[str, Group] = {
     "profiles": profiles.GROUP,
     "serve": serve.GROUP,
     "logs": logs.GROUP,
+    "listings": listings.GROUP,
+    "views": views.GROUP,
 }
 
 

@@ -2,6 +2,7 @@
 
 typing     100,000 profiles, twenty clients that type a letter every 100 ms, and then press Enter
 answers    168,000 events: the first answer, for which they are read from the index, and then each answer
+listings   200,000 listings: searches, suggestions, a walk past the 10,000th hit
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from benchmarks.children import client, serving
 from benchmarks.figures import Figure, Target
 from benchmarks.firebase import SEED_EVENTS, Node, load_dump, scratch, settings, settled, write_dump
 from benchmarks.groups import Group, Sizes
+from benchmarks.listingsearch import listings
 from benchmarks.profiles import NAME, PROFILES, filled
 from harvesters.clock import SystemClock
 from harvesters.elastic.client import SearchClient
@@ -64,6 +66,6 @@ def answers(sizes: Sizes) -> Iterator[Figure]:
 
 GROUP = Group(
     f"made-up profiles, {typists.CLIENTS} clients that type a letter every {1000 * typists.PAUSE:.0f} ms for "
-    f"{typists.SECONDS:.0f} seconds; made-up BuddyUp events; clients, server and node on the same machine",
-    {"typing": typing, "answers": answers},
+    f"{typists.SECONDS:.0f} seconds; made-up BuddyUp events and listings; clients, server and node on the same machine",
+    {"typing": typing, "answers": answers, "listings": listings},
 )

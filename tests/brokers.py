@@ -57,6 +57,11 @@ class Broker:
         """The same, as settings."""
         return Settings(self.environment)
 
+    @property
+    def client(self) -> dict[str, Any]:
+        """The options of a client that is none of ours."""
+        return {"bootstrap.servers": self.server.url, "log_level": 0}
+
     @cached_property
     def topics(self) -> Topics:
         """What the code under test asks about topics."""
@@ -65,10 +70,11 @@ class Broker:
     @cached_property
     def admin(self) -> AdminClient:
         """An administrator's client."""
-        return AdminClient({"bootstrap.servers": self.server.url})
+        return AdminClient({**self.client})
 
     def make(self, topic: str, partitions: int = 3, **config: str) -> None:
         """Make a topic, and wait until its partitions have leaders."""
+        config.setdefault("retention_ms", "-1")  # tests send messages of years ago
         options = {name.replace("_", "."): value for name, value in config.items()}
         for future in self.admin.create_topics([NewTopic(topic, partitions, 1, config=options)]).values():
             future.result(30)
@@ -95,9 +101,16 @@ class Broker:
         assert found is not None
         return {at: each.offset for at, each in self.topics.committed(group or self.group, found).items()}
 
+    def commit(self, topic: str, offsets: dict[int, int], note: str = "") -> None:
+        """Commit for the group of `listings index`, as somebody else may."""
+        consumer = Consumer({**self.client, "group.id": self.group})
+        wanted = [TopicPartition(topic, at, offset, metadata=note) for at, offset in offsets.items()]
+        consumer.commit(offsets=wanted, asynchronous=False)
+        consumer.close()
+
     def send(self, topic: str, messages: Iterable[Any], partition: int = -1, **options: Any) -> list[Message]:
         """Send messages, each a value (a dict as JSON) or a pair of key and value; as they were acknowledged."""
-        producer = Producer({"bootstrap.servers": self.server.url, "linger.ms": 1, "partitioner": "murmur2_random"})
+        producer = Producer({**self.client, "linger.ms": 1, "partitioner": "murmur2_random"})
         done: list[Message] = []
 
         def delivered(error: Any, message: Message) -> None:
@@ -115,7 +128,7 @@ class Broker:
     def messages(self, topic: str) -> list[Message]:
         """Everything that is in the topic now."""
         ends = self.ends(topic)
-        consumer = Consumer({"bootstrap.servers": self.server.url, "group.id": f"{self.prefix}-reader"})
+        consumer = Consumer({**self.client, "group.id": f"{self.prefix}-reader"})
         consumer.assign([TopicPartition(topic, partition, low) for partition, (low, _) in ends.items()])
         left = sum(high - low for low, high in ends.values())
         found: list[Message] = []

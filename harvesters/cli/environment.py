@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,9 @@ def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 def _up_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
-            "--fetch", is_flag=True, help="With --embedded: let Maven fetch Elasticsearch and ElasticMQ (80 MB) once."
+            "--fetch",
+            is_flag=True,
+            help="With --embedded: let Maven fetch Elasticsearch, ElasticMQ and Kafka (120 MB) once.",
         ),
         click.option("--embedded", is_flag=True, help="Processes of this machine instead of containers."),
         click.option(
@@ -45,8 +48,8 @@ def _up_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             callback=_names,
             metavar="NAME[,NAME…]",
-            help="Only these: elasticsearch, kibana, redis, sqs, s3, opencast, cerebro, serve. Default: all but the "
-            "last two.",
+            help="Only these: elasticsearch, kibana, redis, sqs, s3, opencast, cerebro, kafka, serve. Default: all but "
+            "the last three.",
         ),
     ):
         command = option(command)
@@ -69,6 +72,8 @@ def up(services: tuple[str, ...], embedded: bool, fetch: bool) -> None:
     home = _home()
     with home.alone():
         record = _bring_up(home, services, embedded, fetch)
+    if embedded:  # it answers by now
+        _make_topics(record)
     _next_steps(record)
 
 
@@ -80,8 +85,9 @@ def up(services: tuple[str, ...], embedded: bool, fetch: bool) -> None:
 def init(services: tuple[str, ...], embedded: bool, fetch: bool, timeout: int) -> int:
     """Start the local servers, wait until they are healthy, load index templates and Kibana's dashboards.
 
-    The same as `dev up`, `setup load_index_templates` and `dev install_kopf` one after the other, and Kibana's data
-    views and dashboards. It can be run again at any time.
+    Where Kafka was named, the topics of `listings` are made. The rest is the same as `dev up`, `setup
+    load_index_templates` and `dev install_kopf` one after the other, and Kibana's data views and dashboards. It can be
+    run again at any time.
 
     \b
     Example:
@@ -99,6 +105,7 @@ def init(services: tuple[str, ...], embedded: bool, fetch: bool, timeout: int) -
             return code
     else:
         say("There is no Elasticsearch: index templates are left out.")
+    _make_topics(record)
     if "kibana" in up_now:
         _load_dashboards(up_now["kibana"], timeout)
     say(f"\n{EXPLANATION}")
@@ -217,6 +224,29 @@ def _load_templates(record: Record) -> int:
     for server in record.servers:
         environment |= server.settings
     return subprocess.run(harvest_command("setup", "load_index_templates"), env=environment, check=False).returncode
+
+
+def _make_topics(record: Record) -> None:
+    """The topics of `listings` in the Kafka of `record`, if there is one."""
+    from harvesters.clock import SystemClock
+    from harvesters.kafka.topics import Topics
+    from harvesters.retry import RetryPolicy
+    from harvesters.settings import Settings
+
+    server = next((server for server in record.servers if server.name == "kafka"), None)
+    if server is None:
+        return
+    if find_spec("confluent_kafka") is None:
+        say("The topics are left out: they need an extra, pip install 'harvest[kafka]'")
+        return
+    given = settings_of()
+    names = ("LISTINGS_TOPIC", "VIEWS_TOPIC")
+    own = {name: given.get(name) for name in (*names, "KAFKA_PARTITIONS")}
+    topics = Topics(
+        Settings({**server.settings, **own}), RetryPolicy(SystemClock(), given.number("HARVEST_RETRY_BUDGET"))
+    )
+    for name in names:
+        topics.make(own[name])
 
 
 def _load_dashboards(url: str, budget: float) -> None:

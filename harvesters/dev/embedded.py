@@ -8,12 +8,13 @@ from pathlib import Path
 
 from harvesters.dev.process import ServerProcess
 from harvesters.dev.record import Home, Record, Server, remove_settings, settings_path, write_settings
-from harvesters.dev.services import names_of_ours
+from harvesters.dev.services import SERVICES, names_of_ours
 from harvesters.errors import ConfigError, Unavailable
-from harvesters.standins import elasticmq, elasticsearch
+from harvesters.standins import elasticmq, elasticsearch, kafka
 from harvesters.standins.base import StandIn, StandInFailed, StandInMissing
 from harvesters.standins.elasticmq import ElasticMQ
 from harvesters.standins.elasticsearch import Elasticsearch
+from harvesters.standins.kafka import Kafka
 from harvesters.standins.moto import Moto
 from harvesters.standins.opencast import SimulatedOpencast
 from harvesters.standins.redis import Redis
@@ -26,6 +27,7 @@ STANDINS: dict[str, tuple[type[StandIn], tuple[str, ...]]] = {
     "elasticmq": (ElasticMQ, ("sqs",)),
     "opencast": (SimulatedOpencast, ("opencast",)),
     "elasticsearch": (Elasticsearch, ("elasticsearch",)),
+    "kafka": (Kafka, ("kafka",)),
 }
 """Each stand-in, and the services that it stands in for. Where ElasticMQ runs, queues are there and not in moto."""
 
@@ -36,7 +38,9 @@ KIND = "embedded"
 
 
 def up(home: Home, services: Sequence[str], directory: Path, say: Say) -> Record:
-    """Start the stand-ins of `services` that do not run, all there can be when none is named; write the settings.
+    """Start the stand-ins of `services` that do not run; write the settings.
+
+    When none is named, that is all there can be, without what is optional.
 
     Raises:
         ConfigError: a named one cannot run on this machine, or nothing can; or the settings cannot be written.
@@ -85,16 +89,17 @@ def down(home: Home, record: Record, say: Say) -> None:
 
 
 def _standins(services: Sequence[str]) -> list[str]:
-    return [name for name, (_, given) in STANDINS.items() if not services or set(given) & set(services)]
+    wanted = set(services) or {name for name in NAMES if not SERVICES[name].optional}
+    return [name for name, (_, given) in STANDINS.items() if set(given) & wanted]
 
 
 def _start(home: Home, record: Record, name: str, named: bool, say: Say) -> None:
     standin = STANDINS[name][0](directory=home.path / name, detached=True)
-    if name in ("elasticsearch", "elasticmq") and not standin.installed():
+    if name in ("elasticsearch", "elasticmq", "kafka") and not standin.installed():
         instead = f", so {INSTEAD[name]}" if name in INSTEAD else ""
         missing = StandInMissing(
             f"the jars of {type(standin).__name__} are not here{instead}",
-            "give --fetch once to have Maven fetch them (80 MB in all; needs a JDK, 17 or newer, and Maven)",
+            "give --fetch once to have Maven fetch them (120 MB in all; needs a JDK, 17 or newer, and Maven)",
         )
         _leave_out(name, missing, named and not instead, say)
         return
@@ -131,12 +136,12 @@ def _stop(servers: Sequence[Server], home: Home) -> None:
 
 
 def fetch() -> None:
-    """Have Maven fetch the jars of Elasticsearch and ElasticMQ, if they are not here.
+    """Have Maven fetch the jars of Elasticsearch, ElasticMQ and Kafka, if they are not here.
 
     Raises:
         ConfigError: that cannot be done here; the message says what is missing.
     """
-    for name, jars in (("Elasticsearch", elasticsearch.JARS), ("ElasticMQ", elasticmq.JARS)):
+    for name, jars in (("Elasticsearch", elasticsearch.JARS), ("ElasticMQ", elasticmq.JARS), ("Kafka", kafka.JARS)):
         try:
             jars.install()
         except StandInMissing as missing:

@@ -49,6 +49,8 @@ class Service:
     @property
     def url(self) -> str:
         """Where a person or a client finds it."""
+        if self.name == "kafka":  # its clients want no scheme
+            return f"{HOST}:{self.port}"
         scheme, path = ("redis", "/0") if self.name == "redis" else ("http", "")
         return f"{scheme}://{HOST}:{self.port}{path}"
 
@@ -63,6 +65,7 @@ SERVICES = {
         Service("s3", 4566, 5000),
         Service("opencast", 8080, 8080),
         Service("cerebro", 9000, 9000, needs=("elasticsearch",), optional=True),
+        Service("kafka", 9092, 9092, optional=True),
         Service("serve", 8000, 8000, needs=("elasticsearch", "redis"), optional=True),
     )
 }
@@ -92,6 +95,8 @@ def container_settings(names: Sequence[str]) -> dict[str, str]:
         values["REDIS_URL"] = SERVICES["redis"].url
     if "elasticsearch" in names:
         values["ES_HOST"] = SERVICES["elasticsearch"].url
+    if "kafka" in names:
+        values["KAFKA_BOOTSTRAP_SERVERS"] = SERVICES["kafka"].url
     return values | names_of_ours(names)
 
 

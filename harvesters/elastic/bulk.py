@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from harvesters.elastic.asyncclient import AsyncSearchClient
 
 _ANSWER = {"filter_path": "errors,items.*.status,items.*.error"}  # half of a bulk's answer is of no interest
+_WITH_RESULTS = {"filter_path": "errors,items.*.status,items.*.error,items.*.result"}
 # Refused with 400 for what the cluster is, not for what the document says: another try may work.
 _CLUSTER_STATE = {"validation_exception", "index_closed_exception"}
+_TRIES = 10  # of a merge that somebody else's write comes between
 
 
 class IndexMissing(ConfigError):
@@ -48,6 +50,19 @@ class ItemRefusal:
     field: str = ""
 
 
+@dataclass(frozen=True)
+class Version:
+    """One version of a document, by which others than it are left alone."""
+
+    seq_no: int
+    primary_term: int
+
+    @property
+    def conditions(self) -> dict[str, int]:
+        """What an action says to concern this version only."""
+        return {"if_seq_no": self.seq_no, "if_primary_term": self.primary_term}
+
+
 @lru_cache(1000)
 def _head(operation: str, index: str) -> bytes:
     """An action's line as far as its id."""
@@ -57,6 +72,23 @@ def _head(operation: str, index: str) -> bytes:
 def write(index: str, id: str, body: bytes, operation: str = "index") -> bytes:
     """The lines that index (or ``create``) a document; the body is JSON on one line."""
     return b"%b%b}}\n%b\n" % (_head(operation, index), orjson.dumps(id), body)
+
+
+def replace(index: str, id: str, body: bytes, version: Version) -> bytes:
+    """The lines that index a document in the place of `version` only; else it is 409."""
+    action = {"index": {"_index": index, "_id": id, **version.conditions}}
+    return b"%b\n%b\n" % (orjson.dumps(action), body)
+
+
+def update(index: str, id: str, body: bytes, version: Version) -> bytes:
+    """The lines that merge fields into `version` of a document only; else it is 409."""
+    action = {"update": {"_index": index, "_id": id, **version.conditions}}
+    return b'%b\n{"doc":%b}\n' % (orjson.dumps(action), body)
+
+
+def merge(index: str, id: str, body: bytes) -> bytes:
+    """The lines that merge fields into a document that is there, as it is then; else it is 404."""
+    return b'%b%b,"retry_on_conflict":%d}}\n{"doc":%b}\n' % (_head("update", index), orjson.dumps(id), _TRIES, body)
 
 
 def delete(index: str, id: str, **conditions: Any) -> bytes:
@@ -71,11 +103,14 @@ def deliver(
     params: Mapping[str, Any] | None = None,
     settled: Collection[int] = (),
     before: Callable[[], None] = lambda: None,
+    results: dict[int, str] | None = None,
 ) -> dict[int, ItemRefusal]:
     """Do all of `actions`; returns the refused ones by their place.
 
     Args:
         settled: statuses beyond 2xx that say that there is nothing to do, such as 404 of a deletion.
+        results: gets by their place what became of the others, such as ``updated`` or ``noop``; the status as text
+            of those that are settled.
         before: called before each request, those that are sent again too; what it raises ends the delivery.
 
     Raises:
@@ -84,12 +119,13 @@ def deliver(
         IndexMissing: there is no index, and it makes none.
         CredentialsRefused, ConfigError, ProtocolError: it will not take anything from us as things are.
     """
-    delivery = _Delivery(client.name, actions, settled)
+    delivery = _Delivery(client.name, actions, settled, results=results)
+    asked = {**(_ANSWER if results is None else _WITH_RESULTS), **(params or {})}
     for part in delivery.parts():
 
         def ask(part: _Part = part) -> None:
             before()
-            part.hear(client.attempt("POST", "/_bulk", part.body, params={**_ANSWER, **(params or {})}, lines=True))
+            part.hear(client.attempt("POST", "/_bulk", part.body, params=asked, lines=True))
 
         with part.halved_if_refused():
             client.retry.call(ask, client.name, SinkUnavailable)
@@ -120,8 +156,9 @@ class _Delivery:
         actions: Sequence[bytes],
         settled: Collection[int] = (),
         told: Callable[[int], None] = lambda done: None,
+        results: dict[int, str] | None = None,
     ) -> None:
-        self.client, self.settled, self.told = client, settled, told
+        self.client, self.settled, self.told, self.results = client, settled, told, results
         self.refused: dict[int, ItemRefusal] = {}
         self.left = [_Part(self, list(enumerate(actions)))]
 
@@ -178,7 +215,8 @@ class _Part:
         items = body.get("items", []) if isinstance(body, dict) else []
         if len(items) != len(actions):
             raise Transient(f"answered for {len(items)} of {len(actions)} documents")
-        if body.get("errors") is False and not self.delivery.settled:
+        results = self.delivery.results
+        if body.get("errors") is False and not self.delivery.settled and results is None:
             self.waiting = []
             self.delivery.told(len(actions))
             return set()
@@ -191,6 +229,8 @@ class _Part:
                 status, error = int(result["status"]), result.get("error")
                 if 200 <= status < 300 or status in self.delivery.settled:
                     done += 1
+                    if results is not None:
+                        results[action[0]] = str(result["result"]) if status < 300 else str(status)
                 elif self._is_to_be_sent_again(status, error, missing):
                     again.append(action)
                     why.add((status, error_type(error)))

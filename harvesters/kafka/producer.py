@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harvesters.errors import BadInput, HarvestError, SinkUnavailable, Unavailable
-from harvesters.kafka.config import Faults, client_settings, error_of, name_of
+from harvesters.kafka.config import Faults, client_settings, error_of, name_of, require_client
 from harvesters.kafka.sent import Sent
 from harvesters.kafka.topics import Topics
 from harvesters.retry import RetryPolicy
@@ -139,6 +139,7 @@ class Producer:
             self._known.add(topic)
 
     def _made(self) -> Client:
+        require_client()
         from confluent_kafka import KafkaException
         from confluent_kafka import Producer as Client
 
@@ -191,12 +192,12 @@ def of_process(settings: Settings, retry: RetryPolicy) -> Producer:
         return _here
 
 
-def close() -> None:
-    """Wait for what this process's producer has under way, and let go of it."""
+def close(seconds: float | None = None) -> None:
+    """Wait for what this process's producer has under way (so long at most), and let go of it."""
     global _here
     with _lock:
         if _here is not None:
-            _here.flush(_here.retry.budget)
+            _here.flush(_here.retry.budget if seconds is None else seconds)
             _here.close()
             _here = None
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,10 +15,12 @@ from harvesters.retry import RetryPolicy, Transient
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
+    from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient
 
 T = TypeVar("T")
 
+_GLANCE = 0.05  # seconds between two looks at what the client complains about
 _ANSWER = 10.0  # seconds that one question may take at most
 
 
@@ -37,6 +39,10 @@ class Committed:
 
     offset: int
     note: str
+
+    def of(self, topic: Topic) -> bool:
+        """Whether it is an offset of this very topic; one without a note is of a tool that somebody set it with."""
+        return self.note in ("", topic.id)
 
 
 @dataclass
@@ -126,21 +132,23 @@ class Topics:
         return {partition: (low, highs[partition]) for partition, low in lows.items()}
 
     def committed(self, group: str, topic: Topic) -> dict[int, Committed]:
-        """How far `group` has read; partitions of which it has read nothing are left out."""
-        from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+        """How far `group` has read; partitions of which it has read nothing are left out.
+
+        A consumer asks. An administrator's client that does crashes the process while the group's coordinator is
+        loading, as in a cluster that was just started (librdkafka 2.16, pull request 5318).
+        """
+        from confluent_kafka import Consumer, TopicPartition
 
         asked = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
 
         def ask() -> dict[int, Committed]:
-            wanted = ConsumerGroupTopicPartitions(group, asked)
-            (future,) = self._client.list_consumer_group_offsets([wanted], request_timeout=self._patience).values()
-            found = self._wait(future).topic_partitions
-            for each in found:
-                if each.error is not None:
-                    raise transient(each.error, self.name)
-            return {each.partition: Committed(each.offset, each.metadata or "") for each in found if each.offset >= 0}
+            return committed_in(consumer.committed(asked, timeout=self._patience), self.name)
 
-        return self._call(ask)
+        consumer = Consumer({**client_settings(self.settings, self._faults), "group.id": group})
+        try:
+            return self._call(ask)
+        finally:
+            consumer.close()
 
     def limit(self, name: str) -> int:
         """The size in bytes of the largest batch that the topic takes (``max.message.bytes``)."""
@@ -189,6 +197,8 @@ class Topics:
             try:
                 return ask()
             except KafkaException as error:
+                # A client that has asked a group's coordinator does not find it again once that was started anew.
+                self.__dict__.pop("_client", None)
                 raise transient(error.args[0], self.name) from error
 
         return self.retry.call(attempt, self.name)
@@ -196,12 +206,24 @@ class Topics:
     def _wait(self, future: Future[T]) -> T:
         """The answer; the client says only in `poll` that it is refused."""
         deadline = time.monotonic() + self._patience + 1.0
-        while not future.done():
-            self._client.poll(0.02)
+        while not wait([future], _GLANCE).done:
+            self._client.poll(0)
             self._faults.check()
             if time.monotonic() > deadline:
                 raise Transient(f"no answer: {self._faults.last or 'nobody says why'}")
         return future.result()
+
+
+def committed_in(found: Sequence[TopicPartition], name: str) -> dict[int, Committed]:
+    """What an answer about a group's offsets says of each partition of which it has read something.
+
+    Raises:
+        Transient, HarvestError: the brokers do not say.
+    """
+    for each in found:
+        if each.error is not None:
+            raise transient(each.error, name)
+    return {each.partition: Committed(each.offset, each.metadata or "") for each in found if each.offset >= 0}
 
 
 def no_topic(where: str, name: str, setting: str) -> ConfigError:

@@ -6,13 +6,14 @@ A listing keeps what it said byte by byte but for spaces: numbers that no double
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import orjson
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from harvesters.errors import BadInput
 from harvesters.timespan import iso
@@ -22,17 +23,21 @@ OURS = frozenset({"visits", "hot", "origin"})
 
 _LONGEST_ID = 512  # bytes; Elasticsearch takes no longer ones
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_NOTHING: Mapping[str, Any] = {}
 # Times that Elasticsearch reads as Python does; others are written anew.
 _PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?")
 
 
 class _Known(Struct):
-    """The fields of a listing that have rules. None is as good as nothing."""
+    """The fields of a listing that have rules, and those that are ours. None is as good as nothing."""
 
     id: int | str
     title: str | None = None
     description: str | None = None
-    created: str | None = None
+    created: str | UnsetType | None = UNSET
+    visits: Raw | UnsetType = UNSET
+    hot: Raw | UnsetType = UNSET
+    origin: Raw | UnsetType = UNSET
 
 
 class _View(Struct):
@@ -45,23 +50,37 @@ _VIEW = msgspec.json.Decoder(_View)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 
-@dataclass(frozen=True, slots=True)
 class Listing:
     """One version of a listing.
 
     Attributes:
         id: as text, which is the document's.
         created: when the listing was made, as the version says; "" where it does not.
-        members: the members of its JSON object on one line, without braces, `created` and what is ours.
+        verbatim: whether the document may be the message as it came. Where Elasticsearch refuses that, as for a field
+            that comes twice, it may take what the message means.
     """
 
-    id: str
-    created: str
-    members: bytes
+    __slots__ = ("_value", "created", "id", "verbatim")
 
-    def document(self, **more: Any) -> bytes:
-        """The document: what the version says, and `more` of ours."""
-        return b"{%b,%b" % (self.members, orjson.dumps(more)[1:])
+    def __init__(self, id: str, created: str, value: bytes, verbatim: bool) -> None:
+        self.id, self.created, self.verbatim, self._value = id, created, verbatim, value
+
+    def document(self, origin: bytes, created: str, kept: Mapping[str, Any] = _NOTHING) -> bytes:
+        """The document on one line: what the version says, and what is ours. `origin` is JSON."""
+        if self.verbatim and not kept:
+            if created == self.created:
+                return b'%b,"origin":%b}' % (self._value.rstrip()[:-1], origin)
+            if not self.created:
+                return b'%b,"created":%b,"origin":%b}' % (self._value.rstrip()[:-1], orjson.dumps(created), origin)
+        ours = orjson.dumps({**kept, "created": created})
+        return b'{%b,%b,"origin":%b}' % (b",".join(self._members()), ours[1:-1], origin)
+
+    def _members(self) -> Iterator[bytes]:
+        """The members of the JSON object without what is ours, each on one line."""
+        members: dict[str, Raw] = _decoded(_MEMBERS, self._value)
+        for name, raw in members.items():
+            if name != "created" and name.partition(".")[0] not in OURS:
+                yield b"%b:%b" % (orjson.dumps(name), _one_line(bytes(raw)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +100,13 @@ def parse_listing(value: bytes) -> Listing:
     if not value.isascii():
         _require_utf_8(value)
     known: _Known = _decoded(_KNOWN, value)
-    members: dict[str, Raw] = _decoded(_MEMBERS, value)
-    created = _created(known.created)
-    lines = [
-        b"%b:%b" % (orjson.dumps(name), _one_line(bytes(raw)))
-        for name, raw in members.items()
-        if name != "created" and name.partition(".")[0] not in OURS
-    ]
-    return Listing(id_text(known.id, "id"), created, b",".join(lines))
+    created = known.created
+    if created is None or created is UNSET:
+        created, verbatim = "", known.created is UNSET
+    else:
+        created = _created(created)
+        verbatim = created == known.created
+    return Listing(id_text(known.id, "id"), created, value, verbatim and not _holds_ours(known, value))
 
 
 def parse_view(value: bytes) -> View:
@@ -108,6 +126,8 @@ def id_text(id: int | str, name: str) -> str:
         BadInput: nothing can be called so.
     """
     text = str(id)
+    if 0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable():
+        return text  # as nearly all are; what follows takes three times as long
     if not text:
         raise BadInput(f"{name} is empty")
     if found := _CONTROL.search(text):
@@ -141,6 +161,19 @@ def _decoded(decoder: Any, value: bytes) -> Any:
         raise BadInput("it is nested too deeply") from None
 
 
+def _holds_ours(known: _Known, value: bytes) -> bool:
+    """Whether a field is ours, or a line break stands between fields."""
+    unset = UNSET
+    return (
+        known.visits is not unset
+        or known.hot is not unset
+        or known.origin is not unset
+        or b"\n" in value
+        or b"\r" in value
+        or b'"origin.' in value
+    )
+
+
 def _require_utf_8(value: bytes) -> None:
     """Whatever is passed on unread has to be readable."""
     try:
@@ -161,7 +194,8 @@ def _created(text: str | None) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(f"created is no time as in ISO 8601: {text!r:.60}") from None
-    return text if _PLAIN_TIME.fullmatch(text) else iso_of(moment)
+    usual = len(text) == 20 and text[7] == "-" and text[10] == "T" and text[13] == ":" and text[19] == "Z"
+    return text if usual or _PLAIN_TIME.fullmatch(text) else iso_of(moment)
 
 
 def iso_of(moment: datetime) -> str:

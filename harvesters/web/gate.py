@@ -13,6 +13,9 @@ from harvesters.web.limits import Rate
 from harvesters.web.parts import is_open, part_of
 from harvesters.web.problems import Problem, refuse
 
+KEY = "harvest.key"
+"""In the scope of a request: the name of its key; None where it has none."""
+
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="harvest", charset="UTF-8"'}
 _LOCKED_OUT = 10_000  # addresses that are remembered
 
@@ -31,16 +34,16 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or is_open(scope["path"]):
             return await self.app(scope, receive, send)
-        problem = await self._refusal(scope)
+        key = self.keys.find(scope["headers"])
+        problem = await self._refusal(scope, key)
         if problem is not None:
             return await refuse(problem, scope, receive, send)
-        return await self.app(scope, receive, send)
+        return await self.app({**scope, KEY: key.name if key is not None else None}, receive, send)
 
-    async def _refusal(self, scope: Scope) -> Problem | None:
+    async def _refusal(self, scope: Scope, key: Key | None) -> Problem | None:
         address = household(scope["client"][0])
         if address in self._locked_out:
             return _too_often(self._locked_out[address])
-        key = self.keys.find(scope["headers"])
         wait = await self.rate.take(f"key:{key.name}" if key is not None else f"address:{address}")
         if wait:
             if self.keys and key is None:

@@ -34,6 +34,10 @@ class Headers:
         return await self.app(scope, receive, extended)
 
 
+BODILESS = "harvest.bodiless"
+"""In the scope of a request: that it was HEAD."""
+
+
 class Head:
     """Answers HEAD as GET would be, without the body."""
 
@@ -47,4 +51,4 @@ class Head:
         async def without_body(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        return await self.app({**scope, "method": "GET"}, receive, without_body)
+        return await self.app({**scope, "method": "GET", BODILESS: True}, receive, without_body)

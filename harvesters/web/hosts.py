@@ -14,6 +14,8 @@ from harvesters.errors import ConfigError
 from harvesters.web.problems import Problem, refuse
 
 SETTING = "HARVEST_PROXY"
+TRUSTED = "harvest.trusted"
+"""In the scope of a request: whether it comes from a proxy of ours, or none is named."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -52,6 +54,10 @@ class Proxies:
                 return hop
         return hops[0] if hops else peer
 
+    def brought(self, peer: str) -> bool:
+        """Whether a request of `peer` comes by a proxy of ours; without any, all do."""
+        return not self.networks or self._trusts(peer)
+
     def _trusts(self, text: str) -> bool:
         address = _address(text)
         return address is not None and any(address in network for network in self.networks)
@@ -59,7 +65,7 @@ class Proxies:
 
 class Hosts:
     """Refuses a ``Host`` that is not loopback, where that is all we listen on: a foreign page may have such a name
-    lead to us. Writes who asks into ``scope["client"]``.
+    lead to us. Writes who asks into ``scope["client"]``, and whether a proxy of ours says so.
     """
 
     def __init__(self, app: ASGIApp, loopback_only: bool, proxies: Proxies) -> None:
@@ -72,7 +78,8 @@ class Hosts:
             return await refuse(Problem(400, "The Host of the request is not this machine."), scope, receive, send)
         peer, port = scope.get("client") or ("", 0)
         client = self.proxies.client(peer, _header(scope, b"x-forwarded-for"))
-        return await self.app({**scope, "client": (client, port)}, receive, send)
+        known = {"client": (client, port), TRUSTED: self.proxies.brought(peer)}
+        return await self.app({**scope, **known}, receive, send)
 
 
 def household(client: str) -> str:

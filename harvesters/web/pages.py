@@ -15,6 +15,13 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 
 
+_BOXES = {
+    "search": {"label": "Find listings", "action": "/search", "names": "text"},
+    "profiles": {"label": "Find people", "action": "/profiles", "names": "name"},
+}
+"""By part: the box of the header that searches it, and what of its suggestions is shown; the first one counts."""
+
+
 class Pages:
     """Renders pages with the header of the parts that are served."""
 
@@ -22,7 +29,8 @@ class Pages:
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._environment.globals.update(parts=parts, searches=PARTS["profiles"] in parts)
+        box = next((box for name, box in _BOXES.items() if PARTS[name] in parts), None)
+        self._environment.globals.update(parts=parts, box=box)
 
     def render(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page that `template` makes of `values`; all text in them is escaped."""

@@ -13,11 +13,13 @@ class Part:
         name: in keys and in ``--parts``; its page is ``/NAME``, its JSON lies under ``/api/v1/NAME``.
         title: in the pages' header.
         module: where its routers are.
+        also: another name under which it has pages and JSON.
     """
 
     name: str
     title: str
     module: str
+    also: str = ""
 
     @property
     def page(self) -> str:
@@ -26,7 +28,8 @@ class Part:
 
     def owns(self, path: str) -> bool:
         """Whether `path` is its page or its JSON, or lies below them."""
-        return any(path == root or path.startswith(f"{root}/") for root in (self.page, f"/api/v1{self.page}"))
+        roots = [f"{root}/{name}" for name in (self.name, self.also) if name for root in ("", "/api/v1")]
+        return any(path == root or path.startswith(f"{root}/") for root in roots)
 
 
 PARTS: dict[str, Part] = {
@@ -34,6 +37,7 @@ PARTS: dict[str, Part] = {
     for part in (
         Part("insights", "Insights", "harvesters.web.insights"),
         Part("profiles", "Profiles", "harvesters.web.profiles"),
+        Part("search", "Listings", "harvesters.web.search", also="listings"),
     )
 }
 """All that are built, by name, in the order of the pages' header."""

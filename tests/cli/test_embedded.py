@@ -19,6 +19,7 @@ from harvesters.dev.process import ServerProcess
 from harvesters.standins.base import StandInMissing
 from harvesters.standins.elasticmq import JARS as ELASTICMQ
 from harvesters.standins.elasticsearch import JARS as ELASTICSEARCH
+from harvesters.standins.kafka import JARS as KAFKA
 from harvesters.standins.moto import Moto
 from harvesters.standins.redis import Redis
 from tests.servers import give_up
@@ -201,6 +202,19 @@ def _starting(shell: Shell, folder: Path) -> subprocess.Popen[bytes]:
     while not _recorded(shell):
         assert starting.poll() is None
     return starting
+
+
+def test_kafka_comes_when_it_is_named_and_has_the_topics(shell: Shell) -> None:
+    try:
+        KAFKA.install()
+    except StandInMissing as missing:
+        give_up(missing)
+    started = shell.up("--services", "kafka")
+    assert started.returncode == 0, started.stderr
+    assert set(shell.status()) == {"kafka"}
+    logged = shell.run("listings", "log", options=("--env-file", ".env.dev"))
+    assert logged.returncode == 0, logged.stderr  # without a topic it would be 78
+    assert shell.run("dev", "down").returncode == 0
 
 
 def test_what_is_not_here_is_left_out_unless_it_was_named(

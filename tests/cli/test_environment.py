@@ -189,7 +189,7 @@ def test_up_fails_when_compose_does_and_down_ends_it_all_the_same(
     assert not (here / ".env.dev").exists()
     docker.answer("ps --all", out='{"Service":"redis","State":"running","Health":"starting"}')
     assert harvest("dev", "down").code == 0
-    assert docker.told[-1] == [*COMPOSE, "--profile", "cerebro", "--profile", "serve", "down"]
+    assert docker.told[-1] == [*COMPOSE, "--profile", "cerebro", "--profile", "kafka", "--profile", "serve", "down"]
 
 
 def test_down_ends_the_containers_and_removes_the_settings(
@@ -199,7 +199,17 @@ def test_down_ends_the_containers_and_removes_the_settings(
     docker.forget()
     result = harvest("dev", "down", "--volumes")
     assert result.code == 0
-    assert docker.told[-1] == [*COMPOSE, "--profile", "cerebro", "--profile", "serve", "down", "--volumes"]
+    assert docker.told[-1] == [
+        *COMPOSE,
+        "--profile",
+        "cerebro",
+        "--profile",
+        "kafka",
+        "--profile",
+        "serve",
+        "down",
+        "--volumes",
+    ]
     assert list(here.iterdir()) == []
     assert list(state.iterdir()) == []
 

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.httpsession
+import confluent_kafka.admin  # noqa: F401
 import elastic_transport
 import elasticsearch  # noqa: F401
 import ijson  # noqa: F401 - loaded here so that no attempt has to
@@ -36,14 +37,31 @@ import harvesters.firebase.dumps.writing
 import harvesters.firebase.elastic
 import harvesters.firebase.load
 import harvesters.firebase.run
+import harvesters.kafka.consumer
+import harvesters.kafka.reader
+import harvesters.kafka.whole
+import harvesters.listings.counts
+import harvesters.listings.index
+import harvesters.listings.run
+import harvesters.listings.totals
+import harvesters.listings.viewlog
 import harvesters.opencast.run
 import harvesters.opencast.useractions
 import harvesters.runs
 import harvesters.sinks.jsonl
 import harvesters.sinks.sqs
 import harvesters.stores.s3
-import harvesters.zoom.run  # noqa: F401
-from harvesters.cli import firebase_events, firebase_export, firebase_mirror, useractions, zoom  # noqa: F401
+import harvesters.zoom.run
+from harvesters.cli import (  # noqa: F401
+    firebase_events,
+    firebase_export,
+    firebase_mirror,
+    listings_count,
+    listings_index,
+    listings_log,
+    useractions,
+    zoom,
+)
 from harvesters.cli.main import main
 
 _LONGEST = 60  # seconds after which an attempt that hangs is ended, and so seen to have hung
@@ -131,10 +149,19 @@ def watch(points: Points) -> None:
     points.around(botocore.httpsession.URLLib3Session, "send", _aws)
     points.around(redis.connection.AbstractConnection, "send_packed_command", _redis)
     points.around(elastic_transport.Urllib3HttpNode, "perform_request", _elastic)
+    points.around(harvesters.kafka.reader.Reader, "_begin", lambda *_: "kafka begin")
+    points.around(harvesters.kafka.consumer.GroupConsumer, "done", lambda *_: "kafka done")
+    points.around(
+        harvesters.kafka.consumer.GroupConsumer, "commit", lambda member: "kafka commit" if member._pending else ""
+    )
+    points.around(harvesters.kafka.consumer.GroupConsumer, "close", lambda _: "kafka close")
     points.around(os, "fsync", _by_handle("fsync"))
     points.around(os, "ftruncate", _by_handle("truncate"))
     points.around(os, "replace", lambda _old, new: f"replace {_file_name(new)}")
     points.around(os, "unlink", lambda path, *rest, **named: f"unlink {_file_name(path)}")
+    for name in ("poll", "holds", "commit"):
+        points.around(harvesters.kafka.whole.WholeTopic, name, lambda *rest, what=f"kafka {name}", **named: what)
+    points.around(harvesters.listings.totals.Totals, "_commit", lambda totals: "commit totals")
     points.around_writes()
 
 
@@ -148,6 +175,7 @@ def attempt(job: dict[str, Any]) -> int:
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    harvesters.listings.index.BATCH = 15  # several batches of what a test sends
     watch(Points(job["kill_at"], job["points"]))
     try:
         main(job["args"])

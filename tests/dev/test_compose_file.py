@@ -78,10 +78,10 @@ def test_elasticsearch_and_kibana_are_of_one_version_8_or_newer(parsed: dict[str
 
 
 def test_what_should_outlive_a_container_is_in_a_volume_of_its_own(parsed: dict[str, Any]) -> None:
-    for name in ("elasticsearch", "kibana", "redis"):
+    for name in ("elasticsearch", "kafka", "kibana", "redis"):
         (mounted,) = parsed["services"][name]["volumes"]
         assert (mounted["type"], mounted["source"]) == ("volume", name)
-    assert set(parsed["volumes"]) == {"elasticsearch", "kibana", "redis"}
+    assert set(parsed["volumes"]) == {"elasticsearch", "kafka", "kibana", "redis"}
 
 
 def test_what_a_service_needs_is_healthy_before_it_starts(parsed: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def test_what_a_service_needs_is_healthy_before_it_starts(parsed: dict[str, Any]
 
 def test_some_are_started_only_when_they_are_named(parsed: dict[str, Any]) -> None:
     profiles = {name for name, service in parsed["services"].items() if service.get("profiles")}
-    assert profiles == {name for name, service in SERVICES.items() if service.optional} == {"cerebro", "serve"}
+    assert profiles == {name for name, service in SERVICES.items() if service.optional} == {"cerebro", "kafka", "serve"}
 
 
 def test_the_simulated_opencast_can_listen_inside_a_container() -> None:

@@ -11,7 +11,10 @@ from harvesters.listings.message import View, parse_key, parse_listing, parse_vi
 
 
 def document(value: bytes) -> dict:
-    found: dict = json.loads(parse_listing(value).document(origin={"offset": 7}))
+    listing = parse_listing(value)
+    found: dict = json.loads(listing.document(b'{"offset":7}', listing.created or "now"))
+    if found["created"] == "now":
+        del found["created"]
     return found
 
 
@@ -29,13 +32,13 @@ def test_a_listing_keeps_what_it_said_and_nothing_of_ours() -> None:
 
 def test_numbers_of_any_size_and_odd_texts_come_through() -> None:
     value = '{"id":"a","n":123456789012345678901234567890.125,"t":"\\ud83d\\ude00 é","v.x":{"visits":1}}'.encode()
-    written = parse_listing(value).document(origin={})
+    written = parse_listing(value).document(b"{}", "now")
     assert b"123456789012345678901234567890.125" in written
-    assert json.loads(written) == {**json.loads(value), "origin": {}}
+    assert json.loads(written) == {**json.loads(value), "origin": {}, "created": "now"}
 
 
 def test_a_document_is_one_line() -> None:
-    assert b"\n" not in parse_listing(b'{\r\n"id": 1,\n"a": {\n"b": [1,\n2]}\n}').document()
+    assert b"\n" not in parse_listing(b'{\r\n"id": 1,\n"a": {\n"b": [1,\n2]}\n}').document(b"{}", "")
 
 
 def test_what_looks_like_ours_with_dots_is_ours() -> None:

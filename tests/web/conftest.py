@@ -140,13 +140,31 @@ PEOPLE: dict[str, dict[str, Any]] = {
 }
 
 
+LISTINGS: list[dict[str, Any]] = [
+    {
+        "id": "odd/../ü %2F?#",
+        "title": "<script>alert('lamp')</script>",
+        "description": "a <b>lamp</b> & more\nof it",
+        "created": "2026-01-31T10:00:00Z",
+        "visits": 99,
+        "hot": 5.5,
+    },
+    {"id": "..", "title": "Two dots lamp", "created": "2026-03-01"},
+    *(
+        {"id": number, "title": f"Desk {number % 3}", "description": "oak", "created": f"2026-02-{1 + number % 28:02}"}
+        for number in range(45)
+    ),
+]
+
+
 @pytest.fixture(scope="module")
 def events(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """EVENTS and PEOPLE are in indices, which nobody changes."""
+    """EVENTS, PEOPLE and LISTINGS are in indices, which nobody changes."""
     with cluster_for_a_test(request) as cluster:
         settings = load(cluster, EVENTS, tmp_path_factory.mktemp("events") / "events.json")
         fill_people(cluster)
-        yield settings
+        fill_listings(cluster)
+        yield {**settings, "LISTINGS_INDEX": f"{cluster.prefix}listing_index"}
 
 
 def fill_people(cluster: Cluster) -> None:
@@ -156,3 +174,10 @@ def fill_people(cluster: Cluster) -> None:
     Node.fill(cluster, "buddyupprofiles", [document(key, value) for key, value in PEOPLE.items()], key="id")
     alias = {"add": {"index": f"{cluster.prefix}buddyupprofiles", "alias": f"{cluster.prefix}profiles"}}
     cluster.ask("POST", "/_aliases", {"actions": [alias]})
+
+
+def fill_listings(cluster: Cluster) -> None:
+    """Index LISTINGS."""
+    cluster.load("listings")
+    cluster.ask("PUT", f"/{cluster.prefix}listing_index")
+    Node.fill(cluster, "listing_index", LISTINGS, key="id")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from harvesters.elastic.client import SearchClient
+from tests.clocks import patient
 from tests.web.conftest import Running, serving
 
 pytestmark = [pytest.mark.listens, pytest.mark.slow]
 
-PAGES = ["/insights", "/profiles?q=ana", "/docs", "/nothing"]
+LISTED = ["/search?q=desk", "/search?q=xylophone", "/search?q=lamp&sort=hot", "/listings/1", "/listings/none"]
+PAGES = ["/insights", "/profiles?q=ana", *LISTED, "/docs", "/nothing"]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 
 
@@ -71,7 +77,8 @@ def open_page(chromium: Browser, server: Running) -> Iterator[Opened]:
     for one in reversed(entered):
         one.__exit__(None, None, None)
     assert [url for url in asked if not url.startswith(f"{server.url}/")] == []
-    assert [text for text in complaints if "404 (Not Found)" not in text] == []
+    expected = ("404 (Not Found)", "410 (Gone)")
+    assert [text for text in complaints if not any(one in text for one in expected)] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -110,6 +117,66 @@ def test_a_search_without_scripts_and_without_a_mouse(open_page: Opened) -> None
     assert page.locator(".hits li").count() == 5
 
 
+def test_a_search_for_listings_from_any_page_without_scripts_and_without_a_mouse(open_page: Opened) -> None:
+    page = open_page("/docs", java_script_enabled=False)
+    page.get_by_label("Find listings").focus()
+    page.keyboard.type("desk oak")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=desk+oak")
+    assert page.get_by_role("status").inner_text() == "45 listings for “desk oak”"
+    for name in ("New", "Next page", "Next page"):
+        page.get_by_role("link", name=name, exact=True).focus()
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+    assert page.locator(".hits li").count() == 5
+    assert page.locator(".hits mark").all_inner_texts() == ["Desk", "oak"] * 5
+    last = page.locator(".hits a").last
+    title = last.inner_text()
+    last.focus()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.get_by_role("heading", level=1).inner_text() == title
+    page.go_back()
+    assert page.locator(".hits li").count() == 5
+
+
+def test_a_script_in_a_title_is_shown_and_does_not_run(open_page: Opened) -> None:
+    page = open_page("/search?q=lamp")
+    page.on("dialog", lambda dialog: pytest.fail("the script ran"))
+    shown = page.get_by_role("link", name="<script>alert('lamp')</script>", exact=True)
+    assert shown.locator("mark").inner_text() == "lamp"
+    shown.click()
+    assert page.get_by_role("heading", level=1).inner_text() == "<script>alert('lamp')</script>"
+    assert page.locator(".description").inner_text() == "a <b>lamp</b> & more\nof it"
+
+
+def test_a_listing_that_is_called_two_dots_is_found_by_a_browser_too(open_page: Opened) -> None:
+    page = open_page("/search?q=dots")
+    page.get_by_role("link", name="Two dots lamp").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Two dots lamp"
+
+
+def test_a_search_that_is_over_begins_again(open_page: Opened, events: dict[str, str]) -> None:
+    page = open_page("/search?q=desk&sort=new")
+    following = page.get_by_role("link", name="Next page").get_attribute("href")
+    assert following is not None
+    moments = SearchClient(events["ES_HOST"], patient())
+    moments.request("DELETE", "/_pit", {"id": moment_of(following)})
+    moments.close()
+    page.get_by_role("link", name="Next page").click()
+    assert "five minutes" in page.get_by_role("alert").inner_text()
+    page.get_by_role("link", name="Begin again").click()
+    assert page.url.endswith("/search?q=desk&sort=new")
+    assert page.locator(".hits li").count() == 20
+
+
+def moment_of(link: str) -> str:
+    """What a cursor has behind its signature."""
+    cursor = parse_qs(urlsplit(link).query)["after"][0]
+    place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))[32:])
+    return str(place[0])
+
+
 def test_filters_without_scripts(open_page: Opened) -> None:
     page = open_page("/", java_script_enabled=False)
     assert page.url.endswith("/insights")
@@ -139,7 +206,15 @@ def test_suggestions_come_while_one_types(open_page: Opened) -> None:
     page.wait_for_function("document.querySelector('#suggestions option')?.value === 'Zoë Łukasz'")
 
 
-def test_the_page_is_in_english_and_fits_a_telephone(open_page: Opened) -> None:
-    page = open_page("/insights", viewport={"width": 360, "height": 640})
+def test_titles_come_while_one_types_on_any_page(open_page: Opened) -> None:
+    page = open_page("/docs")
+    with page.expect_response(lambda response: "/api/v1/search/suggest?q=two" in response.url):
+        page.get_by_label("Find listings").press_sequentially("two")
+    page.wait_for_function("document.querySelector('#found option')?.value === 'Two dots lamp'")
+
+
+@pytest.mark.parametrize("path", ["/insights", "/search?q=desk+lamp", "/listings?id=.."])
+def test_the_page_is_in_english_and_fits_a_telephone(path: str, open_page: Opened) -> None:
+    page = open_page(path, viewport={"width": 360, "height": 640})
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from harvesters.standins.base import StandIn
 from harvesters.standins.elasticsearch import Elasticsearch
 from tests.web.conftest import Running, serving, wait_for
 
 PATIENCE = 2.0
 PATHS = ["/api/v1/profiles?q=ana", "/api/v1/profiles/suggest?q=ng", "/api/v1/insights/funnel", "/profiles"]
+PATHS += ["/api/v1/search?q=desk", "/api/v1/search/suggest?q=d", "/search?sort=hot", "/listings/1"]
 
 
 @contextmanager
-def stalled(node: Elasticsearch) -> Iterator[None]:
+def stalled(node: StandIn) -> Iterator[None]:
     kill(node.pid, signal.SIGSTOP)
     try:
         yield

@@ -1,0 +1,27 @@
+"""Durations on the command line."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import click
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """``30s``, ``5m``, ``1h``, ``1d``; a number alone is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        form = _FORM.fullmatch(str(value).strip().lower())
+        seconds = float(form[1]) * _UNITS[form[2] or "s"] if form else 0.0
+        if not 0.0 < seconds < math.inf:
+            self.fail(f"{value!r} is no duration such as 30s, 5m or 1h", param, ctx)
+        return seconds

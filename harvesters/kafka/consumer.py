@@ -1,0 +1,186 @@
+"""A member of a consumer group: some of a topic's partitions, as long as they are ours, and what is committed of them.
+
+The contract with whoever handles the batches, which `Handler` has:
+
+- A batch that was handled for good is reported by `done`, in the order in which they were read. Then its ends may be
+  committed, which `commit` does.
+- Before partitions go to another process in good order, `finish` is called: everything that was read is handled, and
+  reported, when it returns. Then it is committed, and only then are they given up. So the other process reads nothing
+  twice.
+- Partitions that are another's already, because this process was stopped for longer than the session, are dropped. What
+  was read of them goes on being handled, and is not committed.
+- While nothing can be handled, `pause` and go on calling `poll`: the partitions stay ours.
+
+An offset is committed with the id of the topic. One that a topic of the same name left behind does not count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harvesters.errors import Unavailable
+from harvesters.kafka.config import error_of
+from harvesters.kafka.reader import Reader
+from harvesters.kafka.records import Batch, Gap
+from harvesters.kafka.topics import Topic
+from harvesters.retry import RetryPolicy
+from harvesters.settings import Settings
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, TopicPartition
+
+log = logging.getLogger(__name__)
+
+_POLL_AT_LEAST = 300.0  # seconds within which `poll` is called, or the partitions go to others
+_LONGEST = 86_400.0
+_BEATS = 4  # heartbeats in a session
+_NOT_OURS = ("ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "STALE_MEMBER_EPOCH", "_ASSIGNMENT_LOST", "FENCED_MEMBER_EPOCH")
+
+
+class Handler(Protocol):
+    """What becomes of the batches."""
+
+    def finish(self) -> None:
+        """Handle all that was read, and report it as done.
+
+        Raises:
+            HarvestError: that cannot be done; nothing of it is committed then.
+        """
+
+    def gap(self, gap: Gap) -> None:
+        """Keep what is known of messages that were removed before they were read."""
+
+
+class GroupConsumer(Reader):
+    """A member of `group` that reads the topic `name`, for `handler`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        retry: RetryPolicy,
+        name: str,
+        setting: str,
+        group: str,
+        handler: Handler,
+        must_exist: bool = True,
+    ) -> None:
+        session = settings.number("KAFKA_SESSION_TIMEOUT", minimum=0.001)
+        poll = min(max(_POLL_AT_LEAST, 2 * retry.budget + 60.0, session), _LONGEST)
+        options: dict[str, Any] = {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": max(1, int(min(session, _LONGEST) * 1000)),
+            "heartbeat.interval.ms": max(1, int(min(session, _LONGEST) * 1000) // _BEATS),
+            "max.poll.interval.ms": int(poll * 1000),
+        }
+        super().__init__(settings, retry, name, setting, group, handler.gap, must_exist, options)
+        self._handler = handler
+        self._pending: dict[int, int] = {}
+        self._closing = False
+
+    def open(self) -> None:
+        """Join the group; partitions come with `poll`."""
+        self._client.subscribe([self.topic.name], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+
+    def done(self, batch: Batch) -> None:
+        """The batch is handled for good."""
+        for partition, end in batch.ends.items():
+            if self._ages.get(partition, batch.age + 1) <= batch.age:
+                self._pending[partition] = end
+
+    def commit(self) -> bool:
+        """Commit what is done; False if that has to be tried again, as while the group is being changed.
+
+        Raises:
+            CredentialsRefused, ConfigError: the brokers do not take it from us.
+        """
+        from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+        if not self._pending:
+            return True
+        sent = dict(self._pending)
+        offsets = [
+            TopicPartition(self.topic.name, partition, offset, metadata=self.topic.id)
+            for partition, offset in sent.items()
+        ]
+        try:
+            answer = self._client.commit(offsets=offsets, asynchronous=False) or []
+        except KafkaException as error:
+            answer, failure = [], error.args[0]
+        else:
+            failure = next((each.error for each in answer if each.error is not None), None)
+        if failure is None:
+            self._pending = {at: offset for at, offset in self._pending.items() if offset != sent.get(at)}
+            return True
+        if failure.code() in [getattr(KafkaError, name) for name in _NOT_OURS]:
+            log.warning(
+                "%s: partitions are another process's by now; what was read of them is not committed", self.name
+            )
+            self._pending.clear()
+            return True
+        meaning = error_of(failure, self.name)
+        if not isinstance(meaning, Unavailable):
+            raise meaning
+        log.debug("not committed yet: %s", meaning)
+        return False
+
+    def behind(self) -> bool:
+        """Whether the group has not committed yet what the topic held when this reader was made.
+
+        Raises:
+            Unavailable: the brokers do not answer within the retry budget.
+        """
+        if self._pending or any(at < self.targets.get(partition, 0) for partition, at in self._positions.items()):
+            return True
+        return left_behind(self._left(self.topic), self._topics.ends(self.topic), self.targets)
+
+    def close(self) -> None:
+        """Leave the group. What was not committed is read again by whoever gets the partitions."""
+        self._closing = True
+        super().close()
+
+    def _left(self, topic: Topic) -> Mapping[int, int]:
+        return self._committed(topic)
+
+    def _made_anew(self) -> None:
+        self._pending.clear()
+
+    def _assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        self._begin([each.partition for each in partitions])
+
+    def _revoke(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        if not self._closing and any(each.partition in self._positions for each in partitions):
+            self._handler.finish()
+            self._commit_all()
+        self._drop(partitions)
+
+    def _lose(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        log.warning("%s: out of touch for longer than KAFKA_SESSION_TIMEOUT; partitions are given out anew", self.name)
+        self._drop(partitions)
+
+    def _drop(self, partitions: list[TopicPartition]) -> None:
+        gone = [each.partition for each in partitions]
+        for partition in gone:
+            self._pending.pop(partition, None)
+        self._end(gone)
+
+    def _commit_all(self) -> None:
+        """Commit what is pending, or give up when the budget is used up: it is read again then."""
+        started = self.retry.clock.monotonic()
+        while not self.commit():
+            if self.retry.clock.monotonic() - started > self.retry.budget:
+                log.warning("%s: what was handled last could not be committed, and is read again", self.name)
+                return
+            self.retry.clock.sleep(0.1)
+
+
+def left_behind(left: Mapping[int, int], ends: Mapping[int, tuple[int, int]], targets: Mapping[int, int]) -> bool:
+    """Whether a group that was left at `left` has something to read up to `targets`."""
+
+    def behind(partition: int, target: int) -> bool:
+        low, high = ends.get(partition, (target, target))
+        at = left.get(partition, low)
+        return at < target or at > high  # what is beyond the end was read of a topic that is gone
+
+    return any(behind(partition, target) for partition, target in targets.items())

@@ -1,0 +1,142 @@
+"""`listings count`, over and over: one at a time, told to stop, failing, and made up for."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from harvesters.clock import SystemClock
+from harvesters.listings import counts, ranking, totals
+from tests.listings.shops import Shop, eventually, wait_for
+
+
+def test_one_at_a_time(shop: Shop) -> None:
+    shop.index("a")
+    shop.view("a")
+    with shop.counting("--every", "1h") as process:
+        eventually(lambda: shop.visits == {"a": 1}, process)
+        assert shop.count()[0] == 75
+        assert shop.count("--every", "1s")[0] == 75
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert shop.counted() == (0, 0, 0, 0, 0)
+
+
+def test_rounds_go_on_until_told_to_stop(shop: Shop) -> None:
+    shop.index("a")
+    with shop.counting("--every", "0.1s") as process:
+        for number in (1, 2, 3):
+            shop.view("a")
+            eventually(lambda number=number: shop.visits == {"a": number}, process)  # type: ignore[misc]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_a_round_that_fails_is_said_and_made_up_for(shop: Shop) -> None:
+    shop.index("a")
+    shop.view("a")
+    aside = shop.state / "aside"
+    shop.files.offsets.rename(aside)
+    with shop.counting("--every", "0.1s") as process:
+        assert "holds lines" in wait_for(process, "this round failed")
+        aside.rename(shop.files.offsets)
+        eventually(lambda: shop.visits == {"a": 1}, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_who_was_frozen_writes_nothing_over_what_came_after_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index(*"abcdefgh")
+    shop.view(*"abcdefgh")
+    monkeypatch.setenv("HARVEST_LEASE_TTL", "1")
+    with shop.counting("--every", "0.2s") as process:
+        wait_for(process, "updated=8")  # the round has ended
+        process.send_signal(signal.SIGSTOP)
+        shop.view("a")
+        eventually(lambda: shop.count()[0] == 0, process)
+        assert shop.visits["a"] == 2
+        process.send_signal(signal.SIGCONT)
+        shop.view("a")
+        eventually(lambda: shop.visits["a"] == 3, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_totals_that_are_older_than_somebody_else_s_are_not_written(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen before it wrote, for longer than its lease; another process took over and counted more."""
+    shop.index("a")
+    shop.view("a")
+    write, now = ranking.Ranking.write, SystemClock.now
+
+    def frozen(self: ranking.Ranking, batch: Any) -> ranking.Written:
+        shop.view("a")
+        shop.files.lease.unlink()
+        with shop.counting() as other:
+            assert other.wait(60) == 0
+        assert shop.visits == {"a": 2}
+        monkeypatch.setattr(SystemClock, "now", lambda clock: now(clock) + timedelta(hours=1))
+        return write(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ranking.Ranking, "write", frozen)
+        assert shop.count()[0] == 75
+    assert shop.visits == {"a": 2}
+
+
+def test_sigterm_in_the_middle_is_75_and_the_next_run_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "_AT_ONCE", 2)
+    names = [str(number) for number in range(30)]
+    shop.index(*names)
+    shop.view(*names)
+    settle = totals.Totals.settle
+
+    def stopping(self: totals.Totals, *args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        settle(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(totals.Totals, "settle", stopping)
+        assert shop.count()[0] == 75
+    code, report = shop.count()
+    assert code == 0
+    assert 0 < report["listings"] < 30
+    assert report["updated"] + report["unchanged"] == report["listings"]
+    assert shop.visits == dict.fromkeys(names, 1)
+
+
+def test_elasticsearch_that_is_away_is_69_and_what_was_counted_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.index("a")
+    shop.view("a")
+    with monkeypatch.context() as patch:
+        patch.setenv("ES_HOST", "127.0.0.1:1")
+        patch.setenv("HARVEST_RETRY_BUDGET", "0.1")
+        code, report = shop.count()
+    assert (code, report["views"], report["waiting"]) == (69, 1, 1)
+    assert shop.counted() == (0, 1, 1, 0, 0)
+
+
+def test_what_is_changed_all_the_time_is_left_for_another_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index("a", "b")
+    shop.view("a", "b")
+
+    def conflicts(self: ranking.Ranking, batch: Any) -> ranking.Written:
+        return ranking.Written(left=[total.id for total in batch])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ranking.Ranking, "write", conflicts)
+        assert shop.count()[0] == 69
+    assert shop.counted() == (0, 2, 2, 0, 0)
+
+
+@pytest.mark.parametrize(("text", "code"), [("30", 0), ("0", 2), ("soon", 2), ("-5s", 2), ("1e9", 2)])
+def test_how_often_is_a_duration(shop: Shop, monkeypatch: pytest.MonkeyPatch, text: str, code: int) -> None:
+    monkeypatch.setattr(counts, "count_views", lambda assembly, every: None)
+    assert shop.count("--every", text)[0] == code
