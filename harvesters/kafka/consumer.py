@@ -126,14 +126,14 @@ class GroupConsumer(Reader):
         return False
 
     def behind(self) -> bool:
-        """Whether the group has not committed yet what the topic held when this reader was made.
-
-        Raises:
-            Unavailable: the brokers do not answer within the retry budget.
-        """
+        """Whether the group has not committed yet, as far as is known, what the topic held when this was made."""
         if self._pending or any(at < self.targets.get(partition, 0) for partition, at in self._positions.items()):
             return True
-        return left_behind(self._left(self.topic), self._topics.ends(self.topic), self.targets)
+        try:
+            left = self._committed(self._once)
+            return left_behind(left, self._once.ends(self.topic), self.targets)
+        except Unavailable:
+            return True  # `poll` says when that has lasted for too long
 
     def close(self) -> None:
         """Leave the group. What was not committed is read again by whoever gets the partitions."""
@@ -141,7 +141,7 @@ class GroupConsumer(Reader):
         super().close()
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
-        return self._committed(topic)
+        return self._committed(self._topics)
 
     def _made_anew(self) -> None:
         self._pending.clear()

@@ -121,6 +121,7 @@ class Producer:
         """Let go of the connections; what is under way is dropped."""
         self._ended.set()
         self._poller.join()
+        self._topics.close()
 
     def _prepare(self, topic: str) -> None:
         """Make the topic if it is missing, and see that no batch is larger than it takes."""

@@ -15,9 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harvesters.errors import Unavailable
-from harvesters.kafka.config import Faults, client_settings, error_of, name_of, transient
+from harvesters.kafka.config import Faults, client_settings, error_of, name_of
 from harvesters.kafka.records import Batch, Gap, Record
-from harvesters.kafka.topics import Topic, Topics, committed_in, no_topic
+from harvesters.kafka.topics import Topic, Topics, no_topic
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ANSWER = 10.0  # seconds to wait for the group's coordinator
 _EVERY = 1.0  # seconds between two looks at the topic
 _AT_ONCE = 500  # messages taken from the client in one call
 _BYTES = 4 * 1024 * 1024  # of messages in one batch, or one message that is larger
@@ -117,14 +116,16 @@ class Reader(ABC):
             wait = seconds if not records else 0.0
             found = self._client.consume(min(_AT_ONCE, most - len(records)), wait)
             for message in found:
+                anew = self.topic.id != topic.id  # then positions are of the new one, and these are of the old
                 error = message.error()
                 if error is not None:
-                    self._heed(error, message)
-                    if self.topic.id != topic.id:
-                        break  # reading begins anew, and what is left here was read before that
+                    if not anew:
+                        self._heed(error, message)
                     continue
                 record = _record(message)
-                if record.partition in self._positions:
+                if anew:
+                    records.append(record)
+                elif record.partition in self._positions:
                     self._positions[record.partition] = ends[record.partition] = record.offset + 1
                     records.append(record)
                     size += len(message)
@@ -155,25 +156,20 @@ class Reader(ABC):
     def close(self) -> None:
         """Leave the group, and let go of the connections."""
         self._client.close()
+        self._topics.close()
+        self._once.close()
 
-    def _committed(self, topic: Topic) -> dict[int, int]:
+    def _committed(self, topics: Topics) -> dict[int, int]:
         """How far the group has read this very topic, by its partitions.
+
+        `topics` is asked, and not our own client: as a member of the group it would wait for a change of the group that
+        only `poll` goes on with.
 
         Raises:
             Unavailable: the brokers do not answer within the retry budget.
         """
-        from confluent_kafka import KafkaException, TopicPartition
-
-        asked = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
-
-        def ask() -> dict[int, int]:
-            try:
-                found = committed_in(self._client.committed(asked, timeout=_ANSWER), self.name)
-            except KafkaException as error:
-                raise transient(error.args[0], self.name) from error
-            return {partition: each.offset for partition, each in found.items() if each.of(topic)}
-
-        return self.retry.call(ask, self.name)
+        found = topics.committed(self.group, self.topic)
+        return {partition: each.offset for partition, each in found.items() if each.of(self.topic)}
 
     @abstractmethod
     def _left(self, topic: Topic) -> Mapping[int, int]:

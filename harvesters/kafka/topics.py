@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +15,7 @@ from harvesters.retry import RetryPolicy, Transient
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
-    from confluent_kafka import TopicPartition
+    from confluent_kafka import Consumer
     from confluent_kafka.admin import AdminClient
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class Topics:
     settings: Settings
     retry: RetryPolicy
     _faults: Faults = field(init=False)
+    _consumers: dict[str, Consumer] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._faults = Faults(name_of(self.settings))
@@ -60,6 +61,12 @@ class Topics:
     def name(self) -> str:
         """``kafka at host:port``."""
         return self._faults.name
+
+    def close(self) -> None:
+        """Let go of the clients: their threads must not outlive the interpreter."""
+        self.__dict__.pop("_client", None)
+        while self._consumers:
+            self._consumers.popitem()[1].close()
 
     def find(self, name: str) -> Topic | None:
         """The topic of that name; None where there is none.
@@ -134,21 +141,21 @@ class Topics:
     def committed(self, group: str, topic: Topic) -> dict[int, Committed]:
         """How far `group` has read; partitions of which it has read nothing are left out.
 
-        A consumer asks. An administrator's client that does crashes the process while the group's coordinator is
-        loading, as in a cluster that was just started (librdkafka 2.16, pull request 5318).
+        A consumer asks that never joins the group. An administrator's client that does crashes the process while the
+        group's coordinator is loading, as in a cluster that was just started (librdkafka 2.16, pull request 5318).
         """
-        from confluent_kafka import Consumer, TopicPartition
+        from confluent_kafka import KafkaException, TopicPartition
 
         asked = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
 
         def ask() -> dict[int, Committed]:
-            return committed_in(consumer.committed(asked, timeout=self._patience), self.name)
+            found = self._asking(group).committed(asked, timeout=self._patience)
+            failed = next((each.error for each in found if each.error is not None), None)
+            if failed is not None:
+                raise KafkaException(failed)
+            return {each.partition: Committed(each.offset, each.metadata or "") for each in found if each.offset >= 0}
 
-        consumer = Consumer({**client_settings(self.settings, self._faults), "group.id": group})
-        try:
-            return self._call(ask)
-        finally:
-            consumer.close()
+        return self._call(ask)
 
     def limit(self, name: str) -> int:
         """The size in bytes of the largest batch that the topic takes (``max.message.bytes``)."""
@@ -190,6 +197,14 @@ class Topics:
         except KafkaException as error:
             raise ConfigError(f"{self.name} is not configured: {error.args[0].str()} (KAFKA_*)") from error
 
+    def _asking(self, group: str) -> Consumer:
+        from confluent_kafka import Consumer
+
+        if group not in self._consumers:
+            options = {**client_settings(self.settings, self._faults), "group.id": group, "enable.auto.commit": False}
+            self._consumers[group] = Consumer(options)
+        return self._consumers[group]
+
     def _call(self, ask: Callable[[], T]) -> T:
         from confluent_kafka import KafkaException
 
@@ -197,8 +212,7 @@ class Topics:
             try:
                 return ask()
             except KafkaException as error:
-                # A client that has asked a group's coordinator does not find it again once that was started anew.
-                self.__dict__.pop("_client", None)
+                self.close()  # a client that knew the brokers does not always find those that were started anew
                 raise transient(error.args[0], self.name) from error
 
         return self.retry.call(attempt, self.name)
@@ -212,18 +226,6 @@ class Topics:
             if time.monotonic() > deadline:
                 raise Transient(f"no answer: {self._faults.last or 'nobody says why'}")
         return future.result()
-
-
-def committed_in(found: Sequence[TopicPartition], name: str) -> dict[int, Committed]:
-    """What an answer about a group's offsets says of each partition of which it has read something.
-
-    Raises:
-        Transient, HarvestError: the brokers do not say.
-    """
-    for each in found:
-        if each.error is not None:
-            raise transient(each.error, name)
-    return {each.partition: Committed(each.offset, each.metadata or "") for each in found if each.offset >= 0}
 
 
 def no_topic(where: str, name: str, setting: str) -> ConfigError:

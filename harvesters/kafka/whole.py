@@ -104,7 +104,7 @@ class WholeTopic(Reader):
 
     def committed(self) -> Mapping[int, int]:
         """How far the group is, as it was told of this very topic."""
-        return self._committed(self.topic)
+        return self._committed(self._topics)
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
         return self._where(topic)

@@ -72,13 +72,13 @@ class _Indexing:
 
     def _there_is_something(self) -> bool:
         """Whether it is worth joining the group, which has others hand over partitions."""
-        topics = Topics(self._assembly.settings, self._assembly.retry)
-        if self._follow:
-            return wait_for_topic(topics, self._topic, TOPIC, self._assembly.stop.is_set)
-        topic = topics.require(self._topic, TOPIC)
-        left = {at: each.offset for at, each in topics.committed(self._group, topic).items() if each.of(topic)}
-        ends = topics.ends(topic)
-        return left_behind(left, ends, {partition: high for partition, (_, high) in ends.items()})
+        with closing(Topics(self._assembly.settings, self._assembly.retry)) as topics:
+            if self._follow:
+                return wait_for_topic(topics, self._topic, TOPIC, self._assembly.stop.is_set)
+            topic = topics.require(self._topic, TOPIC)
+            left = {at: each.offset for at, each in topics.committed(self._group, topic).items() if each.of(topic)}
+            ends = topics.ends(topic)
+            return left_behind(left, ends, {partition: high for partition, (_, high) in ends.items()})
 
     def _consumer(self, indexer: Indexer) -> GroupConsumer:
         return GroupConsumer(
