@@ -99,7 +99,7 @@ def count(sizes: Sizes) -> Iterator[Figure]:
     """``listings count``."""
     views, listings = sizes.of(VIEWS), sizes.of(LISTINGS)
     ours, bare = [], []
-    with Node(heap="1g") as node, _place(node) as place:
+    with Node(heap="2g") as node, _place(node) as place:
         _filled(node, listings)
         for turn in range(sizes.runs + 1):
             place.add(views, listings, turn * views)
@@ -119,7 +119,7 @@ def count(sizes: Sizes) -> Iterator[Figure]:
 def fresh(sizes: Sizes) -> Iterator[Figure]:
     """A few new views, however many there were before."""
     listings = sizes.of(LISTINGS) // 10
-    with Node(heap="1g") as node, _place(node) as place:
+    with Node(heap="2g") as node, _place(node) as place:
         _filled(node, listings)
         before = 0
         for there in (sizes.of(VIEWS) // 10, 10 * sizes.of(VIEWS)):
@@ -136,7 +136,7 @@ def fresh(sizes: Sizes) -> Iterator[Figure]:
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """The most memory that either takes, over few views and over many."""
     many, few, listings = 2 * sizes.of(VIEWS), sizes.of(VIEWS) // 2, sizes.of(LISTINGS) // 10
-    with Kafka() as kafka, Node(heap="1g") as node:
+    with Kafka() as kafka, Node(heap="2g") as node:
         _filled(node, listings)
         peaks: dict[str, list[float]] = {"log": [], "count": []}
         for views in (few, many):
@@ -196,8 +196,10 @@ def _by_hand(node: Node, count: int, turn: int) -> float:
         for body in part:
             headers = {"Content-Type": "application/x-ndjson"}
             connection.request("POST", "/_bulk?filter_path=errors", body, headers)
-            if orjson.loads(connection.getresponse().read())["errors"]:
-                raise RuntimeError("the node refused an update")
+            answer = connection.getresponse()
+            said = answer.read()
+            if orjson.loads(said).get("errors") is not False:
+                raise RuntimeError(f"the node refused updates: {answer.status} {said[:500]!r}")
         connection.close()
 
     started = time.perf_counter()

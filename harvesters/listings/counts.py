@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _WRITERS = 2
 _UNDER_WAY = 2 * _WRITERS
+_SETTLED = 20_000  # listings
 _PASSES = 5  # over what somebody else changed that moment
 
 
@@ -176,26 +177,28 @@ class CountViews:
 
     def _write_once(self, totals: Totals) -> int:
         """Write everything once; how many are left for another time."""
-        left = 0
+        settling = _Settling(totals)
         under_way: deque[tuple[Future[Written], list[Total]]] = deque()
 
-        def settle() -> int:
+        def finish() -> None:
             future, batch = under_way.popleft()
             written = future.result()
-            totals.settle(batch, written.missing, written.left)
             self.written.add(written)
-            return len(written.left)
+            settling.add(batch, written)
 
         with ThreadPoolExecutor(_WRITERS, "count") as writers:
-            for batch in totals.to_write():
-                self._go_on()
-                self.listings += len(batch)
-                under_way.append((writers.submit(self.ranking.write, batch), batch))
-                if len(under_way) == _UNDER_WAY:
-                    left += settle()
-            while under_way:
-                left += settle()
-        return left
+            try:
+                for batch in totals.to_write():
+                    self._go_on()
+                    self.listings += len(batch)
+                    under_way.append((writers.submit(self.ranking.write, batch), batch))
+                    if len(under_way) == _UNDER_WAY:
+                        finish()
+                while under_way:
+                    finish()
+            finally:
+                settling.end()
+        return settling.left
 
     def _go_on(self) -> None:
         """Raise if we are told to stop, or may not go on."""
@@ -204,6 +207,32 @@ class CountViews:
             raise Interrupted(
                 "told to stop: what was counted and written stays so; run the same command again to go on"
             )
+
+
+@dataclass
+class _Settling:
+    """Notes batch after batch as written, many in one transaction, for each of those waits for the disk."""
+
+    totals: Totals
+    left: int = 0
+    _done: list[Total] = field(default_factory=list)
+    _missing: list[str] = field(default_factory=list)
+    _left: list[str] = field(default_factory=list)
+
+    def add(self, batch: list[Total], written: Written) -> None:
+        """This batch is done; batches come in the order of their ids."""
+        self._done += batch
+        self._missing += written.missing
+        self._left += written.left
+        self.left += len(written.left)
+        if len(self._done) >= _SETTLED:
+            self.end()
+
+    def end(self) -> None:
+        """Nothing is done that is not noted."""
+        if self._done:
+            self.totals.settle(self._done, self._missing, self._left)
+        self._done, self._missing, self._left = [], [], []
 
 
 def _counted_otherwise(totals: Totals, offsets: Offsets, half_life: float) -> str:

@@ -8,7 +8,7 @@ larger than any double, so they are never computed: two are added by their logar
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import log1p, log2
+from math import log1p
 
 from harvesters.errors import ConfigError
 from harvesters.settings import Settings
@@ -33,11 +33,6 @@ def half_life(settings: Settings) -> float:
 def weight(minute: int, half_life: float) -> float:
     """Logarithm of what a view counts; `minute` is since 1970."""
     return (minute - _BEGINNING) * 60 / half_life
-
-
-def several(one: float, count: int) -> float:
-    """Logarithm of `count` views together that count the same."""
-    return one + log2(count)
 
 
 def together(one: float, other: float) -> float:

@@ -91,6 +91,7 @@ def test_totals_that_are_older_than_somebody_else_s_are_not_written(
 
 def test_sigterm_in_the_middle_is_75_and_the_next_run_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(totals, "_AT_ONCE", 2)
+    monkeypatch.setattr(counts, "_SETTLED", 1)
     names = [str(number) for number in range(30)]
     shop.index(*names)
     shop.view(*names)

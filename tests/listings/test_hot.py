@@ -43,7 +43,6 @@ def test_it_holds_where_the_sum_itself_is_larger_than_any_double() -> None:
     assert hot.together(later, later) == later + 1
     assert hot.together(later, 0.0) == later
     assert hot.together(-later, later) == later
-    assert hot.several(later, 8) == later + 3
 
 
 def test_a_million_views_add_up() -> None:
