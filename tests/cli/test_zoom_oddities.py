@@ -21,7 +21,7 @@ from harvesters.simulators.zoom.data import Account
 from harvesters.simulators.zoom.errors import ZoomError
 from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.cli.conftest import Command
-from tests.cli.test_zoom import FAST, NOON, YESTERDAY, point_at, uuids
+from tests.cli.test_zoom import FAST, noon, point_at, uuids, yesterday
 from tests.zoom.harness import meeting
 
 REPORTS = tuple(scope for scope in GRANULAR if not scope.startswith("dashboard"))
@@ -57,7 +57,7 @@ def dead(state: Path) -> list[dict[str, Any]]:
 def test_an_odd_meeting_is_a_dead_letter_and_the_others_are_harvested(
     harvest: Command, zoom: ZoomSimulator, state: Path, odd: dict[str, Any]
 ) -> None:
-    zoom.account.add(meeting("odd==", NOON, odd=odd), *(meeting(f"m{number}==", NOON) for number in range(3)))
+    zoom.account.add(meeting("odd==", noon(), odd=odd), *(meeting(f"m{number}==", noon()) for number in range(3)))
     result = harvest("zoom", "-o", "-")
     assert result.code == 0, result.err
     assert uuids(result.documents) == {"m0==", "m1==", "m2=="}
@@ -70,7 +70,9 @@ def test_an_odd_meeting_is_a_dead_letter_and_the_others_are_harvested(
 def test_odd_values_cost_no_other_meeting(harvest: Command, zoom: ZoomSimulator, state: Path, field: str) -> None:
     values: list[Any] = ["", True, -1, 1.5, "NaN", "\0", [], {}, [None, {"a": []}], "x" * 5000]
     odd = {f"odd{number}==": value for number, value in enumerate(values)}
-    zoom.account.add(*(meeting(uuid, NOON, odd={field: value}) for uuid, value in odd.items()), meeting("m==", NOON))
+    zoom.account.add(
+        *(meeting(uuid, noon(), odd={field: value}) for uuid, value in odd.items()), meeting("m==", noon())
+    )
     result = harvest("zoom", "-o", "-")
     assert result.code == 0, result.err
     assert "m==" in uuids(result.documents)
@@ -91,7 +93,7 @@ def test_odd_values_cost_no_other_meeting(harvest: Command, zoom: ZoomSimulator,
 def test_an_odd_session_is_a_dead_letter_and_the_others_are_harvested(
     harvest: Command, zoom: ZoomSimulator, state: Path, odd: dict[str, Any]
 ) -> None:
-    one = meeting("m==", NOON, people=4)
+    one = meeting("m==", noon(), people=4)
     one.participants[1].odd = odd
     zoom.account.add(one)
     result = harvest("zoom", "-o", "-")
@@ -105,7 +107,7 @@ def test_an_odd_session_is_a_dead_letter_and_the_others_are_harvested(
 def test_reports_may_spell_the_type_of_a_meeting_in_any_way(
     harvest: Command, zoom: ZoomSimulator, type: Any, webinar: bool
 ) -> None:
-    zoom.account.add(meeting("odd==", NOON, odd={"type": type}), meeting("m==", NOON))
+    zoom.account.add(meeting("odd==", noon(), odd={"type": type}), meeting("m==", noon()))
     result = harvest("--log-format", "json", "zoom", "-o", "-")
     assert result.code == 0, result.err
     assert uuids(result.documents) == ({"m=="} if webinar else {"m==", "odd=="})
@@ -113,7 +115,7 @@ def test_reports_may_spell_the_type_of_a_meeting_in_any_way(
 
 
 def test_numbers_and_flags_that_are_texts(harvest: Command, zoom: ZoomSimulator) -> None:
-    one = meeting("m==", NOON, odd={"avg_jointime_cost": "2.25", "location": "x"})
+    one = meeting("m==", noon(), odd={"avg_jointime_cost": "2.25", "location": "x"})
     one.participants[0].odd = {"recording": "1", "location": "New York"}
     one.participants[1].odd = {"recording": "false", "location": "United States"}
     zoom.account.add(one)
@@ -133,7 +135,7 @@ def test_numbers_and_flags_that_are_texts(harvest: Command, zoom: ZoomSimulator)
 
 
 def test_one_refused_meeting_is_reported_and_exit_0(harvest: Command, zoom: ZoomSimulator) -> None:
-    zoom.account.add(*(meeting(f"m{number}==", NOON) for number in range(3)))
+    zoom.account.add(*(meeting(f"m{number}==", noon()) for number in range(3)))
     zoom.account.refused["m1=="] = ZoomError(400, 300, "Invalid meeting id.")
     result = harvest("zoom", "-o", "-")
     assert result.code == 0
@@ -143,7 +145,7 @@ def test_one_refused_meeting_is_reported_and_exit_0(harvest: Command, zoom: Zoom
 
 
 def test_429_for_ever_is_75(harvest: Command, zoom: ZoomSimulator) -> None:
-    zoom.account.add(meeting("m==", NOON))
+    zoom.account.add(meeting("m==", noon()))
     refusal = Response.json({"code": 429, "message": "Try again later."}, 429, Retry_After="1")
     zoom.fail("status", path="/v2", times=10**9, response=refusal)
     result = harvest("zoom", "-o", "-", "--max-wait", "2")
@@ -152,10 +154,10 @@ def test_429_for_ever_is_75(harvest: Command, zoom: ZoomSimulator) -> None:
 
 
 def test_45_days_take_few_listing_calls_and_the_plan_says_how_many(harvest: Command, zoom: ZoomSimulator) -> None:
-    meetings = [meeting(f"d{day}==", NOON - timedelta(days=day)) for day in range(45)]
+    meetings = [meeting(f"d{day}==", noon() - timedelta(days=day)) for day in range(45)]
     zoom.account.add(*meetings)
-    start = f"{YESTERDAY.end - timedelta(days=45):%Y%m%d%H%M%S}"
-    words = ("zoom", "--start", start, "--end", f"{YESTERDAY.end:%Y%m%d%H%M%S}")
+    start = f"{yesterday().end - timedelta(days=45):%Y%m%d%H%M%S}"
+    words = ("zoom", "--start", start, "--end", f"{yesterday().end:%Y%m%d%H%M%S}")
     planned = harvest(*words, "--plan")
     assert planned.code == 0
     assert "meetings  45 " in planned.out or "report route" in planned.out
@@ -178,7 +180,7 @@ class Cluster:
     def forget(self) -> None:
         for day in range(-1, 6):
             for kind in ("meetings", "sessions"):
-                requests.delete(f"{self.url}/{kind}-{NOON - timedelta(days=day):%Y.%m.%d}", timeout=30)
+                requests.delete(f"{self.url}/{kind}-{noon() - timedelta(days=day):%Y.%m.%d}", timeout=30)
 
     def there(self, kind: str) -> dict[str, list[str]]:
         """Ids by index."""
@@ -207,11 +209,11 @@ def test_a_meeting_whose_end_becomes_known_later_moves_to_that_day(
             requests.delete(f"{cluster.url}/_index_template/{kind}", timeout=30)
     else:
         assert harvest("setup", "load_index_templates", "--es-host", cluster.url).code == 0
-    late = meeting("late/==", YESTERDAY.start + timedelta(hours=1), minutes=180, people=3)
+    late = meeting("late/==", yesterday().start + timedelta(hours=1), minutes=180, people=3)
     late.end_known_at = datetime.now(UTC) + timedelta(days=9)
-    zoom.account.add(late, meeting("other==", NOON), meeting("old==", NOON - timedelta(days=1)))
+    zoom.account.add(late, meeting("other==", noon()), meeting("old==", noon() - timedelta(days=1)))
     zoom.answers.honours_end_time = False  # it is listed by its start, on the day before
-    words = ["--live"] if mode == "live" else ["--start", f"{YESTERDAY.start - timedelta(days=1):%Y%m%d%H%M%S}"]
+    words = ["--live"] if mode == "live" else ["--start", f"{yesterday().start - timedelta(days=1):%Y%m%d%H%M%S}"]
     env = {"ZOOM_LOOKBACK": str(4 * 86_400)}
 
     def run() -> None:
@@ -219,7 +221,7 @@ def test_a_meeting_whose_end_becomes_known_later_moves_to_that_day(
         assert result.code == 0, result.err
 
     run()
-    before, day = f"{NOON - timedelta(days=1):%Y.%m.%d}", f"{NOON:%Y.%m.%d}"
+    before, day = f"{noon() - timedelta(days=1):%Y.%m.%d}", f"{noon():%Y.%m.%d}"
     assert cluster.there("meetings") == {f"meetings-{before}": ["late/==", "old=="], f"meetings-{day}": ["other=="]}
     sessions = cluster.there("sessions")
     assert {index: len(ids) for index, ids in sessions.items()} == {f"sessions-{before}": 5, f"sessions-{day}": 2}
@@ -247,7 +249,7 @@ def test_memory_does_not_grow_with_the_participants_of_one_meeting(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # 50,000 take 114 MB; of these, all at once took 350.
-    big = meeting("big==", NOON, minutes=900, people=20_000)
+    big = meeting("big==", noon(), minutes=900, people=20_000)
     with ZoomSimulator(Account(meetings=[big]), limits=FAST, client_secret="zoom-client-secret") as simulator:
         point_at(simulator, monkeypatch)
         path = tmp_path / "big.jsonl"
