@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from harvesters.cli.progress import coloured
+from harvesters.cli.demo_listings import market
+from harvesters.cli.demo_stage import harvest, say
 from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ def demo(actions: int) -> None:
 
     Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file;
     then `zoom` and `firebase events` from simulated sources, and has `insights` say what the events tell. With Java and
-    Maven on this machine the queue is indexed into a real Elasticsearch, and a question asked of it.
+    Maven on this machine the queue is indexed into a real Elasticsearch, and a question asked of it; and a market place
+    on a real Kafka has its listings found, viewed and counted.
 
     \b
     Example:
@@ -48,13 +48,13 @@ def demo(actions: int) -> None:
         raise ConfigError("the demo needs moto, which stands in for S3 and SQS: pip install 'harvest[embedded]'")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harvest-demo-")))
-        _say("Starting a simulated Opencast, local S3 and SQS, and Redis on free loopback ports …")
+        say("Starting a simulated Opencast, local S3 and SQS, and Redis on free loopback ports …")
         aws = stack.enter_context(Moto())
         servers: list[Moto | Redis] = [aws]
         try:
             servers.append(stack.enter_context(Redis()))
         except StandInMissing as missing:
-            _say(f"Going on without Redis: {missing}")
+            say(f"Going on without Redis: {missing}")
         simulator = stack.enter_context(_opencast(actions))
         environment = child_environment(*servers) | {
             "MATTERHORN_ENGAGE_HOST": simulator.url,
@@ -86,12 +86,12 @@ def _opencast(actions: int) -> OpencastSimulator:
 
 
 def _first_and_second_run(environment: dict[str, str], simulator: OpencastSimulator) -> None:
-    _say("\nFirst run: there is no checkpoint yet, so it takes the last 60 minutes.")
-    _harvest(environment, "useractions", "--interval", "60")
-    _say("\nMeanwhile three more users press play …")
+    say("\nFirst run: there is no checkpoint yet, so it takes the last 60 minutes.")
+    harvest(environment, "useractions", "--interval", "60")
+    say("\nMeanwhile three more users press play …")
     _three_more(simulator)
-    _say("\nSecond run: it goes on from the checkpoint in S3, reads the last minute again, and sends only what is new.")
-    _harvest(environment, "useractions")
+    say("\nSecond run: it goes on from the checkpoint in S3, reads the last minute again, and sends only what is new.")
+    harvest(environment, "useractions")
 
 
 def _three_more(simulator: OpencastSimulator) -> None:
@@ -111,8 +111,8 @@ def _into_a_file(
     queued: list[dict[str, object]],
 ) -> None:
     now = datetime.now(UTC)
-    _say("\nThird run: the same two hours once more, by hand and into a file, without touching the checkpoint.")
-    _harvest(
+    say("\nThird run: the same two hours once more, by hand and into a file, without touching the checkpoint.")
+    harvest(
         environment,
         *("useractions", "--start", f"{now - timedelta(hours=2):%Y%m%d%H%M%S}", "--end", f"{now:%Y%m%d%H%M%S}"),
         *("--no-update-last-ts", "--output", str(path)),
@@ -120,11 +120,11 @@ def _into_a_file(
     written = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     in_queue = sorted(str(document["action_id"]) for document in queued)
     in_file = sorted(str(document["action_id"]) for document in written)
-    _say(f"\nThe queue holds {len(in_queue)} documents with {len(set(in_queue))} different ids.")
-    _say(f"The file holds {len(in_file)} documents with {len(set(in_file))} different ids.")
+    say(f"\nThe queue holds {len(in_queue)} documents with {len(set(in_queue))} different ids.")
+    say(f"The file holds {len(in_file)} documents with {len(set(in_file))} different ids.")
     if in_queue != in_file:
         raise click.ClickException("the queue and the file differ; please report this")
-    _say("Both hold every user action once.\n\nThree of them:")
+    say("Both hold every user action once.\n\nThree of them:")
     for document in (written[0], written[len(written) // 2], written[-1]):
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
@@ -133,15 +133,15 @@ def _zoom(environment: dict[str, str], path: Path) -> None:
     from harvesters.simulators.zoom.generate import generate
     from harvesters.simulators.zoom.server import ZoomSimulator
 
-    _say("\nFourth run: yesterday's meetings of a simulated Zoom, with their participant sessions.")
+    say("\nFourth run: yesterday's meetings of a simulated Zoom, with their participant sessions.")
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
     with ZoomSimulator(generate(meetings=20, sessions=150, day=yesterday)) as simulator:
         account = {"ZOOM_ACCOUNT_ID": "account", "ZOOM_CLIENT_ID": "client", "ZOOM_CLIENT_SECRET": "secret"}
         urls = {"ZOOM_API_URL": simulator.api_url, "ZOOM_OAUTH_URL": simulator.oauth_url}
-        _harvest({**environment, **account, **urls}, "zoom", "--date", f"{yesterday}", "--output", str(path))
+        harvest({**environment, **account, **urls}, "zoom", "--date", f"{yesterday}", "--output", str(path))
     written = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     meetings = sum("uuid" in document for document in written)
-    _say(f"The file holds {meetings} meetings and {len(written) - meetings} sessions. One of each:")
+    say(f"The file holds {meetings} meetings and {len(written) - meetings} sessions. One of each:")
     for kind in ("uuid", "meeting"):
         document = next(document for document in reversed(written) if kind in document)
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
@@ -151,53 +151,45 @@ def _firebase(environment: dict[str, str], path: Path) -> None:
     from harvesters.simulators.firebase import buddyup
     from harvesters.simulators.firebase.server import FirebaseSimulator
 
-    _say("\nFifth run: the events of a simulated Firebase, from the first key on.")
+    say("\nFifth run: the events of a simulated Firebase, from the first key on.")
     now = datetime.now(UTC)
     with FirebaseSimulator() as simulator:
         for place, children in buddyup.database(_EVENTS, now - timedelta(days=60), now, 1).items():
             simulator.load(place, children)
         settings = {"FIREBASE_ENDPOINT": simulator.url, "FIREBASE_KEY": simulator.secret}
-        _harvest({**environment, **settings}, "firebase", "events", "--output", str(path))
+        harvest({**environment, **settings}, "firebase", "events", "--output", str(path))
     written = path.read_bytes().splitlines()
-    _say(f"The file holds {len(written)} events. One of them:")
+    say(f"The file holds {len(written)} events. One of them:")
     click.echo(orjson.dumps(orjson.loads(written[-1]), option=orjson.OPT_INDENT_2).decode())
 
 
 def _insights(environment: dict[str, str], path: Path) -> None:
-    _say("\nHow far did the new users of these 60 days come on their way to a buddy?")
+    say("\nHow far did the new users of these 60 days come on their way to a buddy?")
     if find_spec("duckdb") is None:
-        _say("Going on without an answer: that needs pip install 'harvest[insights]'")
+        say("Going on without an answer: that needs pip install 'harvest[insights]'")
         return
-    _harvest(environment, "insights", "funnel", "--from", str(path))
+    harvest(environment, "insights", "funnel", "--from", str(path))
 
 
 def _elasticsearch(environment: dict[str, str], simulator: OpencastSimulator, queued: int) -> None:
     from harvesters.standins.base import StandInMissing
     from harvesters.standins.elasticsearch import Elasticsearch
 
-    _say("\nStarting Elasticsearch (the first time its jars are fetched with Maven) …")
+    say("\nStarting Elasticsearch (the first time its jars are fetched with Maven) …")
     try:
         server = Elasticsearch().start()
     except StandInMissing as missing:
-        _say(f"Going on without it: {missing}")
+        say(f"Going on without it: {missing}")
         return
     with server:
         environment = {**environment, **server.environment(), "MATTERHORN_ADMIN_HOST": simulator.url}
-        _harvest(environment, "setup", "load_index_templates")
-        _say(f"\nThe {queued} messages that are still in the queue go into Elasticsearch, and are deleted then.")
-        _harvest(environment, "index", "--drain")
-        _harvest(environment, "load_episodes", "--source-index-pattern", "useractions-*")
-        _say("\nWhich episodes were watched most?")
-        _harvest(environment, "query", "top_episodes", "--format", "table")
-
-
-def _harvest(environment: dict[str, str], *arguments: str) -> None:
-    shown = " ".join(arguments)
-    _say(f"$ harvest.py {shown}")
-    command = [sys.executable, "-m", "harvesters", "--env-file", os.devnull, *arguments]
-    finished = subprocess.run(command, env=environment, check=False)
-    if finished.returncode:
-        raise click.ClickException(f"harvest.py {shown} ended with exit code {finished.returncode}")
+        harvest(environment, "setup", "load_index_templates")
+        say(f"\nThe {queued} messages that are still in the queue go into Elasticsearch, and are deleted then.")
+        harvest(environment, "index", "--drain")
+        harvest(environment, "load_episodes", "--source-index-pattern", "useractions-*")
+        say("\nWhich episodes were watched most?")
+        harvest(environment, "query", "top_episodes", "--format", "table")
+        market(environment)
 
 
 def _received() -> Iterator[dict[str, object]]:
@@ -215,14 +207,8 @@ def _received() -> Iterator[dict[str, object]]:
         client.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
-def _say(text: str) -> None:
-    sys.stdout.flush()
-    click.secho(text, bold=text.startswith("$") and coloured(sys.stdout))
-    sys.stdout.flush()
-
-
 def _next_steps() -> None:
-    _say(
+    say(
         "\nEverything is stopped again. What to try next:\n"
         "  cp example.env .env                          fill in your Opencast, queue and bucket\n"
         "  ./harvest.py useractions --interval 10 -o -  look at the last ten minutes, without a queue\n"

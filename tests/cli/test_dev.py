@@ -44,7 +44,7 @@ def test_a_fault_that_cannot_be_read_is_usage(harvest: Command, fault: str) -> N
 
 
 def test_the_demo_delivers_every_action_once_and_leaves_nothing_running(
-    redis_server: object, moto_server: object, tmp_path: Path
+    redis_server: object, moto_server: object, elasticsearch_server: object, kafka_server: object, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "HARVEST_DEMO_MARK": str(tmp_path)}
     finished = subprocess.run(
@@ -59,6 +59,9 @@ def test_the_demo_delivers_every_action_once_and_leaves_nothing_running(
     steps = [line.split()[1:3] for line in answer.splitlines() if line[:4].strip().isdigit()]
     assert [step for step, _ in steps] == ["account_created", "signed_up", "added_class", "buddy_request", "buddied_up"]
     assert int(steps[0][1]) > int(steps[-1][1]) > 0
+    first, _, then = finished.stdout.partition("listings count\n")
+    assert "  3. MacBook charger, 0 views" in first
+    assert "  1. MacBook charger, 9 views" in then
     assert list(tmp_path.iterdir()) == []
     left = [
         path
