@@ -138,6 +138,7 @@ async def deliver_in_loop(
     """As `deliver`, in an event loop; `told`: called with the number of actions that were done, as soon as they are."""
     delivery = _Delivery(client.name, actions, told=told)
     for part in delivery.parts():
+        await client.sleep(0)  # which raises where no request is to begin any more
 
         async def ask(part: _Part = part) -> None:
             part.hear(await client.attempt("POST", "/_bulk", part.body, params=_ANSWER, lines=True))
@@ -225,8 +226,8 @@ class _Part:
         done, missing = 0, self.missing
         try:
             for action, item in zip(actions, items, strict=True):
-                result = next(iter(item.values()))
-                status, error = int(result["status"]), result.get("error")
+                status, result = _result(item)
+                error = result.get("error")
                 if 200 <= status < 300 or status in self.delivery.settled:
                     done += 1
                     if results is not None:
@@ -255,6 +256,15 @@ class _Part:
             raise IndexMissing(f"{client} makes no index by itself: {reason(error)} (action.auto_create_index)")
         self.missing = True  # it was removed that moment, as by prune; another try makes it anew
         return True
+
+
+def _result(item: Any) -> tuple[int, Mapping[str, Any]]:
+    """The status of an action, and what else is said of it; 502 where that makes no sense, so that it is sent again."""
+    try:
+        (result,) = item.values()
+        return int(result["status"]), result
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return 502, {"error": {"type": "an item that makes no sense"}}
 
 
 def may_pass(status: int, error: Any) -> bool:

@@ -121,7 +121,10 @@ class Generating:
         await engine.stop()
 
     async def _send(self, engine: TaskEngine, send: Callable[[], Awaitable[None]]) -> None:
-        """One request of all; when it gives up no new ones start."""
+        """One request of all; when it gives up no new ones start, nor when the run was told to stop."""
+        if self.assembly.stop.is_set():  # while this waited for its place
+            await engine.stop()
+            return
         try:
             await send()
         except Exception as error:

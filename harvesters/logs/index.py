@@ -20,6 +20,7 @@ from harvesters.search import templates
 
 _LOCATION = {"location.lat", "location.lon"}  # of an index whose mapping was guessed
 _TRIES = 3
+_TAKEN = ("created", "updated")
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ class LogIndex:
                 raise
             if not answer.found:
                 raise self.missing(answer.body)
+            if answer.body is None or answer.body.get("result") not in _TAKEN:  # such as what a proxy says by itself
+                raise Transient("did not say that it took the document")
 
         await self.client.retry.call_in_loop(attempt, self.client.sleep, self.client.name, SinkUnavailable)
 

@@ -101,7 +101,9 @@ class TaskEngine:
 
     async def stop(self) -> None:
         """Start nothing any more; return when nothing is pending, other than tasks that wait for this themselves."""
-        self._stopped = True
+        if not self._stopped:
+            self._stopped = True
+            self._places.release()  # who waits for a place gets this one, hears that there is none, and hands it on
         await self.run_until_complete()
 
     def _start(self, task: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -25,6 +25,19 @@ async def turns(number: int = 5) -> None:
         await asyncio.sleep(0)
 
 
+def bounded(engine: TaskEngine, driver: Callable[[TaskEngine], Awaitable[None]]) -> None:
+    """Run it, and fail where it waits for nothing."""
+
+    async def run() -> None:
+        try:
+            async with asyncio.timeout(20):
+                await driver(engine)
+        except TimeoutError:
+            pytest.fail("it waits for nothing")
+
+    asyncio.run(run())
+
+
 class Gate:
     """Tasks that stay until they are let go."""
 
@@ -252,6 +265,26 @@ def test_who_waits_for_a_place_while_it_is_stopped_gets_none() -> None:
     engine = TaskEngine(1)
     engine.run(driver)
     assert engine.started == 1
+
+
+def test_tasks_that_wait_for_each_others_places_are_let_go_by_stop() -> None:
+    holding = asyncio.Event()
+
+    async def more(engine: TaskEngine) -> None:
+        await holding.wait()
+        await engine.start_task(nothing)
+
+    async def driver(engine: TaskEngine) -> None:
+        for _ in range(2):
+            await engine.start_task(more, engine)
+        holding.set()
+        await turns()
+        await engine.stop()
+
+    engine = TaskEngine(2)
+    bounded(engine, driver)
+    assert (engine.started, engine.completed) == (2, 2)
+    assert [type(each) for each in engine.errors] == [EngineStopped] * 2
 
 
 def test_stop_waits_for_what_is_pending() -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,14 @@ class TestItems:
         with sink_of(bulk) as sink:
             assert dead(sink.send(documents(3))) == {}
         assert len(bulk.batches) == 2
+
+    @pytest.mark.parametrize("item", [None, {}, [], {"index": None}, {"index": {}}, {"index": {"status": "x"}}])
+    def test_an_item_that_makes_no_sense_is_sent_again(self, item: Any) -> None:
+        bulk = Bulk()
+        bulk.whole = [answer({"errors": True, "items": [{"index": {"status": 201}}, item, {"index": {"status": 201}}]})]
+        with sink_of(bulk) as sink:
+            assert dead(sink.send(documents(3))) == {}
+        assert bulk.batches[1:] == [["1"]]
 
     def test_it_gives_up_when_the_budget_is_used_up(self) -> None:
         bulk = Bulk(lambda id, before: BUSY if id == "1" else TAKEN)
