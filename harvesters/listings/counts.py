@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harvesters.assembly import Assembly
-from harvesters.errors import HarvestError, Interrupted, LeaseHeld, RaceLost, SinkUnavailable
+from harvesters.errors import HarvestError, Interrupted, RaceLost, SinkUnavailable
 from harvesters.listings import hot
 from harvesters.listings.logfiles import LogFiles
 from harvesters.listings.logreader import Position, pieces
@@ -63,10 +63,10 @@ class _Rounds:
         ttl = self.assembly.settings.number("HARVEST_LEASE_TTL", minimum=1)
         return Lease(FileBlob(self.files.lease), self.assembly.clock, ttl)
 
-    def count(self, lease: Lease) -> None:
+    def count(self, lease: Lease, good_end: type[HarvestError] | None = None) -> None:
         """One round."""
         self.ranking.may_write = lease.check
-        run(CountViews(self.assembly, self.files, self.ranking, lease), self.assembly.clock)
+        run(CountViews(self.assembly, self.files, self.ranking, lease), self.assembly.clock, good_end=good_end)
 
     def go_on(self, every: float) -> None:
         """Round after round; the lease is kept in between."""
@@ -80,7 +80,9 @@ class _Rounds:
                             started = clock.monotonic()
                             self._try(lease)
                             clock.sleep(max(0.0, every - (clock.monotonic() - started)))
-                except (LeaseHeld, RaceLost) as error:
+                except Interrupted:
+                    raise
+                except HarvestError as error:  # of the lease itself
                     if not ours:
                         raise
                     _say(error)
@@ -90,7 +92,7 @@ class _Rounds:
 
     def _try(self, lease: Lease) -> None:
         try:
-            self.count(lease)
+            self.count(lease, good_end=Interrupted)
         except (Interrupted, RaceLost):
             raise
         except HarvestError as error:
@@ -160,7 +162,7 @@ class CountViews:
             self.listings = sum(len(batch) for batch in totals.to_write())
             log.warning("there is no index %s yet: the views wait for it", self.ranking.index)
             return
-        if now.id != totals.progress.index:
+        if now.id != totals.progress.index or now.seq_no < totals.progress.seq_no:
             totals.write_all(now.id, now.seq_no)
         else:
             for ids in self.ranking.without_views(totals.progress.seq_no, now.last):
@@ -168,7 +170,11 @@ class CountViews:
                 totals.write_again(ids)
             totals.searched(now.seq_no)
         for _ in range(_PASSES):
-            left = self._write_once(totals)
+            try:
+                left = self._write_once(totals)
+            except RaceLost:
+                totals.doubt()  # a process that is frozen between its last check and its request writes too late
+                raise
             if not left:
                 return
             if self.written.refusal is not None:

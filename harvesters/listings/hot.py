@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from math import log1p
 
-from harvesters.errors import ConfigError
 from harvesters.settings import Settings
 
 _BEGINNING = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) // 60
@@ -22,12 +21,9 @@ def half_life(settings: Settings) -> float:
     """``LISTINGS_HOT_HALF_LIFE`` in seconds.
 
     Raises:
-        ConfigError: it is no positive number.
+        ConfigError: it is no number, or less than a second.
     """
-    seconds = settings.number(_SETTING)
-    if not seconds:
-        raise ConfigError(f"{_SETTING} is 0; it should be a number of seconds, such as 86400 for a day")
-    return seconds
+    return settings.number(_SETTING, minimum=1)
 
 
 def weight(minute: int, half_life: float) -> float:

@@ -13,7 +13,9 @@ offsets mean by the log has the number that comes next.
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ _REMEDY = (
     "Put back what is missing, as from a backup of all of {path}*. Or move all of it away: `listings log` begins a new "
     "log then, with what its group VIEWS_GROUP has not read yet, and views are counted from there."
 )
+_NUMBER = re.compile(r"\.[1-9][0-9]*")
 _TRIES = 100  # a file that gets another name at that moment is looked for again
 
 
@@ -39,9 +42,9 @@ class LogFiles:
 
     @classmethod
     def of(cls, settings: Settings) -> LogFiles:
-        """Those of ``ACCESS_LOG``."""
+        """Those of ``ACCESS_LOG``; they lie where the log itself does, and not beside a link to it."""
         given = settings.get("ACCESS_LOG")
-        return cls(Path(given).expanduser() if given else settings.state_dir() / "access.log")
+        return cls(Path(os.path.realpath(Path(given).expanduser() if given else settings.state_dir() / "access.log")))
 
     @property
     def offsets(self) -> Path:
@@ -81,7 +84,7 @@ class LogFiles:
         try:
             content = self.offsets.read_bytes()
         except FileNotFoundError:
-            for lines in (self.path, self.closed(1)):
+            for lines in (self.path, *self._all_closed()):
                 if size_of(lines):
                     raise self.wrong(f"{lines} holds lines, and there is no {self.offsets}") from None
             return None
@@ -172,6 +175,14 @@ class LogFiles:
     def _misfit(self, path: Path, there: int | None, wanted: int) -> ConfigError:
         found = "is not there" if there is None else f"has {there} bytes"
         return self.wrong(f"{path} {found}, and {self.offsets} says that it has {wanted}")
+
+    def _all_closed(self) -> list[Path]:
+        """What has the name of a file that was closed. The oldest may have been removed."""
+        name = self.path.name
+        found = [
+            each for each in self.path.parent.glob(f"{glob.escape(name)}.*") if _NUMBER.fullmatch(each.name, len(name))
+        ]
+        return sorted(found)
 
     def _beside(self, what: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{what}")

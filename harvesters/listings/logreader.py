@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log2
@@ -14,7 +14,7 @@ from harvesters.listings.logfiles import LogFiles
 from harvesters.listings.offsets import Offsets
 
 _PIECE = 16 * 1024 * 1024  # bytes, which are some 150 MB while they are counted
-_SPAN = 500  # powers of two, of the thousand that a double has on either side of 1
+_SPAN = 500  # powers of two, of the thousand that a double has above 1
 _TIMES = 64 * 1024
 _ITEM = re.compile(rb"\t([^\n]*)\n")
 
@@ -85,44 +85,27 @@ def pieces(files: LogFiles, offsets: Offsets, begin: Position, half_life: float,
 
 
 def _counted(items: list[bytes], times: _Times, half_life: float) -> dict[bytes, Views]:
-    """The views of each listing."""
-    heat = _Heat()
+    """The views of each listing.
+
+    They are summed up in units of a few moments, as far apart as a double allows; the sums of different units are added
+    by their logarithms, which takes four times as long.
+    """
+    sums: dict[float, defaultdict[bytes, float]] = {}
     done = 0
     while done < len(items):
         minute, lines = times.take(len(items) - done)
-        heat.add(items[done : done + lines], hot.weight(minute, half_life))
+        weight = hot.weight(minute, half_life)
+        unit = weight - weight % _SPAN
+        some, one = sums.setdefault(unit, defaultdict(float)), 2.0 ** (weight - unit)
+        for item in items[done : done + lines]:
+            some[item] += one
         done += lines
-    return {item: Views(number, heat.of(item)) for item, number in Counter(items).items()}
-
-
-class _Heat:
-    """What views count, summed up in units of one moment for as long as a double holds that.
-
-    A sum by logarithms, as `hot.together` makes it, takes four times as long.
-    """
-
-    def __init__(self) -> None:
-        self._unit = 0.0
-        self._sums: dict[bytes, float] = {}
-        self._before: dict[bytes, float] = {}  # logarithms of sums in other units
-
-    def add(self, items: list[bytes], weight: float) -> None:
-        """Views that all count the same; `weight` is the logarithm of that."""
-        if abs(weight - self._unit) > _SPAN:
-            self._before = {item: self.of(item) for item in self._before.keys() | self._sums.keys()}
-            self._unit, self._sums = weight, {}
-        one, sums = 2.0 ** (weight - self._unit), self._sums
-        for item, number in Counter(items).items():
-            sums[item] = sums.get(item, 0.0) + number * one
-
-    def of(self, item: bytes) -> float:
-        """Logarithm of the sum for a listing."""
-        total, before = self._sums.get(item), self._before.get(item)
-        if total is None:
-            assert before is not None
-            return before
-        now = self._unit + log2(total)
-        return now if before is None else hot.together(before, now)
+    heat: dict[bytes, float] = {}
+    for unit, some in sums.items():
+        for item, total in some.items():
+            more = unit + log2(total)
+            heat[item] = hot.together(heat[item], more) if item in heat else more
+    return {item: Views(number, heat[item]) for item, number in Counter(items).items()}
 
 
 class _Times:

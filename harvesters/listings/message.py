@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -83,8 +82,7 @@ class Listing:
                 yield b"%b:%b" % (orjson.dumps(name), _one_line(bytes(raw)))
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A page view: who looked at which listing, both ids as text."""
 
     user_id: str

@@ -115,6 +115,10 @@ class Totals:
         with self._changing(replace(self.progress, index=index, seq_no=seq_no)) as database:
             database.execute(f"UPDATE listing SET state = {_TO_WRITE}")
 
+    def doubt(self) -> None:
+        """Documents may say what we wrote after somebody else, who loses the race as well; the next writes all anew."""
+        self._ask("UPDATE progress SET place = ''")
+
     def write_again(self, ids: Iterable[str]) -> None:
         """The totals of these listings, of those that have any, have to be written."""
         with self._changing(self.progress) as database:

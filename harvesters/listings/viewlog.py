@@ -85,7 +85,7 @@ class ViewLog:
         settings, retry, stop = self.assembly.settings, self.assembly.retry, self.assembly.stop
         name, group = settings.require(_TOPIC), settings.require("VIEWS_GROUP")
         with self.access_log:
-            if self.follow and not wait_for_topic(Topics(settings, retry), name, _TOPIC, stop.is_set):
+            if self.follow and not self._there(name):
                 return
             self._reader = WholeTopic(
                 settings, retry, name, _TOPIC, group, self._left, self._gap, must_exist=not self.follow
@@ -97,6 +97,11 @@ class ViewLog:
                 f"{len(self._gaps)} stretches of {name} were removed by Kafka before they were read, see above; they "
                 f"are in {self.dead_letters.name}. {_REST}"
             )
+
+    def _there(self, name: str) -> bool:
+        """Wait for the topic; whether it came before we were told to stop."""
+        with closing(Topics(self.assembly.settings, self.assembly.retry)) as topics:
+            return wait_for_topic(topics, name, _TOPIC, self.assembly.stop.is_set)
 
     def fields(self, seconds: float) -> dict[str, Any]:
         return {

@@ -19,6 +19,7 @@ from harvesters.listings.accesslog import AccessLog, Run
 from harvesters.listings.logfiles import LogFiles
 from harvesters.listings.logreader import Position, pieces
 from harvesters.listings.offsets import Offsets
+from harvesters.settings import Settings
 
 DAY = 86_400.0
 
@@ -110,6 +111,32 @@ def test_lines_without_offsets_are_left_alone(files: LogFiles, rotated: bool) ->
         pass
     with pytest.raises(ConfigError):
         files.load()
+
+
+def test_a_later_file_without_offsets_is_left_alone_too(files: LogFiles) -> None:
+    """The oldest one was counted, and removed."""
+    files.path.parent.mkdir()
+    files.closed(2).write_bytes(b"u\t1\n")
+    with untouched(files), AccessLog(files):
+        pass
+    files.closed(2).rename(files.path.with_name("access.log.2.gz"))
+    with AccessLog(files) as log:
+        append(log, "1")
+
+
+def test_a_link_to_a_log_stays_one(tmp_path: Path) -> None:
+    """All files lie where the log does."""
+    (tmp_path / "large disk").mkdir()
+    link = tmp_path / "access.log"
+    link.symlink_to(tmp_path / "large disk" / "access.log")
+    files = LogFiles.of(Settings({"ACCESS_LOG": str(link)}))
+    with AccessLog(files, most=4) as log:
+        append(log, "1")
+        append(log, "2")
+    assert link.is_symlink()
+    assert link.read_bytes() == b"u\t2\n"
+    assert files.closed(1) == tmp_path / "large disk" / "access.log.1"
+    assert items(files) == ["1", "2"]
 
 
 @pytest.mark.parametrize("name", ["access.log", "access.log.times", "access.log.1"])

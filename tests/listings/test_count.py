@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harvesters.listings import ranking
+from harvesters.listings.totals import Totals
 from harvesters.search import templates
 from tests.listings.shops import MONDAY, Shop
 
@@ -204,6 +205,20 @@ def test_an_index_that_is_made_anew_gets_everything(shop: Shop) -> None:
     shop.index("a", "b", *(str(number) for number in range(10)))
     assert shop.counted() == (0, 2, 2, 0, 0)
     assert (shop.visits["a"], shop.visits["b"]) == (1, 1)
+
+
+def test_an_index_that_was_put_back_to_what_it_was_gets_everything(shop: Shop) -> None:
+    """As from a snapshot: it is the same one, with fewer changes than were seen of it."""
+    shop.index("a", "b")
+    shop.view("a", "b")
+    shop.count()
+    shop.count()
+    with Totals(shop.files.counts) as totals:
+        totals.searched(1000)
+    shop.index("a", visits=7)
+    assert shop.counted() == (0, 2, 1, 1, 0)
+    assert shop.visits == {"a": 1, "b": 1}
+    assert shop.counted() == (0, 0, 0, 0, 0)
 
 
 def test_an_index_that_is_removed_at_the_last_moment_loses_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

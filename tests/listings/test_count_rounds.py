@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from harvesters.clock import SystemClock
+from harvesters.elastic.client import SearchClient
+from harvesters.errors import RaceLost, Unavailable
 from harvesters.listings import counts, ranking, totals
 from tests.listings.shops import Shop, eventually, wait_for
 
@@ -87,6 +89,76 @@ def test_totals_that_are_older_than_somebody_else_s_are_not_written(
         patch.setattr(ranking.Ranking, "write", frozen)
         assert shop.count()[0] == 75
     assert shop.visits == {"a": 2}
+
+
+def test_totals_that_come_late_all_the_same_are_written_over(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was frozen for that long after its last look at the lease, with the request in its hand."""
+    shop.index("a", "b")
+    shop.view("a", "b")
+    attempt, now = SearchClient.attempt, SystemClock.now
+
+    def frozen(self: SearchClient, method: str, path: str, *args: Any, **named: Any) -> Any:
+        if path == "/_bulk":
+            shop.view("a")
+            shop.files.lease.unlink()
+            with shop.counting() as other:
+                assert other.wait(60) == 0
+            assert shop.visits == {"a": 2, "b": 1}
+            monkeypatch.setattr(SystemClock, "now", lambda clock: now(clock) + timedelta(hours=1))
+        return attempt(self, method, path, *args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchClient, "attempt", frozen)
+        assert shop.count()[0] == 75
+    monkeypatch.setattr(SystemClock, "now", now)
+    shop.files.lease.unlink(missing_ok=True)
+    assert shop.visits == {"a": 1, "b": 1}
+    assert shop.counted() == (0, 2, 1, 1, 0)
+    assert shop.visits == {"a": 2, "b": 1}
+
+
+def test_a_lease_that_cannot_be_had_for_a_while_is_said_and_made_up_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the second round begins, which needs the lease again."""
+    shop.index("a")
+    shop.view("a")
+    work, acquire, rounds, leases = counts.CountViews.work, counts.Lease.acquire, [0], [0]
+
+    def round(self: counts.CountViews) -> None:
+        rounds[0] += 1
+        if rounds[0] == 1:
+            raise RaceLost("frozen")
+        work(self)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def full(self: counts.Lease) -> Any:
+        leases[0] += 1
+        if leases[0] == 2:
+            raise Unavailable("no space left")
+        return acquire(self)
+
+    monkeypatch.setattr(counts.CountViews, "work", round)
+    monkeypatch.setattr(counts.Lease, "acquire", full)
+    assert shop.count("--every", "0.05s")[0] == 0
+    assert "this round failed, and the next one makes up for it: no space left" in shop.said
+    assert leases == [3]
+    assert shop.visits == {"a": 1}
+
+
+def test_sigterm_in_the_middle_of_rounds_is_0(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index("a")
+    shop.view("a")
+    read = counts.CountViews._read
+
+    def stopping(self: counts.CountViews, *args: Any) -> None:
+        read(self, *args)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(counts.CountViews, "_read", stopping)
+    code, report = shop.count("--every", "1h")
+    assert (code, report["outcome"], report["level"]) == (0, "done", "INFO")
+    assert (report["views"], report["updated"], report["waiting"]) == (1, 0, 1)
 
 
 def test_sigterm_in_the_middle_is_75_and_the_next_run_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

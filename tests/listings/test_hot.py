@@ -52,7 +52,7 @@ def test_a_million_views_add_up() -> None:
     assert isclose(total, 200 + log2(1_000_000), abs_tol=1e-7)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "soon"])
+@pytest.mark.parametrize("text", ["0", "-1", "0.5", "soon"])
 def test_a_half_life_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="LISTINGS_HOT_HALF_LIFE"):
         hot.half_life(Settings({"LISTINGS_HOT_HALF_LIFE": text}))
