@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pytest
 
 from harvesters.clock import SystemClock
 from harvesters.elastic.client import SearchClient
-from harvesters.errors import RaceLost, Unavailable
+from harvesters.errors import RaceLost, SinkUnavailable, Unavailable
 from harvesters.listings import counts, ranking, totals
 from tests.listings.shops import Shop, eventually, wait_for
 
@@ -194,6 +195,29 @@ def test_elasticsearch_that_is_away_is_69_and_what_was_counted_stays(
         code, report = shop.count()
     assert (code, report["views"], report["waiting"]) == (69, 1, 1)
     assert shop.counted() == (0, 1, 1, 0, 0)
+
+
+def test_what_was_written_before_a_failure_is_not_written_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though many batches are noted together, and these are fewer."""
+    monkeypatch.setattr(totals, "_AT_ONCE", 2)
+    monkeypatch.setattr(counts, "_WRITERS", 1)
+    names = [str(number) for number in range(30)]
+    shop.index(*names)
+    shop.view(*names)
+    write, calls = ranking.Ranking.write, itertools.count(1)
+
+    def failing(self: ranking.Ranking, batch: Any) -> ranking.Written:
+        if next(calls) == 9:
+            raise SinkUnavailable("it went away")
+        return write(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ranking.Ranking, "write", failing)
+        code, report = shop.count()
+    assert (code, report["updated"], report["waiting"]) == (69, 16, 14)
+    _, report = shop.count()
+    assert (report["listings"], report["updated"] + report["unchanged"]) == (14, 14)
+    assert shop.visits == dict.fromkeys(names, 1)
 
 
 def test_what_is_changed_all_the_time_is_left_for_another_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
