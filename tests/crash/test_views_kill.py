@@ -8,6 +8,8 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.listings.test_accesslog import items
 
 BEFORE = ["a", "b", "a"]
 AFTER = ["c", "a", "d", "e", "c"]
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = "13"  # bytes, so that what comes after begins another file
 
 
@@ -43,8 +46,10 @@ class World:
         self.begun = self.state
 
     def views(self, *ids: str) -> None:
+        """A view a day from the beginning of 2026 on, so that each counts twice as much as the one before."""
         for number, id in enumerate(ids):
-            self.kafka.send(self.kafka.views, [{"user_id": "u", "item_id": id}], number % 2)
+            view, at = {"user_id": "u", "item_id": id}, BEGINNING + timedelta(days=number)
+            self.kafka.send(self.kafka.views, [view], number % 2, timestamp=int(at.timestamp() * 1000))
 
     def begin(self, name: str, state: Path | None) -> None:
         """Another state, a copy of `state` or none at all, with a group and an index of its own."""
@@ -140,6 +145,8 @@ def test_count_killed_at_any_step_counts_every_view_once(
     def check(what: str) -> None:
         found: dict[str, Any] = {id: each.get("visits") for id, each in cluster.documents(world.name).items()}
         assert found == {"a": 3, "b": 1, "c": 2, "d": 1, "f": None}, what
+        hot = {id: each.get("hot") for id, each in cluster.documents(world.name).items()}
+        assert hot == {"a": pytest.approx(log2(7)), "b": 1, "c": pytest.approx(log2(17)), "d": 2, "f": None}, what
 
     prepare("counted", world.begun)
     ended_well(world.run("count"), "nothing")
