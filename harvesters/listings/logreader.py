@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import log2
 from typing import BinaryIO, NamedTuple
 
+from msgspec import Struct
+
 from harvesters.listings import hot
 from harvesters.listings.logfiles import LogFiles
 from harvesters.listings.offsets import Offsets
@@ -35,7 +37,7 @@ class Position(NamedTuple):
     lines: int = 0
 
 
-class Views(NamedTuple):
+class Views(Struct, frozen=True, gc=False):
     """How many views there were of a listing, and what they count together (see `hot`)."""
 
     number: int

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+
+from msgspec import Struct
 
 from harvesters.errors import ConfigError, HarvestError, RaceLost, TryLater, Unavailable
 from harvesters.listings import hot
@@ -40,7 +42,7 @@ ON CONFLICT DO UPDATE SET
 """
 
 
-class Total(NamedTuple):
+class Total(Struct, frozen=True, gc=False):
     """What the document of a listing has to say."""
 
     id: str
@@ -106,7 +108,7 @@ class Totals:
 
     def add(self, views: Mapping[bytes, Views], end: Position) -> None:
         """Count more views, up to `end`."""
-        rows = sorted((id.decode(), *more) for id, more in views.items())
+        rows = sorted((id.decode(), more.number, more.hot) for id, more in views.items())
         with self._changing(replace(self.progress, position=end)) as database:
             database.executemany(_ADD, rows)
 

@@ -14,6 +14,7 @@ from harvesters.clock import SystemClock
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import RaceLost, SinkUnavailable, Unavailable
 from harvesters.listings import counts, ranking, totals
+from harvesters.stores.lease import Lease
 from tests.listings.shops import Shop, eventually, wait_for
 
 
@@ -124,7 +125,7 @@ def test_a_lease_that_cannot_be_had_for_a_while_is_said_and_made_up_for(
     """The disk is full when the second round begins, which needs the lease again."""
     shop.index("a")
     shop.view("a")
-    work, acquire, rounds, leases = counts.CountViews.work, counts.Lease.acquire, [0], [0]
+    work, acquire, rounds, leases = counts.CountViews.work, Lease.acquire, [0], [0]
 
     def round(self: counts.CountViews) -> None:
         rounds[0] += 1
@@ -133,14 +134,14 @@ def test_a_lease_that_cannot_be_had_for_a_while_is_said_and_made_up_for(
         work(self)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def full(self: counts.Lease) -> Any:
+    def full(self: Lease) -> Any:
         leases[0] += 1
         if leases[0] == 2:
             raise Unavailable("no space left")
         return acquire(self)
 
     monkeypatch.setattr(counts.CountViews, "work", round)
-    monkeypatch.setattr(counts.Lease, "acquire", full)
+    monkeypatch.setattr(Lease, "acquire", full)
     assert shop.count("--every", "0.05s")[0] == 0
     assert "this round failed, and the next one makes up for it: no space left" in shop.said
     assert leases == [3]
