@@ -154,6 +154,7 @@ class CountViews:
             self._go_on()
             totals.add(piece.views, piece.end)
             self.views += piece.lines
+            del piece  # before there is the next one
 
     def _write(self, totals: Totals) -> None:
         """Write what the documents do not say yet."""

@@ -79,19 +79,20 @@ def pieces(files: LogFiles, offsets: Offsets, begin: Position, half_life: float,
                     if not data:
                         raise files.wrong(f"{file.name} does not end with the end of a line")
                     place += len(data)
-                    items = _ITEM.findall(data)
-                    views = _counted(items, times, half_life)
-                    yield Piece(len(items), views, Position(number, place, *times.position))
+                    lines, views = _counted(data, times, half_life)
+                    yield Piece(lines, views, Position(number, place, *times.position))
+                    del data, views  # before there are the next ones
     finally:
         times.close()
 
 
-def _counted(items: list[bytes], times: _Times, half_life: float) -> dict[bytes, Views]:
-    """The views of each listing.
+def _counted(data: bytes, times: _Times, half_life: float) -> tuple[int, dict[bytes, Views]]:
+    """How many lines there are, and the views of each listing.
 
     They are summed up in units of a few moments, as far apart as a double allows; the sums of different units are added
     by their logarithms, which takes four times as long.
     """
+    items: list[bytes] = _ITEM.findall(data)
     sums: dict[float, defaultdict[bytes, float]] = {}
     done = 0
     while done < len(items):
@@ -107,7 +108,7 @@ def _counted(items: list[bytes], times: _Times, half_life: float) -> dict[bytes,
         for item, total in some.items():
             more = unit + log2(total)
             heat[item] = hot.together(heat[item], more) if item in heat else more
-    return {item: Views(number, heat[item]) for item, number in Counter(items).items()}
+    return len(items), {item: Views(number, heat[item]) for item, number in Counter(items).items()}
 
 
 class _Times:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import defaultdict
 from math import isclose, log2
 from pathlib import Path
@@ -116,6 +117,24 @@ def test_a_closed_file_that_was_read_may_be_removed(tmp_path: Path) -> None:
         assert [*next(pieces(files, log.offsets, first.end, DAY)).views] == [b"b"]
         with pytest.raises(ConfigError, match=r"access\.log\.1 is not there"):
             next(pieces(files, log.offsets, Position(), DAY))
+
+
+def test_one_piece_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    files = LogFiles(tmp_path / "access.log")
+    with AccessLog(files) as log:
+        for batch in range(8):
+            write(log, [(5, f"{batch} {number}") for number in range(2000)])
+        size = log.offsets.size // 8
+
+        def peak(begin: Position) -> int:
+            tracemalloc.start()
+            for piece in pieces(files, log.offsets, begin, DAY, size):
+                del piece
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return most
+
+        assert peak(Position()) < 1.2 * peak(Position(1, 7 * size, lines=7 * 2000))
 
 
 @pytest.mark.parametrize("content", [b"", b"5\t1\n6\t1\n", b"5\t1\nsix\t7\n7\t1\n"])
