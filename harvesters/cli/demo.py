@@ -189,7 +189,24 @@ def _elasticsearch(environment: dict[str, str], simulator: OpencastSimulator, qu
         harvest(environment, "load_episodes", "--source-index-pattern", "useractions-*")
         say("\nWhich episodes were watched most?")
         harvest(environment, "query", "top_episodes", "--format", "table")
-        market(environment)
+        _market(environment)
+
+
+def _market(environment: dict[str, str]) -> None:
+    from harvesters.standins.base import StandInMissing, free_port
+    from harvesters.standins.kafka import Kafka
+
+    say("\nA market place: starting Kafka (the first time its jars are fetched with Maven) …")
+    if not all(map(find_spec, ("confluent_kafka", "fastapi", "uvicorn"))):
+        say("Going on without it: that needs pip install 'harvest[kafka,web]'")
+        return
+    try:
+        kafka = Kafka().start()
+    except StandInMissing as missing:
+        say(f"Going on without it: {missing}")
+        return
+    with kafka:
+        market({**environment, **kafka.environment(), "HARVEST_API_RATE": "0"}, free_port)
 
 
 def _received() -> Iterator[dict[str, object]]:
