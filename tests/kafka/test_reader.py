@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from harvesters.clock import SystemClock
@@ -26,9 +27,11 @@ class Keeper:
     def __init__(self) -> None:
         self.finished = 0
         self.gaps: list[Gap] = []
+        self.then: Callable[[], object] = lambda: None
 
     def finish(self) -> None:
         self.finished += 1
+        self.then()
 
     def gap(self, gap: Gap) -> None:
         self.gaps.append(gap)
@@ -163,6 +166,52 @@ class TestMember:
             second.poll(0.1)
         assert keeper.finished == 1
         assert {*first.positions, *second.positions} == {0, 1}
+
+    def test_what_is_finished_then_is_committed_before_they_are_the_other_one_s(
+        self, kafka: Broker, member: Callable[[], GroupConsumer], keeper: Keeper
+    ) -> None:
+        kafka.make(kafka.listings, 2)
+        for partition in (0, 1):
+            kafka.send(kafka.listings, [b"x"] * 5, partition=partition)
+        first = member()
+        batches: list[Batch] = []
+        read(first, 10, batches.append)
+        keeper.then = lambda: [first.done(batch) for batch in batches]
+        second = member()
+        while not second.positions:
+            first.poll(0.1)
+            assert second.poll(0.1) is None
+        assert keeper.finished == 1
+        assert second.poll(1) is None
+
+    def test_a_commit_that_is_refused_while_the_group_changes_is_tried_again(
+        self, kafka: Broker, member: Callable[[], GroupConsumer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kafka.make(kafka.listings, 1)
+        kafka.send(kafka.listings, [b"a", b"b"])
+        consumer = member()
+        client: Any = consumer._client
+
+        class Refusing:
+            """The client, to whose first commit the broker says that the group has changed."""
+
+            refused = False
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(client, name)
+
+            def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+                if self.refused:
+                    client.commit(offsets=offsets, asynchronous=asynchronous)
+                else:
+                    self.refused = True
+                    consumer._heard(KafkaError(KafkaError.ILLEGAL_GENERATION), offsets)
+
+        monkeypatch.setattr(consumer, "_client", Refusing())
+        read(consumer, 2, consumer.done)
+        assert not consumer.commit()
+        assert commits(consumer)
+        assert kafka.committed(kafka.listings) == {0: 2}
 
     def test_a_topic_that_is_removed_ends_it(self, kafka: Broker, member: Callable[[], GroupConsumer]) -> None:
         kafka.make(kafka.listings)
