@@ -176,7 +176,7 @@ class TestMember:
         first = member()
         batches: list[Batch] = []
         read(first, 10, batches.append)
-        keeper.then = lambda: [first.done(batch) for batch in batches]
+        keeper.then = lambda: [*map(first.done, batches)]
         second = member()
         while not second.positions:
             first.poll(0.1)
