@@ -17,10 +17,11 @@ An offset is committed with the id of the topic. One that a topic of the same na
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harvesters.errors import Unavailable
+from harvesters.errors import HarvestError, Unavailable
 from harvesters.kafka.config import error_of
 from harvesters.kafka.reader import Reader
 from harvesters.kafka.records import Batch, Gap
@@ -29,14 +30,15 @@ from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 log = logging.getLogger(__name__)
 
 _POLL_AT_LEAST = 300.0  # seconds within which `poll` is called, or the partitions go to others
 _LONGEST = 86_400.0
 _BEATS = 4  # heartbeats in a session
-_NOT_OURS = ("ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "STALE_MEMBER_EPOCH", "_ASSIGNMENT_LOST", "FENCED_MEMBER_EPOCH")
+_NO_ANSWER = 10.0  # seconds after which a commit without an answer is sent again
+_LEAVING = 5.0  # seconds to leave the group in
 
 
 class Handler(Protocol):
@@ -73,10 +75,17 @@ class GroupConsumer(Reader):
             "session.timeout.ms": max(1, int(min(session, _LONGEST) * 1000)),
             "heartbeat.interval.ms": max(1, int(min(session, _LONGEST) * 1000) // _BEATS),
             "max.poll.interval.ms": int(poll * 1000),
+            "on_commit": self._heard,
+            # What is stored is committed when partitions are given up, before they are another's, and at no other time.
+            "enable.auto.commit": True,
+            "auto.commit.interval.ms": 0,
         }
         super().__init__(settings, retry, name, setting, group, handler.gap, must_exist, options)
         self._handler = handler
         self._pending: dict[int, int] = {}
+        self._sent: dict[int, int] = {}  # and not answered yet
+        self._asked = 0.0
+        self._refusal: HarvestError | None = None
         self._closing = False
 
     def open(self) -> None:
@@ -90,39 +99,26 @@ class GroupConsumer(Reader):
                 self._pending[partition] = end
 
     def commit(self) -> bool:
-        """Commit what is done; False if that has to be tried again, as while the group is being changed.
+        """Have what is done committed; whether all of it is, as far as `poll` has heard.
+
+        What is refused, as while the group is being changed, is tried again by the next call.
 
         Raises:
             CredentialsRefused, ConfigError: the brokers do not take it from us.
         """
-        from confluent_kafka import KafkaError, KafkaException, TopicPartition
+        from confluent_kafka import KafkaException
 
-        if not self._pending:
-            return True
-        sent = dict(self._pending)
-        offsets = [
-            TopicPartition(self.topic.name, partition, offset, metadata=self.topic.id)
-            for partition, offset in sent.items()
-        ]
+        if self._refusal is not None:
+            raise self._refusal
+        now = self.retry.clock.monotonic()
+        if not self._pending or (self._sent and now - self._asked < _NO_ANSWER):
+            return not self._pending
+        self._sent, self._asked = dict(self._pending), now
         try:
-            answer = self._client.commit(offsets=offsets, asynchronous=False) or []
+            self._client.commit(offsets=self._places(self._sent), asynchronous=True)
         except KafkaException as error:
-            answer, failure = [], error.args[0]
-        else:
-            failure = next((each.error for each in answer if each.error is not None), None)
-        if failure is None:
-            self._pending = {at: offset for at, offset in self._pending.items() if offset != sent.get(at)}
-            return True
-        if failure.code() in [getattr(KafkaError, name) for name in _NOT_OURS]:
-            log.warning(
-                "%s: partitions are another process's by now; what was read of them is not committed", self.name
-            )
-            self._pending.clear()
-            return True
-        meaning = error_of(failure, self.name)
-        if not isinstance(meaning, Unavailable):
-            raise meaning
-        log.debug("not committed yet: %s", meaning)
+            self._sent = {}
+            self._refused(error.args[0])
         return False
 
     def behind(self) -> bool:
@@ -135,10 +131,18 @@ class GroupConsumer(Reader):
         except Unavailable:
             return True  # `poll` says when that has lasted for too long
 
-    def close(self) -> None:
-        """Leave the group. What was not committed is read again by whoever gets the partitions."""
+    def _leave(self) -> None:
+        """Leave the group. What was not committed is read again by whoever gets the partitions.
+
+        The client waits for ever for brokers that do not answer: for what they say to a commit, and for its
+        coordinator. So nobody waits for it for long.
+        """
+        if self._closing or self._silent:
+            return
         self._closing = True
-        super().close()
+        leaving = threading.Thread(target=self._client.close, name="leave", daemon=True)
+        leaving.start()
+        leaving.join(_LEAVING)
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
         return self._committed(self._topics)
@@ -147,12 +151,15 @@ class GroupConsumer(Reader):
         self._pending.clear()
 
     def _assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        self._begin([each.partition for each in partitions])
+        if not self._closing:
+            self._begin([each.partition for each in partitions])
 
     def _revoke(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         if not self._closing and any(each.partition in self._positions for each in partitions):
             self._handler.finish()
-            self._commit_all()
+        gone = {each.partition for each in partitions}
+        if pending := {at: offset for at, offset in self._pending.items() if at in gone}:
+            self._client.store_offsets(offsets=self._places(pending))  # and the client commits them before it goes on
         self._drop(partitions)
 
     def _lose(self, client: Consumer, partitions: list[TopicPartition]) -> None:
@@ -165,14 +172,30 @@ class GroupConsumer(Reader):
             self._pending.pop(partition, None)
         self._end(gone)
 
-    def _commit_all(self) -> None:
-        """Commit what is pending, or give up when the budget is used up: it is read again then."""
-        started = self.retry.clock.monotonic()
-        while not self.commit():
-            if self.retry.clock.monotonic() - started > self.retry.budget:
-                log.warning("%s: what was handled last could not be committed, and is read again", self.name)
-                return
-            self.retry.clock.sleep(0.1)
+    def _places(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
+        from confluent_kafka import TopicPartition
+
+        return [TopicPartition(self.topic.name, at, offset, metadata=self.topic.id) for at, offset in offsets.items()]
+
+    def _heard(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """The answer to a commit: to ours, or to the client's when partitions were given up."""
+        ours = {each.partition: each.offset for each in partitions} == self._sent
+        if ours:
+            self._sent = {}
+        for each in partitions:
+            failure = error or each.error
+            if failure is not None:
+                self._refused(failure)
+                if not ours:
+                    log.warning("%s: what was handled last could not be committed, and is read again", self.name)
+            elif each.metadata == self.topic.id and self._pending.get(each.partition) == each.offset:
+                del self._pending[each.partition]
+
+    def _refused(self, failure: KafkaError) -> None:
+        meaning = error_of(failure, self.name)
+        if not isinstance(meaning, Unavailable):
+            self._refusal = meaning
+        log.debug("not committed yet: %s", meaning)
 
 
 def left_behind(left: Mapping[int, int], ends: Mapping[int, tuple[int, int]], targets: Mapping[int, int]) -> bool:

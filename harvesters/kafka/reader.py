@@ -154,10 +154,18 @@ class Reader(ABC):
             self._client.resume(self._assigned(self._positions))
 
     def close(self) -> None:
-        """Leave the group, and let go of the connections."""
-        self._client.close()
+        """Let go of the connections."""
+        self._leave()
         self._topics.close()
         self._once.close()
+
+    def _leave(self) -> None:
+        self._client.close()
+
+    @property
+    def _silent(self) -> bool:
+        """Whether the brokers did not answer the last time that they were asked."""
+        return self._tries > 0
 
     def _committed(self, topics: Topics) -> dict[int, int]:
         """How far the group has read this very topic, by its partitions.

@@ -8,7 +8,10 @@ from enum import Enum
 from typing import Any
 
 from harvesters.elastic.bulk import Version
-from harvesters.listings.message import Listing
+from harvesters.errors import BadInput
+from harvesters.kafka.records import Record
+from harvesters.kafka.topics import Topic
+from harvesters.listings.message import Listing, parse_key, parse_listing
 from harvesters.listings.place import Place
 
 
@@ -39,6 +42,21 @@ class Change:
         if self.earlier is not None:
             return self.earlier
         return self.place, self.listing.created if self.listing is not None else ""
+
+
+def change_of(topic: Topic, record: Record) -> Change:
+    """What a message says.
+
+    Raises:
+        BadInput: nothing that can be understood.
+    """
+    place = Place(topic.name, topic.id, record.partition, record.offset, record.timestamp)
+    if record.value is None:
+        if record.key is None:
+            raise BadInput("it has neither a key nor a value")
+        return Change(parse_key(record.key), place, None)
+    listing = parse_listing(record.value)
+    return Change(listing.id, place, listing)
 
 
 Fates = dict[Change, Fate | str]

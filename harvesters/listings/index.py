@@ -19,17 +19,14 @@ from harvesters.kafka.consumer import GroupConsumer
 from harvesters.kafka.records import Batch, Gap, Record
 from harvesters.kafka.topics import Topic
 from harvesters.listings import letters
-from harvesters.listings.change import Change, Fate, Fates
-from harvesters.listings.message import parse_key, parse_listing
-from harvesters.listings.place import Place
+from harvesters.listings.change import Change, Fate, Fates, change_of
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 
-KIND = "listings"
 BATCH = 2000  # messages at most
 _LANES = 2
 _AHEAD = 2  # batches that are worked on at once
 _WAIT = 0.2  # seconds to wait for messages, or for a batch
-_BUSY = 0.02  # seconds to wait for messages while a batch may be ready any moment
+_BUSY = 0.02  # seconds to wait for messages while a batch, or the answer to a commit, may be there any moment
 _PATIENCE = 2.0  # seconds that a batch may take before the partitions are kept by polling
 _THEN = "The rest is indexed, and the next run goes on behind them."
 
@@ -90,6 +87,7 @@ class Indexer:
         self.counts = Counts()
         self.gaps = 0
         self._working: deque[_Working] = deque()
+        self._committed = True
         self._lanes = [ThreadPoolExecutor(1, f"lane-{number}") for number in range(_LANES)]
         self._consumer: GroupConsumer | None = None
         self._failure: TooManyDead | None = None
@@ -108,7 +106,7 @@ class Indexer:
                     self._step(consumer)
                 self.finish()
                 while not consumer.commit():
-                    consumer.poll(_WAIT)
+                    consumer.poll(_BUSY)
         finally:
             for lane in self._lanes:
                 lane.shutdown(wait=False, cancel_futures=True)
@@ -124,10 +122,10 @@ class Indexer:
     def gap(self, gap: Gap) -> None:
         """Messages were removed before they were read."""
         self.gaps += 1
-        self.dead_letters.write([letters.of_gap(KIND, gap)])
+        self.dead_letters.write([letters.of_gap(letters.LISTINGS, gap)])
 
     def _step(self, consumer: GroupConsumer) -> None:
-        batch = consumer.poll(_BUSY if self._working else _WAIT, BATCH)
+        batch = consumer.poll(_WAIT if self._committed and not self._working else _BUSY, BATCH)
         if batch is not None:
             self._begin(batch)
         self._settle_what_is_ready()
@@ -141,7 +139,7 @@ class Indexer:
                 if batch := consumer.poll(0.0):  # what was on its way
                     self._begin(batch)
         consumer.resume()
-        consumer.commit()
+        self._committed = consumer.commit()
 
     def _ends(self) -> bool:
         return self.stop.is_set() or self._failure is not None
@@ -164,16 +162,18 @@ class Indexer:
         changes: dict[Change, Record] = {}
         for record in records:
             try:
-                changes[_change(topic, record)] = record
+                changes[change_of(topic, record)] = record
             except BadInput as error:
-                done.dead.append(letters.of_record(KIND, topic, record, str(error)))
+                done.dead.append(letters.of_record(letters.LISTINGS, topic, record, str(error)))
         fates = self.versions.apply(list(changes))
         count = Counter(fates.values())
         done.counts.indexed, done.counts.deleted = count[Fate.INDEXED], count[Fate.DELETED]
         done.counts.superseded = count[Fate.SUPERSEDED]
         if len(count.keys() - {*Fate}):
             refused = [(change, fate) for change, fate in fates.items() if isinstance(fate, str)]
-            done.dead += [letters.of_record(KIND, topic, changes[change], reason) for change, reason in refused]
+            done.dead += [
+                letters.of_record(letters.LISTINGS, topic, changes[change], reason) for change, reason in refused
+            ]
         done.counts.dead = len(done.dead)
         return done
 
@@ -198,18 +198,3 @@ class Indexer:
             self.budget.check(self.counts.received, self.dead_letters.name, _THEN)
         except TooManyDead as error:
             self._failure = error  # what is in hand is finished and committed first
-
-
-def _change(topic: Topic, record: Record) -> Change:
-    """What a message says.
-
-    Raises:
-        BadInput: nothing that can be understood.
-    """
-    place = Place(topic.name, topic.id, record.partition, record.offset, record.timestamp)
-    if record.value is None:
-        if record.key is None:
-            raise BadInput("it has neither a key nor a value")
-        return Change(parse_key(record.key), place, None)
-    listing = parse_listing(record.value)
-    return Change(listing.id, place, listing)

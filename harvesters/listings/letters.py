@@ -1,13 +1,18 @@
-"""Dead letters of the topics' messages and gaps, and how they are named."""
+"""Dead letters of the topics' messages and gaps: how they are named, and what message one is of."""
 
 from __future__ import annotations
 
 import base64
 from typing import Any
 
+from harvesters.errors import BadInput
 from harvesters.kafka.records import Gap, Record
 from harvesters.kafka.topics import Topic
+from harvesters.listings.place import Place
 from harvesters.sinks.deadletters import DeadLetter
+
+LISTINGS = "listings"
+"""The kind of those of `listings index`; those of the access log are not read back."""
 
 
 def of_record(kind: str, topic: Topic, record: Record, reason: str) -> DeadLetter:
@@ -36,6 +41,28 @@ def of_gap(kind: str, gap: Gap) -> DeadLetter:
     return DeadLetter(kind, f"{gap.topic.name}/{gap.partition}/{gap.first}", str(gap), row)
 
 
+def message_of(letter: DeadLetter) -> tuple[Topic, Record]:
+    """The message that the letter is of, where it was.
+
+    Raises:
+        BadInput: none that could be indexed; the message says why.
+    """
+    if letter.kind != LISTINGS:
+        raise BadInput(f"{letter.id}: {letter.kind} cannot be replayed: the access log is written in the topic's order")
+    row = letter.row if isinstance(letter.row, dict) else {}
+    if "first" in row:
+        raise BadInput(f"{letter.id}: a gap cannot be replayed: Kafka has removed these messages")
+    place = Place.read(row)
+    try:
+        key, value = (_bytes(row[name]) for name in ("key", "value"))
+    except (KeyError, TypeError, ValueError):
+        place = None
+    if place is None:
+        raise BadInput(f"{letter.id}: it cannot be replayed: its row is none that listings index has written")
+    topic = Topic(place.topic, place.topic_id, place.partition + 1)
+    return topic, Record(place.partition, place.offset, place.timestamp, key, value)
+
+
 def _text(value: bytes | None) -> str | dict[str, Any] | None:
     """Bytes as JSON can hold them: what is no UTF-8 as base64."""
     if value is None:
@@ -44,3 +71,10 @@ def _text(value: bytes | None) -> str | dict[str, Any] | None:
         return value.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(value).decode()}
+
+
+def _bytes(text: Any) -> bytes | None:
+    """What `_text` was given."""
+    if isinstance(text, dict):
+        return base64.b64decode(text["base64"], validate=True)
+    return None if text is None else str.encode(text)

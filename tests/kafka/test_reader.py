@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from harvesters.clock import SystemClock
@@ -26,9 +27,11 @@ class Keeper:
     def __init__(self) -> None:
         self.finished = 0
         self.gaps: list[Gap] = []
+        self.then: Callable[[], object] = lambda: None
 
     def finish(self) -> None:
         self.finished += 1
+        self.then()
 
     def gap(self, gap: Gap) -> None:
         self.gaps.append(gap)
@@ -78,6 +81,15 @@ def read(reader: Reader, count: int, then: Callable[[Batch], object] = lambda ba
     return records
 
 
+def commits(consumer: GroupConsumer) -> bool:
+    """Whether the brokers say that it is committed."""
+    deadline = time.monotonic() + 30
+    while not consumer.commit():
+        assert time.monotonic() < deadline
+        consumer.poll(0.01)
+    return True
+
+
 def remove_before(kafka: Broker, topic: str, partition: int, offset: int) -> None:
     for future in kafka.admin.delete_records([TopicPartition(topic, partition, offset)]).values():
         future.result(30)
@@ -94,7 +106,7 @@ class TestMember:
         consumer = member()
         assert consumer.behind()
         read(consumer, 2, consumer.done)
-        assert consumer.commit()
+        assert commits(consumer)
         assert not consumer.behind()
         found = kafka.topics.find(kafka.listings)
         assert found is not None
@@ -106,7 +118,7 @@ class TestMember:
         kafka.send(kafka.listings, [b"a", b"b"])
         first = member()
         read(first, 2)
-        first.commit()
+        assert first.commit()
         first.close()
         assert len(read(member(), 2)) == 2
 
@@ -123,7 +135,7 @@ class TestMember:
         consumer.resume()
         assert [each.offset for each in read(consumer, 5, consumer.done)] == [*range(15, 20)]
         assert [(gap.partition, gap.first, gap.last) for gap in keeper.gaps] == [(0, 10, 14)]
-        assert consumer.commit()
+        assert commits(consumer)
         assert kafka.committed(kafka.listings) == {0: 20}
 
     def test_what_expired_is_committed_though_nothing_comes_after_it(
@@ -154,6 +166,52 @@ class TestMember:
             second.poll(0.1)
         assert keeper.finished == 1
         assert {*first.positions, *second.positions} == {0, 1}
+
+    def test_what_is_finished_then_is_committed_before_they_are_the_other_one_s(
+        self, kafka: Broker, member: Callable[[], GroupConsumer], keeper: Keeper
+    ) -> None:
+        kafka.make(kafka.listings, 2)
+        for partition in (0, 1):
+            kafka.send(kafka.listings, [b"x"] * 5, partition=partition)
+        first = member()
+        batches: list[Batch] = []
+        read(first, 10, batches.append)
+        keeper.then = lambda: [*map(first.done, batches)]
+        second = member()
+        while not second.positions:
+            first.poll(0.1)
+            assert second.poll(0.1) is None
+        assert keeper.finished == 1
+        assert second.poll(1) is None
+
+    def test_a_commit_that_is_refused_while_the_group_changes_is_tried_again(
+        self, kafka: Broker, member: Callable[[], GroupConsumer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kafka.make(kafka.listings, 1)
+        kafka.send(kafka.listings, [b"a", b"b"])
+        consumer = member()
+        client: Any = consumer._client
+
+        class Refusing:
+            """The client, to whose first commit the broker says that the group has changed."""
+
+            refused = False
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(client, name)
+
+            def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+                if self.refused:
+                    client.commit(offsets=offsets, asynchronous=asynchronous)
+                else:
+                    self.refused = True
+                    consumer._heard(KafkaError(KafkaError.ILLEGAL_GENERATION), offsets)
+
+        monkeypatch.setattr(consumer, "_client", Refusing())
+        read(consumer, 2, consumer.done)
+        assert not consumer.commit()
+        assert commits(consumer)
+        assert kafka.committed(kafka.listings) == {0: 2}
 
     def test_a_topic_that_is_removed_ends_it(self, kafka: Broker, member: Callable[[], GroupConsumer]) -> None:
         kafka.make(kafka.listings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,15 +93,24 @@ def test_two_drains_at_once_and_more_processes_than_partitions(market: Market, s
 
 
 def test_sigterm_finishes_and_commits_what_is_in_hand(market: Market, start: Start) -> None:
-    market.send(*listings(8000))
-    first = start()
-    wait_for(lambda: indexed(market) > 0)
-    assert first.end() == 75
-    done = first.report["received"]
-    assert 0 < done < 8000
+    market.send(*listings(12_000))
+    first: list[Worker] = []
+    told: list[str] = []
+
+    def tells(path: str, asked: bytes, _: bytes) -> int | None:
+        if "_bulk" in path and not told:
+            told.append(path)
+            first[0].signal(signal.SIGTERM)
+        return None
+
+    with way(market.cluster.url, tells) as elasticsearch:
+        first.append(start(ES_HOST=elasticsearch.url))
+        assert first[0].wait() == 75
+    done = first[0].report["received"]
+    assert 0 < done < 12_000
     second = start()
     assert second.wait() == 0
-    assert second.report["received"] == 8000 - done
+    assert second.report["received"] == 12_000 - done
 
 
 @pytest.mark.parametrize(("request_to", "number"), [("_index_template", 1), ("_bulk", 1), ("_bulk", 2), ("_mget", 2)])
@@ -234,3 +244,21 @@ class TestAway:
             server.kill()
             assert worker.wait() == 69
             assert "HARVEST_RETRY_BUDGET" in worker.log
+
+    def test_kafka_freezes_and_never_answers_a_commit(self, market: Market, start: Start, tmp_path: Path) -> None:
+        with running(Kafka(directory=tmp_path / "kafka")) as server:
+            kafka = Broker(server)
+            kafka.make(kafka.listings)
+            kafka.send(kafka.listings, [("1", {"id": 1})])
+
+            def freezes(path: str, asked: bytes, _: bytes) -> int | None:
+                if "_bulk" in path:
+                    os.kill(server.pid, signal.SIGSTOP)
+                return None
+
+            with way(market.cluster.url, freezes) as elasticsearch:
+                env = {**kafka.environment, "ES_HOST": elasticsearch.url, "HARVEST_RETRY_BUDGET": "3"}
+                worker = start("--follow", **env)
+                wait_for(lambda: indexed(market) == 1)
+                server.kill()
+                assert worker.wait(30) == 69, worker.log

@@ -50,10 +50,10 @@ class Worker:
         self.signal(signal.SIGTERM)
         return self.wait()
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = 90) -> int:
         """Its exit code, once it has ended."""
         try:
-            return self._process.wait(90)
+            return self._process.wait(seconds)
         finally:
             self.kill()
 
