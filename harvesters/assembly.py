@@ -21,8 +21,11 @@ from harvesters.cursor import CursorKind
 from harvesters.errors import ConfigError
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
+from harvesters.telemetry import log_report
+from harvesters.watched import Watched
 
 if TYPE_CHECKING:
+    from harvesters import runs
     from harvesters.document import Document
     from harvesters.elastic.asyncclient import AsyncSearchClient
     from harvesters.elastic.client import SearchClient
@@ -49,6 +52,10 @@ _TELLING = (
     "ZOOM_ACCOUNT_ID",
     "FIREBASE_CHECKPOINT",
     "FIREBASE_ENDPOINT",
+    "LISTINGS_TOPIC",
+    "LISTINGS_GROUP",
+    "VIEWS_TOPIC",
+    "ACCESS_LOG",
 )
 
 
@@ -58,12 +65,14 @@ class Assembly:
 
     Args:
         stop: set to end what runs after the batch in hand; waits end with it.
-        job: what runs, such as the command: each job's dead letters are its own.
+        job: the name of the job that runs, which its dead letters say.
+        watched: the run of it that this is, for whoever watches runs.
     """
 
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
     job: str = ""
+    watched: Watched = field(default_factory=lambda: Watched(""))
     _open: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
@@ -109,12 +118,8 @@ class Assembly:
         from harvesters.sinks.deadletters import open_dead_letters
 
         target = self.settings.get("HARVEST_DEAD_LETTERS")
-        return self._closed_with_us(open_dead_letters(target, self.settings.state_dir(), self.retry, self._job))
-
-    @property
-    def _job(self) -> str:
-        """What tells this job's dead letters from another's: the command, what it reads, and its checkpoint."""
-        return " ".join([self.job, *(self.settings.get(name) for name in _TELLING)])
+        telling = " ".join(self.settings.get(name) for name in _TELLING)
+        return self._closed_with_us(open_dead_letters(target, self.settings.state_dir(), self.retry, self.job, telling))
 
     @cached_property
     def geoip(self) -> GeoIP | None:
@@ -201,7 +206,12 @@ class Assembly:
         from harvesters.sinks.deadletters import ErrorBudget
 
         budget = ErrorBudget(*self.settings.error_budget())
-        return Parts(self.clock, self.cache, self.dead_letters, budget, self.stop)
+        return Parts(self.clock, self.cache, self.dead_letters, budget, self.stop, self.listeners, self.watched)
+
+    @property
+    def listeners(self) -> tuple[runs.Listener, ...]:
+        """Who hears the report of a run."""
+        return log_report, self.watched.hear
 
     def place(self, name: str, kind: CursorKind) -> Place:
         """The checkpoint called `name`, with its owner, where it began and its lease beside it."""
@@ -228,6 +238,15 @@ class Assembly:
     def blob(self, name: str) -> Blob:
         """An object of that name where the checkpoints are: in S3 (``S3_HARVEST_TS_BUCKET``) or in files."""
         return self._blob(name)
+
+    def blob_within(self, name: str, seconds: float) -> Blob:
+        """As `blob`, one that gives up after so long, also while the run is told to stop."""
+        from harvesters.stores.s3 import S3Bucket
+
+        if self._bucket is None:
+            return self.blob(name)
+        retry = RetryPolicy(SystemClock(), seconds)
+        return self._closed_with_us(S3Bucket(self._bucket.bucket, retry, timeout=seconds)).blob(name)
 
     def _blob(self, name: str, hasty: bool = False) -> Blob:
         """As `blob`; a `hasty` one gives up while there is time for a second try before a lease expires."""

@@ -31,6 +31,7 @@ from harvesters.stores.delivered import DeliveredLog
 from harvesters.stores.lease import Lease
 from harvesters.telemetry import Report
 from harvesters.timespan import SpanGuard, iso
+from harvesters.watched import Watched
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ class Parts:
 
     Args:
         stop: set to end the run after the batch in hand.
+        watched: the run of a job that this is; one that nobody watches by default.
     """
 
     clock: Clock
@@ -124,6 +126,7 @@ class Parts:
     budget: ErrorBudget
     stop: threading.Event
     listeners: Sequence[Listener] = (telemetry.log_report,)
+    watched: Watched = field(default_factory=lambda: Watched(""))
 
 
 Remember = Callable[[Cache, Harvest, Sink, bool], DeliveredLog]
@@ -177,6 +180,8 @@ class HarvestRun:
             stack.callback(self.sink.close)
             stack.callback(self.harvest.close)
             looks = self._looks()
+            if looks:
+                self.parts.watched.moves = False
             if self.place is not None and (self.alone or (self.asked.update and not looks)):
                 stack.enter_context(self.place.lease)
             return self._planned(looks, good_end)
@@ -222,10 +227,15 @@ class HarvestRun:
     def _planned(self, looks: bool, good_end: type[HarvestError] | None) -> Report:
         cursor, etag, owner, left = self._load()
         begun = self.place.beginning.load() if self.place is not None and left and self._first(cursor) else None
+        early = self.asked.plan(cursor, self.parts.clock.now(), begun)
+        if self.place is not None and not looks:
+            self.parts.watched.moves = self.asked.update if early is None else early.moves
+        self.parts.watched.counts = lambda: self.counts.report(0.0)
+        self.parts.watched.begin()
         try:
             now = self._now()
         except HarvestError as error:
-            self._begin(self.asked.plan(cursor, self.parts.clock.now(), begun), looks, error)
+            self._begin(early, looks, error)
             raise
         planned = self.asked.plan(cursor, now, self._by_their_clock(begun, now))
         if planned is None:

@@ -96,6 +96,10 @@ class Settings:
             raise ConfigError(f"{name} holds a private key, which is not shown here. Only {_ACCOUNT} may hold one.")
         return _one_line(name, value)
 
+    def given(self, name: str) -> bool:
+        """Whether anything sets it; a default does not count."""
+        return bool(self.flags.get(name, "") or self._set(name))
+
     def require(self, name: str) -> str:
         """As `get`, but a setting without a value is an error that names it.
 

@@ -32,10 +32,11 @@ FLOORS = (
         "elastic",
     },
     {"stores", "sinks", "search", "kafka"},
-    {"pipeline", "runs", "harvest", "progress", "prefetch"},
+    {"pipeline", "runs", "harvest", "progress", "prefetch", "watched"},
     {"assembly"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "listings", "dev"}
     | {"logs"},
+    {"operate"},
     {"cli", "web"},
 )
 BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them

@@ -13,11 +13,6 @@ from harvesters import collector
 from harvesters.cli.firebase import (
     maybe_sentiment,
     node_path,
-    open_client,
-    open_index,
-    open_indices,
-    open_scrubber,
-    open_sink,
     output_option,
     page_size_option,
     sentiment_option,
@@ -56,13 +51,14 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
     """
     from harvesters.firebase.dumps.reading import Dump
     from harvesters.firebase.load import DumpHarvest
+    from harvesters.firebase.parts import open_indices, open_sink
     from harvesters.firebase.run import load_dump
 
     collector.rest()
-    with running() as assembly, progress("loading") as show:
+    with running("firebase-events", moves=False) as assembly, progress("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
-        indices = open_indices()
+        indices = open_indices(settings_of())
         harvest = DumpHarvest(dump, _mapper(sentiment, indices), batch_size)
         complete = indices.over(assembly.clock.now())
         sink = open_sink(assembly, output, indices.events, indices.of_event, True, complete)
@@ -115,14 +111,16 @@ def events(
     from harvesters.firebase.events import Events
     from harvesters.firebase.follow import FollowedEvents
     from harvesters.firebase.paging import PageSize
+    from harvesters.firebase.parts import open_client, open_index, open_indices, open_sink
     from harvesters.firebase.run import event_place, harvest_events
 
     if follow and start is not None:
         raise click.UsageError("--follow goes on from the checkpoint; it cannot be combined with --start")
     collector.rest()
-    with running() as assembly, progress("harvesting") as show:
+    moves = update_checkpoint and start is None
+    with running("firebase-events", moves, stays=follow) as assembly, progress("harvesting") as show:
         client = open_client(assembly, output)
-        indices = open_indices()
+        indices = open_indices(settings_of())
         harvest = (FollowedEvents if follow else Events)(
             client,
             node_path(path),
@@ -146,8 +144,10 @@ def _show(bar: Callable[[float, str], None]) -> Callable[[Counts], None]:
 
 def _mapper(sentiment: bool, indices: Indices) -> EventMapper:
     from harvesters.firebase.documents import EventMapper
+    from harvesters.firebase.parts import open_scrubber
 
-    return EventMapper(settings_of().timezone(_ZONE), open_scrubber(), maybe_sentiment(sentiment), indices.events)
+    settings = settings_of()
+    return EventMapper(settings.timezone(_ZONE), open_scrubber(settings), maybe_sentiment(sentiment), indices.events)
 
 
 def _span(start: datetime | None, end: datetime | None, now: datetime) -> Window | None:

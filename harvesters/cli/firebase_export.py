@@ -10,7 +10,7 @@ import click
 
 from harvesters import collector
 from harvesters.cli.choices import Choice
-from harvesters.cli.firebase import node_path, open_client, page_size_option, source_options
+from harvesters.cli.firebase import node_path, page_size_option, source_options
 from harvesters.cli.progress import progress
 from harvesters.cli.runtime import running
 
@@ -59,6 +59,7 @@ def export(
     from harvesters.firebase.dumps.formats import Format, Lines, OneObject
     from harvesters.firebase.dumps.writing import Export
     from harvesters.firebase.paging import PageSize
+    from harvesters.firebase.parts import open_client
     from harvesters.firebase.verbatim import parse_verbatim
     from harvesters.firebase.walk import Walk
 

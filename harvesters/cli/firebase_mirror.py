@@ -9,11 +9,6 @@ import click
 
 from harvesters.cli.firebase import (
     node_path,
-    open_client,
-    open_index,
-    open_indices,
-    open_scrubber,
-    open_sink,
     output_option,
     source_options,
 )
@@ -77,6 +72,7 @@ def _mirror(
     allow_empty: bool,
 ) -> None:
     from harvesters.firebase.mirror import Mirror
+    from harvesters.firebase.parts import open_client, open_index, open_indices, open_scrubber, open_sink
     from harvesters.firebase.people import EntityMapper
     from harvesters.firebase.run import mirror
 
@@ -84,14 +80,14 @@ def _mirror(
         raise click.UsageError("--sync deletes from an index: it needs --output es")
     if allow_empty and not sync:
         raise click.UsageError("--allow-empty is about what --sync may delete")
-    with running() as assembly, progress(f"indexing {what}") as show:
+    with running(f"firebase-{what}", moves=False) as assembly, progress(f"indexing {what}") as show:
         client = open_client(assembly, output)
-        indices = open_indices()
+        indices = open_indices(assembly.settings)
         name = indices.profiles if what == "profiles" else indices.classes
         mirrored = Mirror(
             client,
             node_path(path),
-            EntityMapper(name, fill, open_scrubber()),
+            EntityMapper(name, fill, open_scrubber(assembly.settings)),
             open_index(assembly, name) if sync else None,
             allow_empty,
         )

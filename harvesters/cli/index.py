@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harvesters.cli.runtime import running, setting_option, settings_of
+from harvesters.cli.runtime import running, setting_option
 from harvesters.errors import ConfigError
 
 
@@ -43,14 +43,13 @@ def index(drain: bool, receivers: int, workers: int, visibility_timeout: int) ->
       harvest.py index
       harvest.py index --follow --workers 2 --receivers 8
     """
-    from harvesters.indexing.run import IndexWanted, in_processes, index_queue
+    from harvesters.indexing.run import IndexWanted, index_in_processes, index_queue
 
-    if settings_of().get("SQS_QUEUE_NAME") in ("", "-"):
-        raise ConfigError("SQS_QUEUE_NAME is not set: name the queue in .env or with -q/--queue-name.")
     wanted = IndexWanted(not drain, receivers, visibility_timeout)
-
-    with running() as assembly:
+    with running("index", stays=not drain) as assembly:
+        if assembly.settings.get("SQS_QUEUE_NAME") in ("", "-"):
+            raise ConfigError("SQS_QUEUE_NAME is not set: name the queue in .env or with -q/--queue-name.")
         if workers > 1:
-            return in_processes(workers, lambda: index_queue(assembly, wanted), assembly.stop)
+            return index_in_processes(assembly, wanted, workers)
         index_queue(assembly, wanted)
     return 0

@@ -16,7 +16,7 @@ import click
 
 from harvesters import collector
 from harvesters.cli.choices import Choice, format_option
-from harvesters.cli.firebase import maybe_sentiment, node_path, open_indices
+from harvesters.cli.firebase import maybe_sentiment, node_path
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
 from harvesters.errors import ConfigError
@@ -227,12 +227,13 @@ class Asked:
         return work(history)
 
     def _rows(self, assembly: Assembly) -> Iterator[Row]:
+        from harvesters.firebase.parts import open_indices
         from harvesters.insights.events import Reading
         from harvesters.insights.source import File, file_rows, index_rows
 
         reading = Reading(maybe_sentiment(self.score))
         if not self.files:
-            return index_rows(assembly.search(), open_indices().events, reading)
+            return index_rows(assembly.search(), open_indices(assembly.settings).events, reading)
         files = [File(path, self.inside) for path in self.files]
         return file_rows(files, reading)
 

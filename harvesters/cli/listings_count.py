@@ -26,5 +26,5 @@ def count(every: float | None) -> None:
     """
     from harvesters.listings.counts import count_views
 
-    with running() as assembly:
+    with running("listings-count") as assembly:
         count_views(assembly, every)

@@ -33,7 +33,7 @@ def index(drain: bool) -> None:
     from harvesters.kafka.config import require_client
     from harvesters.listings.run import index_listings
 
-    require_client()
     collector.rest()
-    with running() as assembly:
+    with running("listings-index", stays=not drain) as assembly:
+        require_client()
         index_listings(assembly, follow=not drain)

@@ -30,6 +30,6 @@ def log(drain: bool) -> None:
     from harvesters.kafka.config import require_client
     from harvesters.listings.viewlog import log_views
 
-    require_client()
-    with running() as assembly:
+    with running("listings-log", stays=not drain) as assembly:
+        require_client()
         log_views(assembly, follow=not drain)

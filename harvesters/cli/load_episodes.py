@@ -69,5 +69,5 @@ def load_episodes(target_index: str, source_index_pattern: str | None, mpids: tu
     """
     from harvesters.opencast import run
 
-    with running() as assembly:
+    with running("load_episodes") as assembly:
         run.load_episodes(assembly, target_index, source_index_pattern, mpids, wait)

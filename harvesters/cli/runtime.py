@@ -17,6 +17,7 @@ from harvesters.settings import Settings
 from harvesters.settingtable import SETTINGS
 from harvesters.spans import WindowError
 from harvesters.timespan import parse_moment, zone
+from harvesters.watched import Watched
 
 if TYPE_CHECKING:
     from harvesters.pipeline import Counts
@@ -87,12 +88,21 @@ def settings_of(context: click.Context | None = None) -> Settings:
 
 
 @contextmanager
-def running(assembly: Assembly | None = None) -> Iterator[Assembly]:
+def running(job: str = "", moves: bool = True, stays: bool = False) -> Iterator[Assembly]:
     """The parts of a run, which SIGTERM and Ctrl-C end after the batch in hand; a second one ends it at once.
 
     A window that is the wrong way round is a mistake in the command line.
+
+    Args:
+        job: the name of the job of `operate/jobs.py` that it is a run of, if it is one.
+        moves: whether it may move the job's checkpoint, as far as the command line says.
+        stays: whether it goes on until it is told to stop.
     """
-    assembly = assembly or Assembly(settings_of(), job=click.get_current_context().command_path)
+    assembly = Assembly(settings_of(), job=job or click.get_current_context().command_path)
+    if job:
+        from harvesters.operate.listeners import listeners
+
+        assembly.watched = Watched(job, moves, stays, listeners(assembly, job))
 
     def stop(number: int, frame: object) -> None:
         if assembly.stop.is_set():
@@ -102,7 +112,12 @@ def running(assembly: Assembly | None = None) -> Iterator[Assembly]:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield assembly
+        with assembly.watched as watched:
+            try:
+                yield assembly
+            except (WindowError, click.ClickException):
+                watched.forget()
+                raise
     except WindowError as error:
         raise click.UsageError(str(error)) from error
     finally:

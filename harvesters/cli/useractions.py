@@ -85,5 +85,5 @@ def useractions(
         update=update_last_ts,
         claim=update_last_ts and given_by_name("update_last_ts"),
     )
-    with running() as assembly, progress_bar() as on_plan:
+    with running("useractions", update_last_ts and start is None) as assembly, progress_bar() as on_plan:
         run.harvest_useractions(assembly, wanted, on_plan)

@@ -14,7 +14,6 @@ from harvesters.cli.runtime import Zone, given_by_name, progress_bar, running, s
 from harvesters.timespan import Window, day_window, parse_moment
 
 if TYPE_CHECKING:
-    from harvesters.sinks.base import Sink
     from harvesters.zoom.client import ZoomClient
 
 _SHOWN = "everybody on this machine can read command lines (ps)."
@@ -98,25 +97,19 @@ def zoom(
     target = _output(output, destination)
     _check_range(day, start, end, live, plan)
     where = settings_of().timezone("ZOOM_TIMEZONE")
-    with running() as assembly, progress_bar() as on_plan:
+    with running("" if plan else "zoom", live and update_checkpoint) as assembly, progress_bar() as on_plan:
         wanted = None if live else _window(day, start, end, where, assembly.clock.now())
-        from harvesters.zoom.run import ZoomRun, open_client
+        from harvesters.zoom.run import ZoomRun, open_client, open_sink
 
         client, account = open_client(assembly, max_wait, () if plan else assembly.output_needs(target))
         if wanted is not None and plan:
             _print_plan(client, wanted)
             return
-        from harvesters.sinks.elastic import ElasticSink
-        from harvesters.zoom.moving import MovingSink
-
         command = [day or "yesterday", start or "", end or "", str(where)]
-
-        def sink() -> Sink:
-            made = assembly.sink(target, fresh_pattern="meetings-*")
-            return MovingSink(made) if isinstance(made, ElasticSink) else made
-
         claim = update_checkpoint and given_by_name("update_checkpoint")
-        run = ZoomRun(assembly, client, account, sink, on_plan, command, update_checkpoint, claim)
+        run = ZoomRun(
+            assembly, client, account, lambda: open_sink(assembly, target), on_plan, command, update_checkpoint, claim
+        )
         if wanted is None:
             run.live()
         else:

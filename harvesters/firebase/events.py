@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -102,7 +102,8 @@ class Events:
 
     def documents(self, rows: Sequence[Row]) -> list[Document | str]:
         """Map rows."""
-        return [self._document(row) for row in rows]
+        now = self.client.http.retry.clock.now
+        return [document_of(row, self.mapper, now) for row in rows]
 
     def report(self) -> dict[str, Any]:
         """Where the keys come from."""
@@ -111,13 +112,6 @@ class Events:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
-
-    def _document(self, row: Row) -> Document | str:
-        if row.get("deleted"):
-            moment = moment_of(row["key"], {}) or self.client.http.retry.clock.now()
-            body = {"id": row["key"], "deleted": True}
-            return Removal(document_id(row["key"]), self.kind, moment, body, mutable=True)
-        return self.mapper.document(row)
 
     def page(self, rows: list[Row]) -> Page:
         """A page that says how far the push ids go: those ahead of our clock or of the database's do not count."""
@@ -204,6 +198,15 @@ class Events:
             return True
         moment = moment_of(key, value if isinstance(value, dict) else {})
         return not is_push_id(key) and moment is not None and moment in span
+
+
+def document_of(row: Row, mapper: EventMapper, now: Callable[[], datetime]) -> Document | str:
+    """The document of a row, which may say that the event is gone; or the reason why there can be none."""
+    if row.get("deleted"):
+        moment = moment_of(row["key"], {}) or now()
+        body = {"id": row["key"], "deleted": True}
+        return Removal(document_id(row["key"]), mapper.kind, moment, body, mutable=True)
+    return mapper.document(row)
 
 
 def bounds_of(span: Window) -> tuple[int, int]:

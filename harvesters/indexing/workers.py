@@ -19,8 +19,12 @@ log = logging.getLogger(__name__)
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(count: int, work: Callable[[], object], stop: threading.Event) -> int:
+def run(
+    count: int, work: Callable[[], object], stop: threading.Event, begun: Callable[[], object] = lambda: None
+) -> int:
     """Run `work` in `count` processes until all have ended; the exit code of the whole.
+
+    `begun` is called when they have started, so it may make threads.
 
     They are forks, so what this process has imported they need not, and its handlers of signals are theirs: `stop` is
     set in each of them by its own SIGTERM. It must not have threads or connections. When `stop` is set here, or one of
@@ -37,6 +41,7 @@ def run(count: int, work: Callable[[], object], stop: threading.Event) -> int:
             process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    begun()
     told = False
     while any(process.is_alive() for process in processes):
         wait([process.sentinel for process in processes if process.is_alive()], timeout=0.2)

@@ -24,6 +24,8 @@ from harvesters.listings.totals import Total, Totals
 from harvesters.runs import run
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
+from harvesters.telemetry import log_report
+from harvesters.watched import Watched
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ def count_views(assembly: Assembly, every: float | None = None) -> None:
     with closing(client):
         if every is None:
             with rounds.lease() as lease:
-                rounds.count(lease)
+                assembly.watched.begin()
+                rounds.count(lease, assembly.watched)
         else:
             rounds.go_on(every)
 
@@ -63,10 +66,11 @@ class _Rounds:
         ttl = self.assembly.settings.number("HARVEST_LEASE_TTL", minimum=1)
         return Lease(FileBlob(self.files.lease), self.assembly.clock, ttl)
 
-    def count(self, lease: Lease, good_end: type[HarvestError] | None = None) -> None:
+    def count(self, lease: Lease, watched: Watched, good_end: type[HarvestError] | None = None) -> None:
         """One round."""
         self.ranking.may_write = lease.check
-        run(CountViews(self.assembly, self.files, self.ranking, lease), self.assembly.clock, good_end=good_end)
+        job = CountViews(self.assembly, self.files, self.ranking, lease)
+        run(job, self.assembly.clock, (log_report, watched.hear), good_end)
 
     def go_on(self, every: float) -> None:
         """Round after round; the lease is kept in between."""
@@ -92,7 +96,8 @@ class _Rounds:
 
     def _try(self, lease: Lease) -> None:
         try:
-            self.count(lease, good_end=Interrupted)
+            with self.assembly.watched.round() as watched:
+                self.count(lease, watched, good_end=Interrupted)
         except (Interrupted, RaceLost):
             raise
         except HarvestError as error:

@@ -31,11 +31,12 @@ def index_listings(assembly: Assembly, follow: bool) -> Report:
         HarvestError: as its subclasses say; `Interrupted` when told to stop before it had.
     """
     # What is in hand is finished after SIGTERM too, so retries go on: their clock does not know of it.
-    telling = [assembly.settings.get(name) for name in (TOPIC, "LISTINGS_GROUP")]
-    patient = Assembly(assembly.settings, threading.Event(), " ".join([assembly.job, *telling]))
+    patient = Assembly(assembly.settings, threading.Event(), assembly.job)
     with closing(patient):
         job = _Indexing(assembly, patient, follow)
-        report = run(job, patient.clock, good_end=Interrupted if follow else None)
+        assembly.watched.counts = lambda: asdict(job.indexer.counts)
+        assembly.watched.begin()
+        report = run(job, patient.clock, assembly.listeners, good_end=Interrupted if follow else None)
     if assembly.stop.is_set() and not follow:
         raise Interrupted("told to stop: finished and committed what was in hand; the rest is still in the topic")
     if job.indexer.gaps and not follow:

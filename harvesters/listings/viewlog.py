@@ -47,14 +47,13 @@ def log_views(assembly: Assembly, follow: bool = False) -> Report:
     """
     settings = assembly.settings
     # What is in hand is finished after SIGTERM too, so its retries go on: their clock does not know of it.
-    telling = [settings.get(name) for name in (_TOPIC, "ACCESS_LOG")]
-    patient = Assembly(settings, threading.Event(), " ".join([assembly.job, *telling]))
+    patient = Assembly(settings, threading.Event(), assembly.job)
     with closing(patient):
         most = settings.optional_number("ACCESS_LOG_MAX_BYTES", minimum=1)
         budget = ErrorBudget(*settings.error_budget())
         access_log = AccessLog(LogFiles.of(settings), most)
         job = ViewLog(assembly, access_log, patient.dead_letters, budget, follow)
-        return run(job, patient.clock, good_end=Interrupted if follow else None)
+        return run(job, patient.clock, assembly.listeners, good_end=Interrupted if follow else None)
 
 
 @dataclass
@@ -85,6 +84,8 @@ class ViewLog:
         settings, retry, stop = self.assembly.settings, self.assembly.retry, self.assembly.stop
         name, group = settings.require(_TOPIC), settings.require("VIEWS_GROUP")
         with self.access_log:
+            self.assembly.watched.counts = lambda: self.fields(0.0)
+            self.assembly.watched.begin()
             if self.follow and not self._there(name):
                 return
             self._reader = WholeTopic(

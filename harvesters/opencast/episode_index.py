@@ -45,6 +45,13 @@ def to_body(mpid: str, result: dict[str, Any], workflows: Iterable[dict[str, Any
     return body
 
 
+def document_of(row: dict[str, Any], now: datetime) -> Document:
+    """The document of an episode, which `now` dates where it has no start."""
+    body = to_body(row["mpid"], row["result"], row["workflows"])
+    start = datetime.fromisoformat(body["start"]) if "start" in body else now
+    return Document(id=row["mpid"], kind=KIND, timestamp=start, body=body, mutable=True)
+
+
 def _elements(package: dict[str, Any], wrapper: str, name: str) -> list[dict[str, Any]]:
     return [one for one in as_list(as_dict(package.get(wrapper)).get(name)) if isinstance(one, dict)]
 
@@ -136,12 +143,7 @@ class EpisodeIndex:
 
     def documents(self, rows: Sequence[Any]) -> list[Document | str]:
         """One document each."""
-        made: list[Document | str] = []
-        for row in rows:
-            body = to_body(row["mpid"], row["result"], row["workflows"])
-            start = datetime.fromisoformat(body["start"]) if "start" in body else self.now
-            made.append(Document(id=row["mpid"], kind=KIND, timestamp=start, body=body, mutable=True))
-        return made
+        return [document_of(row, self.now) for row in rows]
 
     def report(self) -> dict[str, Any]:
         """How many media packages were asked for, and of which Opencast knows nothing."""

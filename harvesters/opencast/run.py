@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harvesters.assembly import Assembly
 from harvesters.cursor import Times
@@ -17,6 +17,9 @@ from harvesters.runs import HarvestRun, OnPlan
 from harvesters.settings import Settings
 from harvesters.spans import Everything, Span
 from harvesters.telemetry import Report
+
+if TYPE_CHECKING:
+    from harvesters.opencast.useractions import UserActions
 
 log = logging.getLogger(__name__)
 
@@ -89,18 +92,12 @@ def harvest_useractions(assembly: Assembly, wanted: ActionsWanted, on_plan: OnPl
         HarvestError: as its subclasses say.
         WindowError: the start lies after the end.
     """
-    from harvesters.opencast.episodes import EpisodeLookup
-    from harvesters.opencast.useractions import UserActions
-
     settings = assembly.settings
     settings.require_all(*assembly.output_needs(wanted.output), _ENGAGE, _USER, _PASSWORD)
     zone = settings.timezone(_ZONE)
     sink = assembly.sink(wanted.output, fresh_pattern="useractions-*")
-    client = open_client(assembly, _ENGAGE)
-    episodes = EpisodeLookup(client, assembly.cache, settings.number("EPISODE_CACHE_EXPIRE"))
-    stepwise = wanted.update and sink.durable
-    name = source_name(settings)
-    harvest = UserActions(client, episodes, assembly.cache, zone, wanted.batch_size, wanted.wait, stepwise, name)
+    harvest = open_mapping(assembly)
+    harvest.batch_size, harvest.wait, harvest.stepwise = wanted.batch_size, wanted.wait, wanted.update and sink.durable
     interval = timedelta(minutes=settings.number("DEFAULT_INTERVAL"))
     run = HarvestRun(
         "useractions",
@@ -115,6 +112,21 @@ def harvest_useractions(assembly: Assembly, wanted: ActionsWanted, on_plan: OnPl
     if on_plan is not None:
         run.on_plan = on_plan
     return run.run()
+
+
+def open_mapping(assembly: Assembly) -> UserActions:
+    """The harvest of user actions, which also makes documents of rows that were read before.
+
+    Raises:
+        ConfigError: something is missing, or cannot be read.
+    """
+    from harvesters.opencast.episodes import EpisodeLookup
+    from harvesters.opencast.useractions import UserActions
+
+    settings = assembly.settings
+    client = open_client(assembly, _ENGAGE)
+    episodes = EpisodeLookup(client, assembly.cache, settings.number("EPISODE_CACHE_EXPIRE"))
+    return UserActions(client, episodes, assembly.cache, settings.timezone(_ZONE), name=source_name(settings))
 
 
 def load_episodes(assembly: Assembly, target: str, pattern: str | None, mpids: Iterable[str], wait: float) -> Report:

@@ -56,6 +56,7 @@ class DirectoryDeadLetters:
     directory: Path
     clock: Clock
     written: Written | None = None
+    job: str = ""
 
     @property
     def name(self) -> str:
@@ -69,7 +70,9 @@ class DirectoryDeadLetters:
             file = f"{kind}-{self.clock.now():%Y-%m-%d}.jsonl"
             of_kind = [letter for letter in letters if letter.kind == kind]
             try:
-                LinesFile(self.directory / file, mode=0o600).append([encode(letter, self.clock) for letter in of_kind])
+                LinesFile(self.directory / file, mode=0o600).append(
+                    [encode(letter, self.clock, self.job) for letter in of_kind]
+                )
             except OSError as error:
                 remedy = "Dead letters go there: set HARVEST_DEAD_LETTERS or HARVEST_STATE_DIR to a place that can be."
                 raise refusal(error, self.directory / file, remedy) from error
@@ -99,6 +102,7 @@ class S3DeadLetters:
     prefix: str
     retry: RetryPolicy
     written: Written | None = None
+    job: str = ""
 
     @property
     def name(self) -> str:
@@ -116,7 +120,7 @@ class S3DeadLetters:
         now = self.retry.clock.now()
         folder = f"{self.prefix.strip('/')}/" if self.prefix.strip("/") else ""
         key = f"{folder}{letters[0].kind}-{now:%Y-%m-%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.jsonl"
-        content = b"".join(encode(letter, self.retry.clock) + b"\n" for letter in letters)
+        content = b"".join(encode(letter, self.retry.clock, self.job) + b"\n" for letter in letters)
         with closing(S3Bucket(self.bucket, self.retry)) as bucket:
             aws.call(self.retry, self.name, lambda: bucket.put(key, content), SinkUnavailable)
         note(letters, key)
@@ -130,6 +134,7 @@ class SqsDeadLetters:
     retry: RetryPolicy
     instead: DirectoryDeadLetters
     written: Written | None = None
+    job: str = ""
 
     @property
     def name(self) -> str:
@@ -145,7 +150,7 @@ class SqsDeadLetters:
         for letter in letters:
             # A queue that is FIFO must not take one letter about a document for another.
             document = Document(letter.id, letter.kind, self.retry.clock.now(), {}, mutable=True)
-            document.encoded = encode(letter, self.retry.clock)  # it may hold what no document's body can
+            document.encoded = encode(letter, self.retry.clock, self.job)  # it may hold what no document's body can
             documents[document] = letter
         with closing(SqsSink(self.queue, self.retry)) as sink:
             outcomes = sink.send(list(documents))
@@ -175,12 +180,13 @@ def _parts(letter: DeadLetter) -> tuple[Any, ...]:
     return letter.kind, letter.id, letter.reason, letter.row
 
 
-def encode(letter: DeadLetter, clock: Clock) -> bytes:
-    """One JSON object: time, kind, id, reason, row. What is no JSON in the row is written as its representation."""
+def encode(letter: DeadLetter, clock: Clock, job: str = "") -> bytes:
+    """One JSON object: time, job, kind, id, reason, row. What is no JSON in the row is written as Python shows it."""
     import json
 
     fields = {
         "time": iso(clock.now()),
+        "job": job,
         "kind": letter.kind,
         "id": letter.id,
         "reason": letter.reason,
@@ -193,29 +199,32 @@ def encode(letter: DeadLetter, clock: Clock) -> bytes:
         return json.dumps({**fields, "row": repr(letter.row)}).encode()
 
 
-def open_dead_letters(target: str, state_dir: Path, retry: RetryPolicy, job: str = "") -> DeadLetters:
+def open_dead_letters(
+    target: str, state_dir: Path, retry: RetryPolicy, job: str = "", telling: str = ""
+) -> DeadLetters:
     """The place that ``HARVEST_DEAD_LETTERS`` names: a directory, ``s3://bucket/prefix`` or ``sqs://queue``.
 
     Args:
         job: whose letters they are. One job writes a letter once, however often its runs come by the row.
+        telling: what tells two jobs of that name apart, such as their checkpoints.
 
     Raises:
         ConfigError: it is none of these.
     """
 
     def written(place: str) -> Written:
-        return Written(state_dir / "dead-letters.written", (job, place))
+        return Written(state_dir / "dead-letters.written", (f"{job} {telling}", place))
 
     def in_directory(path: Path) -> DirectoryDeadLetters:
-        return DirectoryDeadLetters(path, retry.clock, written(str(path.absolute())))
+        return DirectoryDeadLetters(path, retry.clock, written(str(path.absolute())), job)
 
     if not target:
         return in_directory(state_dir / "dead-letters")
     parts = urlsplit(target)
     if parts.scheme == "s3" and parts.netloc:
-        return S3DeadLetters(parts.netloc, parts.path.strip("/"), retry, written(target))
+        return S3DeadLetters(parts.netloc, parts.path.strip("/"), retry, written(target), job)
     if parts.scheme == "sqs" and parts.netloc and not parts.path.strip("/"):
-        return SqsDeadLetters(parts.netloc, retry, in_directory(state_dir / "dead-letters"), written(target))
+        return SqsDeadLetters(parts.netloc, retry, in_directory(state_dir / "dead-letters"), written(target), job)
     if parts.scheme in ("", "file"):
         return in_directory(Path(parts.path or target).expanduser())
     raise ConfigError(f"HARVEST_DEAD_LETTERS={target!r} is no directory, s3://bucket/prefix or sqs://queue")

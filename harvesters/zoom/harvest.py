@@ -174,7 +174,7 @@ class ZoomHarvest:
 
     def documents(self, rows: Sequence[Row]) -> list[Document | str]:
         """A meeting's or a session's document for each row."""
-        return [self._document(row) for row in rows]
+        return [document_of(row, self.geoip) for row in rows]
 
     def report(self) -> dict[str, Any]:
         """What was found, and what the calls cost."""
@@ -283,18 +283,20 @@ class ZoomHarvest:
                 self._counts["sessions"] += 1
                 yield {"of": sessions.KIND, "id": id, "row": row, "meeting": meeting.uuid, **common}
 
-    def _document(self, row: Row) -> Document | str:
-        if not row["id"]:
-            return f"the {row['of'].rstrip('s')} has no id"
-        filed = datetime.fromisoformat(row["filed"])
-        try:
-            if row["of"] == meetings.KIND:
-                return meetings.to_document(row["row"], row["host"], row["route"], filed, row["sessions"])
-            address = row["row"].get("ip_address")
-            geoip = self.geoip(address) if isinstance(address, str) and address else None
-            return sessions.to_document(row["id"], row["row"], row["meeting"], row["route"], filed, geoip)
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            return f"a {row['of'].rstrip('s')} that cannot be read: {error}"
+
+def document_of(row: Row, geoip: Callable[[str], Mapping[str, Any] | None]) -> Document | str:
+    """A meeting's or a session's document, or the reason why there can be none."""
+    if not row["id"]:
+        return f"the {row['of'].rstrip('s')} has no id"
+    filed = datetime.fromisoformat(row["filed"])
+    try:
+        if row["of"] == meetings.KIND:
+            return meetings.to_document(row["row"], row["host"], row["route"], filed, row["sessions"])
+        address = row["row"].get("ip_address")
+        place = geoip(address) if isinstance(address, str) and address else None
+        return sessions.to_document(row["id"], row["row"], row["meeting"], row["route"], filed, place)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        return f"a {row['of'].rstrip('s')} that cannot be read: {error}"
 
 
 def _full(results: list[_Attended]) -> bool:

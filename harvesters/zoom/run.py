@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 
@@ -155,7 +156,7 @@ class ZoomRun:
         pool = ThreadPoolExecutor(self.client.workers, "zoom")
         routes = Routes(self.client, notebook, pool)
         source = f"Zoom account {self.account}"
-        geoip = self.assembly.geoip.look_up if self.assembly.geoip is not None else _nowhere
+        geoip = where_is(self.assembly)
         harvest = ZoomHarvest(self.client, routes, state, source, pool, geoip, resumes, kept.save_now_and_then)
         run = HarvestRun(
             "zoom", self.assembly.parts, span, harvest, sink, place, claim=self.claim, on_plan=self.on_plan
@@ -219,6 +220,20 @@ class Kept:
             self.states.save(self.run, replace(self.state))
         except HarvestError as error:
             log.warning("how far the run got cannot be kept, so the next one begins again: %s", error)
+
+
+def open_sink(assembly: Assembly, output: str | None) -> Sink:
+    """The sink of ``--output``; in Elasticsearch a meeting stands on one day alone."""
+    from harvesters.sinks.elastic import ElasticSink
+    from harvesters.zoom.moving import MovingSink
+
+    sink = assembly.sink(output, fresh_pattern="meetings-*")
+    return MovingSink(sink) if isinstance(sink, ElasticSink) else sink
+
+
+def where_is(assembly: Assembly) -> Callable[[str], Mapping[str, Any] | None]:
+    """What is known of an address (``GEOLITE_PATH``)."""
+    return assembly.geoip.look_up if assembly.geoip is not None else _nowhere
 
 
 def _moment(place: Place) -> datetime | None:

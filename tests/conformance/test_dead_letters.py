@@ -74,6 +74,7 @@ def test_each_is_kept_with_time_kind_id_reason_and_raw_row(bench: Bench) -> None
     assert bench.read() == [
         {
             "time": "2026-02-13T09:30:00Z",
+            "job": "",
             "kind": "useractions",
             "id": "1",
             "reason": "'created' is no date",

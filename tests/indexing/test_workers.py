@@ -60,7 +60,7 @@ def test_what_tells_the_command_to_stop_tells_its_workers_from_their_first_momen
 ) -> None:
     told: list[threading.Event] = []
 
-    def in_processes(count: int, work: Callable[[], None], stop: threading.Event) -> int:
+    def in_processes(count: int, work: Callable[[], None], stop: threading.Event, begun: Callable[[], object]) -> int:
         told.append(stop)
         work()  # as in a fork, which has the handlers of its parent
         return 0

@@ -1,0 +1,81 @@
+"""What a harvest of a Realtime Database is put together from, as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harvesters.assembly import Assembly
+from harvesters.document import Document
+from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
+from harvesters.firebase.client import FirebaseClient
+from harvesters.firebase.credentials import service_account
+from harvesters.firebase.elastic import IndexingSink, SearchIndex
+from harvesters.firebase.indices import PERIODS, Indices
+from harvesters.firebase.scrub import Scrubber
+from harvesters.http import HttpSource
+from harvesters.privacy import redact
+from harvesters.settings import Settings
+from harvesters.sinks.base import Sink
+from harvesters.sinks.elastic import ElasticSink
+
+_IN_FLIGHT = 3  # bulk requests: events come in order of time, and each one under way writes a segment of the same month
+
+
+def open_client(assembly: Assembly, output: str | None = "-") -> FirebaseClient:
+    """The database that the settings name; what is missing for it and for `output` is named at once.
+
+    Raises:
+        ConfigError: something is missing.
+    """
+    settings, timeout = assembly.settings, assembly.timeout
+    by_flag = "FIREBASE_KEY" in settings.flags and "FIREBASE_CREDENTIALS" not in settings.flags
+    account = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
+    secret = settings.get("FIREBASE_KEY")
+    needs = assembly.output_needs(output)
+    settings.require_all(*needs, "FIREBASE_ENDPOINT", ("FIREBASE_CREDENTIALS", "FIREBASE_KEY"))
+    where = settings.get("FIREBASE_ENDPOINT")
+    name = redact(f"Firebase at {where.partition('?')[0].rstrip('/')}")
+    auth: Auth
+    if account:
+        auth = ServiceAccount(service_account(account), HttpSource("Google's token endpoint", assembly.retry, timeout))
+    else:
+        auth = LegacySecret(secret)
+    return FirebaseClient(where, auth, HttpSource(name, assembly.retry, timeout))
+
+
+def open_scrubber(settings: Settings) -> Scrubber:
+    """What ``FIREBASE_SCRUB`` says must not be seen."""
+    return Scrubber.parse(settings.get("FIREBASE_SCRUB"))
+
+
+def open_indices(settings: Settings) -> Indices:
+    """The names of the indices."""
+    return Indices(settings.get("FIREBASE_INDEX_PREFIX"), settings.choice("FIREBASE_INDEX_PERIOD", PERIODS))
+
+
+def open_sink(
+    assembly: Assembly,
+    output: str,
+    name: str,
+    index_name: Callable[[Document], str],
+    several: bool = False,
+    complete: Callable[[Document], str] | None = None,
+) -> Sink:
+    """The sink of ``--output``; in Elasticsearch documents go to indices behind the alias (or index) `name`.
+
+    `several`: whether there are several. `complete`: the index of a document, if nothing more will come to it after
+    this run; such are merged at the end.
+
+    Raises:
+        ConfigError: it is ``sqs`` and no queue is named.
+    """
+    if output != "es":
+        return assembly.sink(output)
+    index = open_index(assembly, name)
+    sink = ElasticSink(index.client, index_name, threads=_IN_FLIGHT, fresh_pattern=f"{name}*")
+    return IndexingSink(sink, index, index_name if several else None, complete)
+
+
+def open_index(assembly: Assembly, name: str) -> SearchIndex:
+    """What is in Elasticsearch behind `name`."""
+    return SearchIndex(assembly.search(), name)
