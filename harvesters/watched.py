@@ -123,13 +123,13 @@ class Watched:
     def round(self) -> Iterator[Watched]:
         """One round of a run that goes on: a run of its own, so that one which fails is seen."""
         one = replace(self)
-        self.moves = False  # what is told of are the rounds
+        self.forget()  # what is told of are the rounds
         with one:
             one.begin()
             yield one
 
     def forget(self) -> None:
-        """This was no run: the command line was wrong."""
+        """Nothing is told of this one, as where the command line was wrong."""
         self._started = None
 
     def _beat(self, over: threading.Event) -> None:
