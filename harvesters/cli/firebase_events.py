@@ -19,11 +19,10 @@ from harvesters.cli.firebase import (
     source_options,
 )
 from harvesters.cli.progress import progress
-from harvesters.cli.runtime import Moment, given_by_name, running, setting_option, settings_of
+from harvesters.cli.runtime import Moment, given_by_name, running, setting_option
+from harvesters.firebase.parts import open_client, open_index, open_indices, open_mapper, open_sink
 
 if TYPE_CHECKING:
-    from harvesters.firebase.documents import EventMapper
-    from harvesters.firebase.indices import Indices
     from harvesters.pipeline import Counts
     from harvesters.timespan import Window
 
@@ -51,15 +50,14 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
     """
     from harvesters.firebase.dumps.reading import Dump
     from harvesters.firebase.load import DumpHarvest
-    from harvesters.firebase.parts import open_indices, open_sink
     from harvesters.firebase.run import load_dump
 
     collector.rest()
     with running("firebase-events", moves=False) as assembly, progress("loading") as show:
         dump = Dump(file, node_path(path))
         dump.check()
-        indices = open_indices(settings_of())
-        harvest = DumpHarvest(dump, _mapper(sentiment, indices), batch_size)
+        indices = open_indices(assembly.settings)
+        harvest = DumpHarvest(dump, open_mapper(assembly.settings, maybe_sentiment(sentiment)), batch_size)
         complete = indices.over(assembly.clock.now())
         sink = open_sink(assembly, output, indices.events, indices.of_event, True, complete)
         load_dump(assembly, harvest, sink, lambda counts: show(dump.fraction, f"{counts.delivered:,} events"))
@@ -111,7 +109,6 @@ def events(
     from harvesters.firebase.events import Events
     from harvesters.firebase.follow import FollowedEvents
     from harvesters.firebase.paging import PageSize
-    from harvesters.firebase.parts import open_client, open_index, open_indices, open_sink
     from harvesters.firebase.run import event_place, harvest_events
 
     if follow and start is not None:
@@ -120,11 +117,11 @@ def events(
     moves = update_checkpoint and start is None
     with running("firebase-events", moves, stays=follow) as assembly, progress("harvesting") as show:
         client = open_client(assembly, output)
-        indices = open_indices(settings_of())
+        indices = open_indices(assembly.settings)
         harvest = (FollowedEvents if follow else Events)(
             client,
             node_path(path),
-            _mapper(sentiment, indices),
+            open_mapper(assembly.settings, maybe_sentiment(sentiment)),
             lookback=assembly.lookback.total_seconds(),
             size=PageSize(page_size),
         )
@@ -140,14 +137,6 @@ def events(
 
 def _show(bar: Callable[[float, str], None]) -> Callable[[Counts], None]:
     return lambda counts: bar(counts.fraction, f"{counts.delivered:,} events")
-
-
-def _mapper(sentiment: bool, indices: Indices) -> EventMapper:
-    from harvesters.firebase.documents import EventMapper
-    from harvesters.firebase.parts import open_scrubber
-
-    settings = settings_of()
-    return EventMapper(settings.timezone(_ZONE), open_scrubber(settings), maybe_sentiment(sentiment), indices.events)
 
 
 def _span(start: datetime | None, end: datetime | None, now: datetime) -> Window | None:

@@ -13,6 +13,7 @@ from harvesters.cli.choices import Choice
 from harvesters.cli.firebase import node_path, page_size_option, source_options
 from harvesters.cli.progress import progress
 from harvesters.cli.runtime import running
+from harvesters.firebase.parts import open_client
 
 if TYPE_CHECKING:
     from harvesters.firebase.dumps.writing import ExportCounts
@@ -59,7 +60,6 @@ def export(
     from harvesters.firebase.dumps.formats import Format, Lines, OneObject
     from harvesters.firebase.dumps.writing import Export
     from harvesters.firebase.paging import PageSize
-    from harvesters.firebase.parts import open_client
     from harvesters.firebase.verbatim import parse_verbatim
     from harvesters.firebase.walk import Walk
 

@@ -7,13 +7,10 @@ from typing import Any
 
 import click
 
-from harvesters.cli.firebase import (
-    node_path,
-    output_option,
-    source_options,
-)
+from harvesters.cli.firebase import node_path, output_option, source_options
 from harvesters.cli.progress import progress
 from harvesters.cli.runtime import running, setting_option
+from harvesters.firebase.parts import open_client, open_index, open_indices, open_scrubber, open_sink
 
 
 def _options(path: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -72,7 +69,6 @@ def _mirror(
     allow_empty: bool,
 ) -> None:
     from harvesters.firebase.mirror import Mirror
-    from harvesters.firebase.parts import open_client, open_index, open_indices, open_scrubber, open_sink
     from harvesters.firebase.people import EntityMapper
     from harvesters.firebase.run import mirror
 

@@ -70,4 +70,5 @@ def load_episodes(target_index: str, source_index_pattern: str | None, mpids: tu
     from harvesters.opencast import run
 
     with running("load_episodes") as assembly:
-        run.load_episodes(assembly, target_index, source_index_pattern, mpids, wait)
+        pattern = source_index_pattern or run.yesterday(assembly.clock.now())
+        run.load_episodes(assembly, target_index, [pattern], mpids, wait)

@@ -1,22 +1,22 @@
-"""What a harvest of a Realtime Database is put together from, as the settings say."""
+"""The parts of a run over a Realtime Database, made from settings: the database, the mapping, the output."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from harvesters.assembly import Assembly
-from harvesters.document import Document
-from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
-from harvesters.firebase.client import FirebaseClient
-from harvesters.firebase.credentials import service_account
-from harvesters.firebase.elastic import IndexingSink, SearchIndex
-from harvesters.firebase.indices import PERIODS, Indices
-from harvesters.firebase.scrub import Scrubber
-from harvesters.http import HttpSource
-from harvesters.privacy import redact
 from harvesters.settings import Settings
-from harvesters.sinks.base import Sink
-from harvesters.sinks.elastic import ElasticSink
+
+if TYPE_CHECKING:
+    from harvesters.document import Document
+    from harvesters.firebase.client import FirebaseClient
+    from harvesters.firebase.documents import EventMapper
+    from harvesters.firebase.elastic import SearchIndex
+    from harvesters.firebase.indices import Indices
+    from harvesters.firebase.scrub import Scrubber
+    from harvesters.firebase.sentiment import Sentiment
+    from harvesters.sinks.base import Sink
 
 _IN_FLIGHT = 3  # bulk requests: events come in order of time, and each one under way writes a segment of the same month
 
@@ -27,6 +27,12 @@ def open_client(assembly: Assembly, output: str | None = "-") -> FirebaseClient:
     Raises:
         ConfigError: something is missing.
     """
+    from harvesters.firebase.auth import Auth, LegacySecret, ServiceAccount
+    from harvesters.firebase.client import FirebaseClient
+    from harvesters.firebase.credentials import service_account
+    from harvesters.http import HttpSource
+    from harvesters.privacy import redact
+
     settings, timeout = assembly.settings, assembly.timeout
     by_flag = "FIREBASE_KEY" in settings.flags and "FIREBASE_CREDENTIALS" not in settings.flags
     account = "" if by_flag else settings.get("FIREBASE_CREDENTIALS")
@@ -45,12 +51,24 @@ def open_client(assembly: Assembly, output: str | None = "-") -> FirebaseClient:
 
 def open_scrubber(settings: Settings) -> Scrubber:
     """What ``FIREBASE_SCRUB`` says must not be seen."""
+    from harvesters.firebase.scrub import Scrubber
+
     return Scrubber.parse(settings.get("FIREBASE_SCRUB"))
 
 
 def open_indices(settings: Settings) -> Indices:
     """The names of the indices."""
+    from harvesters.firebase.indices import PERIODS, Indices
+
     return Indices(settings.get("FIREBASE_INDEX_PREFIX"), settings.choice("FIREBASE_INDEX_PERIOD", PERIODS))
+
+
+def open_mapper(settings: Settings, sentiment: Sentiment | None = None) -> EventMapper:
+    """What makes documents of events."""
+    from harvesters.firebase.documents import EventMapper
+
+    zone = settings.timezone("FIREBASE_TIMEZONE")
+    return EventMapper(zone, open_scrubber(settings), sentiment, open_indices(settings).events)
 
 
 def open_sink(
@@ -71,6 +89,9 @@ def open_sink(
     """
     if output != "es":
         return assembly.sink(output)
+    from harvesters.firebase.elastic import IndexingSink
+    from harvesters.sinks.elastic import ElasticSink
+
     index = open_index(assembly, name)
     sink = ElasticSink(index.client, index_name, threads=_IN_FLIGHT, fresh_pattern=f"{name}*")
     return IndexingSink(sink, index, index_name if several else None, complete)
@@ -78,4 +99,6 @@ def open_sink(
 
 def open_index(assembly: Assembly, name: str) -> SearchIndex:
     """What is in Elasticsearch behind `name`."""
+    from harvesters.firebase.elastic import SearchIndex
+
     return SearchIndex(assembly.search(), name)

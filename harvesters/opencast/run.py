@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harvesters.assembly import Assembly
@@ -20,6 +20,8 @@ from harvesters.telemetry import Report
 
 if TYPE_CHECKING:
     from harvesters.opencast.useractions import UserActions
+    from harvesters.sinks.base import Sink
+    from harvesters.sinks.changed import ChangedOnly
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,38 @@ class ActionsWanted:
     claim: bool = False
 
 
+def actions_sink(assembly: Assembly, output: str | None) -> Sink:
+    """Where user actions go."""
+    return assembly.sink(output, fresh_pattern="useractions-*")
+
+
+def require_actions(assembly: Assembly, output: str | None) -> None:
+    """See that a harvest of user actions has what it needs.
+
+    Raises:
+        ConfigError: something is missing; it is all named.
+    """
+    assembly.settings.require_all(*assembly.output_needs(output), _ENGAGE, _USER, _PASSWORD)
+
+
+def open_useractions(
+    assembly: Assembly, batch_size: int = 1000, wait: float = 0.0, stepwise: bool = False
+) -> UserActions:
+    """The harvest of the engage node's user actions.
+
+    Args:
+        stepwise: whether the run may commit in its middle.
+    """
+    from harvesters.opencast.episodes import EpisodeLookup
+    from harvesters.opencast.useractions import UserActions
+
+    settings = assembly.settings
+    client = open_client(assembly, _ENGAGE)
+    episodes = EpisodeLookup(client, assembly.cache, settings.number("EPISODE_CACHE_EXPIRE"))
+    zone, name = settings.timezone(_ZONE), source_name(settings)
+    return UserActions(client, episodes, assembly.cache, zone, batch_size, wait, stepwise, name)
+
+
 def harvest_useractions(assembly: Assembly, wanted: ActionsWanted, on_plan: OnPlan | None = None) -> Report:
     """Harvest user actions, with their episodes.
 
@@ -93,17 +127,20 @@ def harvest_useractions(assembly: Assembly, wanted: ActionsWanted, on_plan: OnPl
         WindowError: the start lies after the end.
     """
     settings = assembly.settings
-    settings.require_all(*assembly.output_needs(wanted.output), _ENGAGE, _USER, _PASSWORD)
+    require_actions(assembly, wanted.output)
     zone = settings.timezone(_ZONE)
-    sink = assembly.sink(wanted.output, fresh_pattern="useractions-*")
-    harvest = open_mapping(assembly)
-    harvest.batch_size, harvest.wait, harvest.stepwise = wanted.batch_size, wanted.wait, wanted.update and sink.durable
-    interval = timedelta(minutes=settings.number("DEFAULT_INTERVAL"))
+    sink = actions_sink(assembly, wanted.output)
     run = HarvestRun(
         "useractions",
         assembly.parts,
-        Span(wanted.start, wanted.end, interval, assembly.lookback, wanted.update),
-        harvest,
+        Span(
+            wanted.start,
+            wanted.end,
+            timedelta(minutes=settings.number("DEFAULT_INTERVAL")),
+            assembly.lookback,
+            wanted.update,
+        ),
+        open_useractions(assembly, wanted.batch_size, wanted.wait, wanted.update and sink.durable),
         sink,
         assembly.place(settings.get("S3_LAST_ACTION_TS_KEY"), Times(zone)),
         wanted.claim,
@@ -114,25 +151,32 @@ def harvest_useractions(assembly: Assembly, wanted: ActionsWanted, on_plan: OnPl
     return run.run()
 
 
-def open_mapping(assembly: Assembly) -> UserActions:
-    """The harvest of user actions, which also makes documents of rows that were read before.
+def require_episodes(assembly: Assembly) -> None:
+    """See that `load_episodes` has what it needs.
 
     Raises:
-        ConfigError: something is missing, or cannot be read.
+        ConfigError: something is missing; it is all named.
     """
-    from harvesters.opencast.episodes import EpisodeLookup
-    from harvesters.opencast.useractions import UserActions
-
-    settings = assembly.settings
-    client = open_client(assembly, _ENGAGE)
-    episodes = EpisodeLookup(client, assembly.cache, settings.number("EPISODE_CACHE_EXPIRE"))
-    return UserActions(client, episodes, assembly.cache, settings.timezone(_ZONE), name=source_name(settings))
+    assembly.settings.require_all(_ENGAGE, _ADMIN, _USER, _PASSWORD)
 
 
-def load_episodes(assembly: Assembly, target: str, pattern: str | None, mpids: Iterable[str], wait: float) -> Report:
-    """Index the episodes of `mpids`, or of the user actions in the indices of `pattern`, into the index `target`.
+def episodes_sink(assembly: Assembly, target: str) -> ChangedOnly:
+    """Where episodes go: the index `target`."""
+    from harvesters.sinks.changed import ChangedOnly
+    from harvesters.sinks.elastic import ElasticSink
 
-    Without a pattern they are yesterday's (UTC).
+    return ChangedOnly(ElasticSink(assembly.search(), lambda document: target, fresh_pattern=target), target)
+
+
+def load_episodes(
+    assembly: Assembly,
+    target: str,
+    patterns: Sequence[str],
+    mpids: Iterable[str] = (),
+    wait: float = 0.0,
+    on_plan: OnPlan | None = None,
+) -> Report:
+    """Index the episodes of `mpids`, or of the user actions in the indices of `patterns`, into the index `target`.
 
     Raises:
         HarvestError: as its subclasses say.
@@ -140,41 +184,50 @@ def load_episodes(assembly: Assembly, target: str, pattern: str | None, mpids: I
     from harvesters.opencast.episode_index import EpisodeIndex
     from harvesters.opencast.workflows import WorkflowLookup
     from harvesters.search import form, templates
-    from harvesters.sinks.changed import ChangedOnly
-    from harvesters.sinks.elastic import ElasticSink
 
-    assembly.settings.require_all(_ENGAGE, _ADMIN, _USER, _PASSWORD)
+    require_episodes(assembly)
     # An index from before an upgrade would refuse each episode; that is said before Opencast is asked for them.
     form.require_fitting(assembly.search(), target, templates.find("episodes"))
-    now = assembly.clock.now()
     chosen = list(dict.fromkeys(mpids))
-    pattern = pattern or yesterday(now)
     engage, admin = open_client(assembly, _ENGAGE), open_client(assembly, _ADMIN)
-    harvest = EpisodeIndex(engage, WorkflowLookup(admin), chosen or _mpids(assembly, pattern), now, wait)
-    sink = ChangedOnly(ElasticSink(assembly.search(), lambda document: target), target)
+    wanted = chosen or _mpids(assembly, patterns)
+    harvest = EpisodeIndex(engage, WorkflowLookup(admin), wanted, assembly.clock.now(), wait)
+    sink = episodes_sink(assembly, target)
 
     def report() -> dict[str, Any]:
         indexed = {"unchanged": sink.unchanged, "indexed": sink.written}
-        return {"source": ",".join(chosen) or pattern, "target": sink.name, **indexed}
+        return {"source": ",".join(chosen or patterns), "target": sink.name, **indexed}
 
     run = HarvestRun("load_episodes", assembly.parts, Everything(), harvest, sink, report=report)
+    if on_plan is not None:
+        run.on_plan = on_plan
     return run.run()
+
+
+def of_day(day: date) -> str:
+    """The pattern of the useraction indices of a UTC day."""
+    return f"useractions*-{day:%Y.%m.%d}"
 
 
 def yesterday(now: datetime) -> str:
     """The pattern of the useraction indices of the UTC day before `now`."""
-    return f"useractions*-{now - timedelta(days=1):%Y.%m.%d}"
+    return of_day(now - timedelta(days=1))
 
 
-def _mpids(assembly: Assembly, pattern: str) -> Iterator[str]:
-    """Every media package that the user actions in indices matching `pattern` are about: those of this Opencast,
+def _mpids(assembly: Assembly, patterns: Iterable[str]) -> Iterator[str]:
+    """Every media package that the user actions in indices matching `patterns` are about: those of this Opencast,
     where several share a cluster (``OPENCAST_SOURCE``)."""
     from harvesters.search.reader import IndexReader
 
-    reader = IndexReader(assembly.search(), pattern, source_name(assembly.settings))
-    if "*" in pattern and not reader.exists():
-        log.warning("no index matches %s, so there is nothing to look up (-s/--source-index-pattern)", pattern)
-        return
-    sources = {"mpid": {"terms": {"field": reader.exact("mpid")}}}
-    for bucket in reader.buckets(sources, {"match_all": {}}, size=1000):
-        yield str(bucket["key"]["mpid"])  # a number where an index was made without our templates
+    seen: set[str] = set()
+    for pattern in patterns:
+        reader = IndexReader(assembly.search(), pattern, source_name(assembly.settings))
+        if "*" in pattern and not reader.exists():
+            log.warning("no index matches %s, so there is nothing to look up (-s/--source-index-pattern)", pattern)
+            continue
+        sources = {"mpid": {"terms": {"field": reader.exact("mpid")}}}
+        for bucket in reader.buckets(sources, {"match_all": {}}, size=1000):
+            mpid = str(bucket["key"]["mpid"])  # a number where an index was made without our templates
+            if mpid not in seen:
+                seen.add(mpid)
+                yield mpid

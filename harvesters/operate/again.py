@@ -53,13 +53,13 @@ class Again:
 
 def useractions(assembly: Assembly, output: str | None) -> Again:
     """User actions, with what their episodes are by now."""
-    from harvesters.opencast.run import open_mapping
+    from harvesters.opencast.run import actions_sink, open_useractions, require_actions
 
-    assembly.settings.require_all(*assembly.output_needs(output))
+    require_actions(assembly, output)
     opened = ExitStack()
-    mapping = open_mapping(assembly)
-    opened.callback(mapping.close)
-    return Again(mapping.documents, assembly.sink(output, fresh_pattern="useractions-*"), opened)
+    harvest = open_useractions(assembly)
+    opened.callback(harvest.close)
+    return Again(harvest.documents, actions_sink(assembly, output), opened)
 
 
 def index(assembly: Assembly, output: str | None) -> Again:
@@ -80,14 +80,11 @@ def index(assembly: Assembly, output: str | None) -> Again:
 def load_episodes(assembly: Assembly, output: str | None) -> Again:
     """Episodes, into the index that `load_episodes` fills by default."""
     from harvesters.opencast.episode_index import KIND, document_of
-    from harvesters.sinks.changed import ChangedOnly
-    from harvesters.sinks.elastic import ElasticSink
+    from harvesters.opencast.run import episodes_sink
 
     now = assembly.clock.now()
-    sink = assembly.sink(output or "es", lambda document: KIND)
-    return Again(
-        _each(lambda row: document_of(row, now)), ChangedOnly(sink, KIND) if isinstance(sink, ElasticSink) else sink
-    )
+    sink = episodes_sink(assembly, KIND) if output in (None, "es") else assembly.sink(output)
+    return Again(_each(lambda row: document_of(row, now)), sink)
 
 
 def zoom(assembly: Assembly, output: str | None) -> Again:
@@ -101,13 +98,10 @@ def zoom(assembly: Assembly, output: str | None) -> Again:
 
 def firebase_events(assembly: Assembly, output: str | None) -> Again:
     """Events; rows are scrubbed, and scored where the run scored them."""
-    from harvesters.firebase.documents import EventMapper
     from harvesters.firebase.events import document_of
-    from harvesters.firebase.parts import open_indices, open_scrubber, open_sink
+    from harvesters.firebase.parts import open_indices, open_mapper, open_sink
 
-    settings = assembly.settings
-    indices = open_indices(settings)
-    mapper = EventMapper(settings.timezone("FIREBASE_TIMEZONE"), open_scrubber(settings), kind=indices.events)
+    indices, mapper = open_indices(assembly.settings), open_mapper(assembly.settings)
     sink = open_sink(assembly, output or "es", indices.events, indices.of_event, True)
     return Again(_each(lambda row: document_of(row, mapper, assembly.clock.now)), sink)
 

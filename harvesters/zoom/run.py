@@ -54,6 +54,15 @@ def open_client(assembly: Assembly, max_wait: float, needs: Sequence[str] = ()) 
     return client, account
 
 
+def open_sink(assembly: Assembly, output: str) -> Sink:
+    """The sink of ``--output``; in Elasticsearch each meeting stands on one day alone."""
+    from harvesters.sinks.elastic import ElasticSink
+    from harvesters.zoom.moving import MovingSink
+
+    sink = assembly.sink(output, fresh_pattern="meetings-*")
+    return MovingSink(sink) if isinstance(sink, ElasticSink) else sink
+
+
 def _auth(assembly: Assembly, needs: Sequence[str]) -> tuple[Auth, str]:
     """How to log in, and what tells the account apart: OAuth, unless only a JWT pair is given."""
     settings = assembly.settings
@@ -220,15 +229,6 @@ class Kept:
             self.states.save(self.run, replace(self.state))
         except HarvestError as error:
             log.warning("how far the run got cannot be kept, so the next one begins again: %s", error)
-
-
-def open_sink(assembly: Assembly, output: str | None) -> Sink:
-    """The sink of ``--output``; in Elasticsearch a meeting stands on one day alone."""
-    from harvesters.sinks.elastic import ElasticSink
-    from harvesters.zoom.moving import MovingSink
-
-    sink = assembly.sink(output, fresh_pattern="meetings-*")
-    return MovingSink(sink) if isinstance(sink, ElasticSink) else sink
 
 
 def where_is(assembly: Assembly) -> Callable[[str], Mapping[str, Any] | None]:
