@@ -12,8 +12,9 @@ import io
 import os
 import select
 import shutil
+import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -93,18 +94,50 @@ def _still_there(handle: int, path: Path) -> bool:
 
 def replace(path: Path, content: bytes) -> None:
     """Put `content` in the place of the file at `path`, whole and durably, for one writer at a time."""
+    _replace(path, [content])
+
+
+def rewrite(path: Path, pieces: Iterable[bytes]) -> None:
+    """As `replace`, of a content in pieces; a file that would be empty is removed."""
+    _replace(path, pieces, keep_empty=False)
+
+
+def _replace(path: Path, pieces: Iterable[bytes], keep_empty: bool = True) -> None:
     beside = path.parent / f".{path.name}.new"  # what a killed writer left there is written over
     try:
-        with beside.open("wb") as file:
-            file.write(content)
+        with open(beside, "wb", opener=_opener_like(path)) as file:
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+            empty = file.tell() == 0
+        if empty and not keep_empty:
+            path.unlink()
+            beside.unlink()
+        else:
+            beside.replace(path)
     except OSError:
         with suppress(OSError):
             beside.unlink(missing_ok=True)  # a disk that is full needs its room
         raise
     sync_directory(path.parent)
+
+
+def _opener_like(path: Path) -> Callable[[str, int], int]:
+    """Opens a file that the same users may read as the one at `path`, from its first byte on."""
+
+    def opener(name: str, flags: int) -> int:
+        try:
+            there = path.stat()
+        except OSError:
+            return os.open(name, flags, 0o666)
+        handle = os.open(name, flags, stat.S_IMODE(there.st_mode))
+        os.fchmod(handle, stat.S_IMODE(there.st_mode))
+        with suppress(OSError):
+            os.fchown(handle, there.st_uid, there.st_gid)  # only root may; for others it is theirs already
+        return handle
+
+    return opener
 
 
 @contextmanager
@@ -155,6 +188,8 @@ class LinesFile:
             self._mend(handle)
             status = os.fstat(handle)
             self._write_note({"inode": status.st_ino, "size": status.st_size})
+            if self._torn(handle, status.st_size):
+                data = b"\n" + data
             write_all(handle, data)
             os.fsync(handle)
             self._note.unlink(missing_ok=True)
@@ -177,6 +212,10 @@ class LinesFile:
             os.ftruncate(handle, note["size"])
             os.fsync(handle)
         self._note.unlink(missing_ok=True)
+
+    def _torn(self, handle: int, size: int) -> bool:
+        """Whether the last line has no end, as where somebody else wrote it: ours is to be its own."""
+        return size > 0 and self.path.suffix != ".gz" and os.pread(handle, 1, size - 1) != b"\n"
 
     def _write_note(self, note: dict[str, int]) -> None:
         handle = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

@@ -42,15 +42,22 @@ class Queue:
     Args:
         connections: requests that may be under way at once.
         unavailable: what is raised when the retries are used up.
+        timeout: seconds to wait for one answer.
     """
 
     def __init__(
-        self, name: str, retry: RetryPolicy, connections: int = 10, unavailable: type[Unavailable] = Unavailable
+        self,
+        name: str,
+        retry: RetryPolicy,
+        connections: int = 10,
+        unavailable: type[Unavailable] = Unavailable,
+        timeout: float = 30.0,
     ) -> None:
         self.queue = name
         self.retry = retry
         self.connections = connections
         self.unavailable = unavailable
+        self.timeout = timeout
         self._lock = Lock()
         self._open: Description | None = None
 
@@ -72,7 +79,7 @@ class Queue:
     @cached_property
     def client(self) -> SQSClient:
         """The boto3 client, made when first needed."""
-        return aws.client("sqs", self.connections)
+        return aws.client("sqs", self.connections, self.timeout)
 
     def close(self) -> None:
         """Drop the connections."""
@@ -85,6 +92,13 @@ class Queue:
             if self._open is None:
                 self._open = aws.call(self.retry, self.name, self._get_or_create, self.unavailable)
             return self._open
+
+    def find(self) -> bool:
+        """Whether there is such a queue; it is not made."""
+        with self._lock:
+            if self._open is None:
+                self._open = aws.call(self.retry, self.name, self._get, self.unavailable)
+            return self._open is not None
 
     def send(self, entries: list[Any]) -> Any:
         """One try to send: SQS's answer; None when it refuses the request for what is in it.
@@ -163,6 +177,16 @@ class Queue:
                 self._open = None
 
     def _get_or_create(self) -> Description:
+        found = self._get()
+        if found is not None:
+            return found
+        attributes: dict[Any, str] = {"MessageRetentionPeriod": str(_RETENTION)}
+        if self.fifo:
+            attributes["FifoQueue"] = "true"
+        created = self.client.create_queue(QueueName=self.queue, Attributes=attributes)
+        return self._describe(aws.field(created, "QueueUrl"))
+
+    def _get(self) -> Description | None:
         from botocore.exceptions import ClientError
 
         try:
@@ -170,10 +194,10 @@ class Queue:
         except ClientError as error:
             if aws.error_code(error) not in GONE:
                 raise
-            attributes: dict[Any, str] = {"MessageRetentionPeriod": str(_RETENTION)}
-            if self.fifo:
-                attributes["FifoQueue"] = "true"
-            url = aws.field(self.client.create_queue(QueueName=self.queue, Attributes=attributes), "QueueUrl")
+            return None
+        return self._describe(url)
+
+    def _describe(self, url: str) -> Description:
         names: list[Any] = ["CreatedTimestamp", "MaximumMessageSize"]
         answer = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=names)
         attributes = aws.field(answer, "Attributes")

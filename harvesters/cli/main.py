@@ -58,6 +58,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "listings": ("harvesters.cli.listings", "listings", "Put listings and page views on Kafka."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
+    "deadletters": (
+        "harvesters.cli.deadletters",
+        "deadletters",
+        "What could not be delivered: look, deliver again, delete.",
+    ),
     "setup": ("harvesters.cli.setup", "setup", "Prepare Elasticsearch: templates, migrations, retention."),
     "dev": ("harvesters.cli.dev", "dev", "Development environment: simulators and local servers."),
     "completion": ("harvesters.cli.completion", "completion", "Print the shell completion script."),

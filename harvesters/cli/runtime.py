@@ -6,7 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,18 +32,19 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]
-    """``YYYYMMDDHHmmss`` or ISO 8601; without an offset in the time zone that the setting `zone_setting` names."""
+    """``YYYYMMDDHHmmss`` or ISO 8601; without an offset in the time zone that `zone_setting` names, or in UTC."""
 
     name = "time"
 
-    def __init__(self, zone_setting: str) -> None:
+    def __init__(self, zone_setting: str = "") -> None:
         self.zone_setting = zone_setting
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
         try:
-            return parse_moment(str(value), settings_of(ctx).timezone(self.zone_setting))
+            where = settings_of(ctx).timezone(self.zone_setting) if self.zone_setting else UTC
+            return parse_moment(str(value), where)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

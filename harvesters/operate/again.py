@@ -6,21 +6,44 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 from harvesters.assembly import Assembly
 from harvesters.document import Document
-from harvesters.sinks.base import Sink
-
-T = TypeVar("T")
+from harvesters.sinks.base import IndexMisfit, Sink
 
 _NO_ROW = "the letter holds no row of this job: {}"
 _STRANGE = (AttributeError, KeyError, LookupError, OverflowError, TypeError, ValueError)
 
 
+class Again(Protocol):
+    """Where the rows of one job's letters go."""
+
+    @property
+    def name(self) -> str:
+        """Where that is, for people."""
+
+    @property
+    def durable(self) -> bool:
+        """False for what is lost with its reader, such as standard output."""
+
+    def deliver(self, rows: Sequence[Any]) -> list[str]:
+        """Deliver rows, in their order; for each "" once it is acknowledged, else why it died again.
+
+        Raises:
+            HarvestError: as a sink's `send`; what was acknowledged before is delivered all the same.
+        """
+
+    def finish(self) -> None:
+        """Called once, when everything is delivered."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
 @dataclass
-class Again:
-    """Where the rows of letters go.
+class Mapped:
+    """Rows that become documents for a sink.
 
     Args:
         map: a document for each row, or the reason why there can be none.
@@ -32,17 +55,57 @@ class Again:
     sink: Sink
     opened: ExitStack = field(default_factory=ExitStack)
 
-    def documents(self, rows: Sequence[Any]) -> list[Document | str]:
-        """As `map`; a row that no harvest of ours can have had is refused alone."""
-        try:
-            return self.map(rows)
-        except _STRANGE:
-            return [self._alone(row) for row in rows]
+    @property
+    def name(self) -> str:
+        """The sink's."""
+        return self.sink.name
+
+    @property
+    def durable(self) -> bool:
+        """The sink's."""
+        return self.sink.durable
+
+    def deliver(self, rows: Sequence[Any]) -> list[str]:
+        """Map and send; of two versions of one document the later one is sent when the earlier one is settled."""
+        made = self._documents(rows)
+        reasons = [one if isinstance(one, str) else "" for one in made]
+        places: dict[Document, int] = {}
+        for at, document in enumerate(made):
+            if isinstance(document, str):
+                continue
+            if any(document.id == other.id and document.kind == other.kind for other in places):
+                self._send(places, reasons)
+                places = {}
+            places[document] = at
+        self._send(places, reasons)
+        return reasons
+
+    def finish(self) -> None:
+        """The sink's."""
+        self.sink.finish()
 
     def close(self) -> None:
         """Let go of the sink, and of what the mapping asks."""
         self.sink.close()
         self.opened.close()
+
+    def _send(self, places: dict[Document, int], reasons: list[str]) -> None:
+        if not places:
+            return
+        try:
+            outcomes = self.sink.send([*places])
+        except IndexMisfit as misfit:
+            outcomes = misfit.outcomes
+        heard = {outcome.document: outcome for outcome in outcomes}
+        for document, at in places.items():
+            reasons[at] = heard[document].reason if document in heard else "nothing was heard of it"
+
+    def _documents(self, rows: Sequence[Any]) -> list[Document | str]:
+        """As `map`; a row that no harvest of ours can have had is refused alone."""
+        try:
+            return self.map(rows)
+        except _STRANGE:
+            return [self._alone(row) for row in rows]
 
     def _alone(self, row: Any) -> Document | str:
         try:
@@ -59,7 +122,7 @@ def useractions(assembly: Assembly, output: str | None) -> Again:
     opened = ExitStack()
     harvest = open_useractions(assembly)
     opened.callback(harvest.close)
-    return Again(harvest.documents, actions_sink(assembly, output), opened)
+    return Mapped(harvest.documents, actions_sink(assembly, output), opened)
 
 
 def index(assembly: Assembly, output: str | None) -> Again:
@@ -74,7 +137,7 @@ def index(assembly: Assembly, output: str | None) -> Again:
         except NoDocument as error:
             return str(error)
 
-    return Again(_each(document), assembly.sink(output or "es", fresh_pattern="useractions-*"))
+    return Mapped(_each(document), assembly.sink(output or "es", fresh_pattern="useractions-*"))
 
 
 def load_episodes(assembly: Assembly, output: str | None) -> Again:
@@ -84,7 +147,7 @@ def load_episodes(assembly: Assembly, output: str | None) -> Again:
 
     now = assembly.clock.now()
     sink = episodes_sink(assembly, KIND) if output in (None, "es") else assembly.sink(output)
-    return Again(_each(lambda row: document_of(row, now)), sink)
+    return Mapped(_each(lambda row: document_of(row, now)), sink)
 
 
 def zoom(assembly: Assembly, output: str | None) -> Again:
@@ -93,7 +156,7 @@ def zoom(assembly: Assembly, output: str | None) -> Again:
     from harvesters.zoom.run import open_sink, where_is
 
     geoip = where_is(assembly)
-    return Again(_each(lambda row: document_of(row, geoip)), open_sink(assembly, output or "es"))
+    return Mapped(_each(lambda row: document_of(row, geoip)), open_sink(assembly, output or "es"))
 
 
 def firebase_events(assembly: Assembly, output: str | None) -> Again:
@@ -103,7 +166,7 @@ def firebase_events(assembly: Assembly, output: str | None) -> Again:
 
     indices, mapper = open_indices(assembly.settings), open_mapper(assembly.settings)
     sink = open_sink(assembly, output or "es", indices.events, indices.of_event, True)
-    return Again(_each(lambda row: document_of(row, mapper, assembly.clock.now)), sink)
+    return Mapped(_each(lambda row: document_of(row, mapper, assembly.clock.now)), sink)
 
 
 def firebase_profiles(assembly: Assembly, output: str | None) -> Again:
@@ -127,7 +190,7 @@ def _people(assembly: Assembly, output: str | None, what: str, fill: Callable[[d
     indices = open_indices(assembly.settings)
     name = indices.profiles if what == "profiles" else indices.classes
     mapper = EntityMapper(name, fill, open_scrubber(assembly.settings))
-    return Again(_each(mapper.document), open_sink(assembly, output or "es", name, lambda document: name))
+    return Mapped(_each(mapper.document), open_sink(assembly, output or "es", name, lambda document: name))
 
 
 def _each(document: Callable[[Any], Document | str]) -> Callable[[Sequence[Any]], list[Document | str]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from harvesters.clock import Clock
@@ -80,7 +80,10 @@ class DirectoryDeadLetters:
 
     def _place(self, file: str) -> str:
         """Where in the directory: the file, and how long it is now."""
-        status = (self.directory / file).stat()
+        try:
+            status = (self.directory / file).stat()
+        except FileNotFoundError:  # a replay was quick
+            return f"0 0 {file}"
         return f"{status.st_ino} {status.st_size} {file}"
 
     def _still_there(self, place: str) -> bool:
@@ -199,6 +202,38 @@ def encode(letter: DeadLetter, clock: Clock, job: str = "") -> bytes:
         return json.dumps({**fields, "row": repr(letter.row)}).encode()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where ``HARVEST_DEAD_LETTERS`` says that letters go: below `prefix` in a bucket, to a queue, or to a directory.
+
+    What a queue refuses goes to the directory.
+    """
+
+    directory: Path
+    bucket: str = ""
+    prefix: str = ""
+    queue: str = ""
+
+    @classmethod
+    def of(cls, target: str, state_dir: Path) -> Self:
+        """What the setting says.
+
+        Raises:
+            ConfigError: it is none of these.
+        """
+        own = state_dir / "dead-letters"
+        parts = urlsplit(target)
+        if not target:
+            return cls(own)
+        if parts.scheme == "s3" and parts.netloc:
+            return cls(own, parts.netloc, parts.path.strip("/"))
+        if parts.scheme == "sqs" and parts.netloc and not parts.path.strip("/"):
+            return cls(own, queue=parts.netloc)
+        if parts.scheme in ("", "file"):
+            return cls(Path(parts.path or target).expanduser())
+        raise ConfigError(f"HARVEST_DEAD_LETTERS={target!r} is no directory, s3://bucket/prefix or sqs://queue")
+
+
 def open_dead_letters(
     target: str, state_dir: Path, retry: RetryPolicy, job: str = "", telling: str = ""
 ) -> DeadLetters:
@@ -218,16 +253,12 @@ def open_dead_letters(
     def in_directory(path: Path) -> DirectoryDeadLetters:
         return DirectoryDeadLetters(path, retry.clock, written(str(path.absolute())), job)
 
-    if not target:
-        return in_directory(state_dir / "dead-letters")
-    parts = urlsplit(target)
-    if parts.scheme == "s3" and parts.netloc:
-        return S3DeadLetters(parts.netloc, parts.path.strip("/"), retry, written(target), job)
-    if parts.scheme == "sqs" and parts.netloc and not parts.path.strip("/"):
-        return SqsDeadLetters(parts.netloc, retry, in_directory(state_dir / "dead-letters"), written(target), job)
-    if parts.scheme in ("", "file"):
-        return in_directory(Path(parts.path or target).expanduser())
-    raise ConfigError(f"HARVEST_DEAD_LETTERS={target!r} is no directory, s3://bucket/prefix or sqs://queue")
+    place = Place.of(target, state_dir)
+    if place.bucket:
+        return S3DeadLetters(place.bucket, place.prefix, retry, written(target), job)
+    if place.queue:
+        return SqsDeadLetters(place.queue, retry, in_directory(place.directory), written(target), job)
+    return in_directory(place.directory)
 
 
 @dataclass

@@ -156,6 +156,10 @@ class S3Blob(Blob):
 
         return self._call(put)
 
+    def remove(self) -> None:
+        """Delete the object, whatever version it is; one that is not there is no error."""
+        self._call(lambda: self.bucket.client.delete_object(Bucket=self.bucket.bucket, Key=self.key))
+
     def _settle(self, content: bytes, answer_lost: bool) -> str:
         current = self._read() if answer_lost else None
         if current is not None and current.content == content:

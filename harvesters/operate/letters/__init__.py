@@ -1,0 +1,1 @@
+"""Dead letters where they are kept: read, delivered once more, and dropped."""
