@@ -19,7 +19,7 @@ from urllib.parse import quote
 from harvesters.clock import Clock, SystemClock
 from harvesters.cursor import CursorKind
 from harvesters.errors import ConfigError
-from harvesters.retry import RetryPolicy
+from harvesters.retry import OneTry, RetryPolicy
 from harvesters.settings import Settings
 from harvesters.telemetry import log_report
 from harvesters.watched import Watched
@@ -239,13 +239,21 @@ class Assembly:
         """An object of that name where the checkpoints are: in S3 (``S3_HARVEST_TS_BUCKET``) or in files."""
         return self._blob(name)
 
-    def blob_within(self, name: str, seconds: float) -> Blob:
-        """As `blob`, one that gives up after so long, also while the run is told to stop."""
+    @property
+    def store(self) -> str:
+        """Where the checkpoints are, for people."""
+        return f"s3://{self._bucket.bucket}" if self._bucket is not None else str(self.settings.state_dir())
+
+    def blob_within(self, name: str, seconds: float, once: bool = False) -> Blob:
+        """As `blob`, one that gives up after so long, also while the run is told to stop.
+
+        `once`: it is not tried again.
+        """
         from harvesters.stores.s3 import S3Bucket
 
         if self._bucket is None:
             return self.blob(name)
-        retry = RetryPolicy(SystemClock(), seconds)
+        retry = OneTry(SystemClock()) if once else RetryPolicy(SystemClock(), seconds)
         return self._closed_with_us(S3Bucket(self._bucket.bucket, retry, timeout=seconds)).blob(name)
 
     def _blob(self, name: str, hasty: bool = False) -> Blob:

@@ -94,6 +94,17 @@ class RetryPolicy:
         return max(retry_after, backoff) if retry_after < self.first else retry_after + self.jitter() * self.first
 
 
+@dataclass(frozen=True)
+class OneTry(RetryPolicy):
+    """No second try: for who only wants to know whether something answers."""
+
+    budget: float = 0.0
+
+    def gave_up(self, reason: str, tries: int, seconds: float, kind: type[HarvestError] = Unavailable) -> HarvestError:
+        """The reason alone."""
+        return kind(reason)
+
+
 @dataclass
 class _Asking:
     """How often `policy` has let something be tried, since when."""

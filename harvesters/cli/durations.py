@@ -13,14 +13,19 @@ _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
-    """``30s``, ``5m``, ``1h``, ``1d``; a number alone is seconds."""
+    """``30s``, ``5m``, ``1h``, ``1d``; a number alone is seconds, where `bare` ones are taken."""
 
     name = "duration"
+
+    def __init__(self, bare: bool = True) -> None:
+        self.bare = bare
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
         form = _FORM.fullmatch(str(value).strip().lower())
+        if form and not form[2] and not self.bare:
+            form = None
         seconds = float(form[1]) * _UNITS[form[2] or "s"] if form else 0.0
         if not 0.0 < seconds < math.inf:
             self.fail(f"{value!r} is no duration such as 30s, 5m or 1h", param, ctx)

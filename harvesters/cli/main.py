@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "listings": ("harvesters.cli.listings", "listings", "Put listings and page views on Kafka."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
+    "status": ("harvesters.cli.status", "status", "How the jobs are doing: lag, leases, last runs."),
     "deadletters": (
         "harvesters.cli.deadletters",
         "deadletters",

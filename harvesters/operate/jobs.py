@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from harvesters.assembly import Assembly
 from harvesters.cursor import Cursor, CursorKind, TimeCursor, Times
@@ -15,6 +16,7 @@ from harvesters.operate import again
 from harvesters.operate.again import Again
 from harvesters.operate.records import SUFFIX, WITHIN, RunRecords
 from harvesters.settings import Settings
+from harvesters.stores.blob import Blob
 
 _OPENCAST = ("MATTERHORN_ENGAGE_HOST", "MATTERHORN_REST_USER", "MATTERHORN_REST_PASS")
 _LISTINGS = ("KAFKA_BOOTSTRAP_SERVERS", "LISTINGS_TOPIC", "VIEWS_TOPIC")
@@ -33,6 +35,7 @@ class Job:
         kind: reads that checkpoint.
         moment: the time that a checkpoint says.
         again: opens the mapping and the sink of its dead letters; None where they cannot be delivered again.
+        lease: where its lease is, when that is not beside a checkpoint.
         signs: of what can run without any setting, those that show that it is used here.
     """
 
@@ -45,6 +48,7 @@ class Job:
     moment: Callable[[Cursor], datetime | None] = lambda cursor: None
     again: Callable[[Assembly, str | None], Again] | None = None
     signs: tuple[str, ...] = ()
+    lease: Callable[[Settings], Blob] | None = None
 
     def checkpoint(self, settings: Settings) -> str:
         """CHECKPOINT: the name of its checkpoint, or its own."""
@@ -56,9 +60,13 @@ class Job:
         used = not self.signs or any(settings.given(name) for name in self.signs)
         return used and all(any(settings.get(name) for name in group) for group in groups)
 
-    def records(self, assembly: Assembly) -> RunRecords:
-        """How its runs ended."""
-        return RunRecords(assembly.blob_within(self.checkpoint(assembly.settings) + SUFFIX, WITHIN))
+    def records(self, assembly: Assembly, once: bool = False) -> RunRecords:
+        """How its runs ended; see `Assembly.blob_within`."""
+        return RunRecords(assembly.blob_within(self.checkpoint(assembly.settings) + SUFFIX, WITHIN, once))
+
+    def backfills(self, assembly: Assembly) -> list[dict[str, Any]]:
+        """Its back-fills: ``{"id", "output", "missing", "failed"}``, the latter two in windows."""
+        return []
 
 
 def _times(zone: str) -> Callable[[Settings], CursorKind]:
@@ -80,6 +88,13 @@ def _of_push_id(cursor: Cursor) -> datetime | None:
     from harvesters.firebase.pushid import push_ms
 
     return from_ms(push_ms(cursor.encode()))
+
+
+def _count_lease(settings: Settings) -> Blob:
+    from harvesters.listings.logfiles import LogFiles
+    from harvesters.stores.file import FileBlob
+
+    return FileBlob(LogFiles.of(settings).lease)
 
 
 JOBS: tuple[Job, ...] = (
@@ -117,7 +132,7 @@ JOBS: tuple[Job, ...] = (
     ),
     Job("listings-index", ("listings", "index"), (), signs=_LISTINGS),
     Job("listings-log", ("listings", "log"), (), signs=_LISTINGS),
-    Job("listings-count", ("listings", "count"), (), signs=(*_LISTINGS, "ACCESS_LOG")),
+    Job("listings-count", ("listings", "count"), (), signs=(*_LISTINGS, "ACCESS_LOG"), lease=_count_lease),
 )
 
 BY_NAME = {job.name: job for job in JOBS}
