@@ -33,6 +33,7 @@ _ACCOUNT = "FIREBASE_CREDENTIALS"  # a path or JSON, which may be indented
 _ANY_BYTES = {"ES_USER", "ES_PASSWORD"}  # sent as they are
 _PORT = "EL_PORT"  # goes with EL_HOST
 _OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
+_LIKE_OURS = "HARVEST_"
 _PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
 _SECRETS_OF_BOTO3 = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _NOTHING: Mapping[str, str] = MappingProxyType({})  # the default of arguments
@@ -46,11 +47,15 @@ class Settings:
         values: by name, as the environment and `.env` have them; empty ones are left out.
         flags: by name, as the command line has them: they win.
         options: by name, how a setting is given on the command line, for what errors advise.
+        file: what the settings file is called, and which names it sets.
+        strangers: names like ours, ``HARVEST_*``, that are no settings.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict, compare=False)
+    file: tuple[str, frozenset[str]] = field(default=("", frozenset()), compare=False)
+    strangers: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def read(cls, env_file: Path | None = None, environment: MutableMapping[str, str] | None = None) -> Self:
@@ -66,7 +71,9 @@ class Settings:
         for name in [name for name, value in environment.items() if name.startswith(_PASSED_ON) and not value]:
             del environment[name]
         values = {name: value for name in _OURS if (value := environment.get(name, "").strip())}
-        for name, value in _dotenv(env_file).items():
+        from_file = _dotenv(env_file)
+        told_by_file = frozenset(from_file.keys() & _OURS - values.keys())
+        for name, value in from_file.items():
             if name in _OURS:
                 values.setdefault(name, value)
             elif not environment.get(name):
@@ -77,7 +84,9 @@ class Settings:
         values |= {name: value for name in _SECRETS_OF_BOTO3 if (value := environment.get(name, ""))}
         # Whoever reads the others, such as boto3, quotes them; so `secrets` has to know of a key in the wrong place.
         values |= {name: value for name, value in environment.items() if holds_private_key(value)}
-        return cls(MappingProxyType(values))
+        path = env_file if env_file is not None else _default_env_file()
+        strangers = sorted(name for name in environment if name.startswith(_LIKE_OURS) and name not in _OURS)
+        return cls(MappingProxyType(values), file=(str(path), told_by_file), strangers=tuple(strangers))
 
     def with_flags(self, flags: Mapping[str, Any], options: Mapping[str, str] = _NOTHING) -> Self:
         """The same settings, with what the command line says on top; a flag that is None or empty says nothing."""
@@ -99,6 +108,17 @@ class Settings:
     def given(self, name: str) -> bool:
         """Whether anything sets it; a default does not count."""
         return bool(self.flags.get(name, "") or self._set(name))
+
+    def source(self, name: str) -> str:
+        """Where the value of setting `name` comes from: ``environment``, the settings file, ``default`` or ``unset``.
+
+        An older name is named instead.
+        """
+        path, told = self.file
+        for named in (name, *_BY_NAME[name].aliases):
+            if self.values.get(named):
+                return named if named != name else path if named in told else "environment"
+        return "default" if _BY_NAME[name].default else "unset"
 
     def require(self, name: str) -> str:
         """As `get`, but a setting without a value is an error that names it.

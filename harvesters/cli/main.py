@@ -59,6 +59,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
     "status": ("harvesters.cli.status", "status", "How the jobs are doing: lag, leases, last runs."),
+    "config": ("harvesters.cli.config", "config", "Every setting: its value, and where that comes from."),
+    "doctor": ("harvesters.cli.doctor", "doctor", "Check settings, credentials and servers; changes nothing."),
     "deadletters": (
         "harvesters.cli.deadletters",
         "deadletters",

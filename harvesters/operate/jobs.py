@@ -36,6 +36,7 @@ class Job:
         moment: the time that a checkpoint says.
         again: opens the mapping and the sink of its dead letters; None where they cannot be delivered again.
         lease: where its lease is, when that is not beside a checkpoint.
+        uses: what `doctor` looks at for it.
         signs: of what can run without any setting, those that show that it is used here.
     """
 
@@ -49,6 +50,7 @@ class Job:
     again: Callable[[Assembly, str | None], Again] | None = None
     signs: tuple[str, ...] = ()
     lease: Callable[[Settings], Blob] | None = None
+    uses: frozenset[str] = frozenset()
 
     def checkpoint(self, settings: Settings) -> str:
         """CHECKPOINT: the name of its checkpoint, or its own."""
@@ -107,9 +109,16 @@ JOBS: tuple[Job, ...] = (
         _times("OPENCAST_TIMEZONE"),
         _of_time,
         again.useractions,
+        uses=frozenset(("opencast", "redis", "sqs")),
     ),
-    Job("index", ("index",), ("SQS_QUEUE_NAME",), again=again.index),
-    Job("load_episodes", ("load_episodes",), ("MATTERHORN_ADMIN_HOST", *_OPENCAST), again=again.load_episodes),
+    Job("index", ("index",), ("SQS_QUEUE_NAME",), again=again.index, uses=frozenset(("sqs", "elasticsearch"))),
+    Job(
+        "load_episodes",
+        ("load_episodes",),
+        ("MATTERHORN_ADMIN_HOST", *_OPENCAST),
+        again=again.load_episodes,
+        uses=frozenset(("opencast", "opencast.admin", "elasticsearch")),
+    ),
     Job(
         "zoom",
         ("zoom", "--live"),
@@ -119,6 +128,7 @@ JOBS: tuple[Job, ...] = (
         _times("ZOOM_TIMEZONE"),
         _of_time,
         again.zoom,
+        uses=frozenset(("redis", "elasticsearch")),
     ),
     Job(
         "firebase-events",
@@ -129,10 +139,18 @@ JOBS: tuple[Job, ...] = (
         _event_keys,
         _of_push_id,
         again.firebase_events,
+        uses=frozenset(("redis", "elasticsearch")),
     ),
-    Job("listings-index", ("listings", "index"), (), signs=_LISTINGS),
+    Job("listings-index", ("listings", "index"), (), signs=_LISTINGS, uses=frozenset(("elasticsearch",))),
     Job("listings-log", ("listings", "log"), (), signs=_LISTINGS),
-    Job("listings-count", ("listings", "count"), (), signs=(*_LISTINGS, "ACCESS_LOG"), lease=_count_lease),
+    Job(
+        "listings-count",
+        ("listings", "count"),
+        (),
+        signs=(*_LISTINGS, "ACCESS_LOG"),
+        lease=_count_lease,
+        uses=frozenset(("elasticsearch",)),
+    ),
 )
 
 BY_NAME = {job.name: job for job in JOBS}
