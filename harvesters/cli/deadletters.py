@@ -43,7 +43,7 @@ def _which(command: F) -> F:
     """The options that say which letters are meant."""
     options = [
         click.argument("letters", nargs=-1, metavar="[LETTER]…"),
-        click.option("--job", type=Choice([*BY_NAME, *LETTERS_ONLY]), default="", help="Letters of this job."),
+        click.option("--job", type=Choice([*BY_NAME, *LETTERS_ONLY]), help="Letters of this job."),
         click.option("--kind", default="", help="Letters of this kind, such as useractions or meetings."),
         click.option("--reason", default="", metavar="TEXT", help="Letters whose reason has this in it."),
         click.option("--since", type=Moment(), help="Letters from this time on (UTC): YYYYMMDDHHmmss or ISO 8601."),
@@ -170,10 +170,10 @@ def drop(yes: bool, **which: Any) -> None:
     _check(selection, tally)
 
 
-def _selection(letters: tuple[str, ...], everything: bool, **given: Any) -> Selection:
+def _selection(letters: tuple[str, ...], everything: bool, job: str | None, **given: Any) -> Selection:
     from harvesters.operate.letters.selection import Selection
 
-    return Selection(frozenset(letters), all=everything, **given)
+    return Selection(frozenset(letters), job or "", all=everything, **given)
 
 
 def _required(**which: Any) -> Selection:

@@ -47,12 +47,14 @@ import harvesters.listings.totals
 import harvesters.listings.viewlog
 import harvesters.opencast.run
 import harvesters.opencast.useractions
+import harvesters.operate.letters.replay
 import harvesters.runs
 import harvesters.sinks.jsonl
 import harvesters.sinks.sqs
 import harvesters.stores.s3
 import harvesters.zoom.run
 from harvesters.cli import (  # noqa: F401
+    deadletters,
     firebase_events,
     firebase_export,
     firebase_mirror,
