@@ -29,7 +29,7 @@ def documents(path: Path) -> list[str]:
     """What is in a file; in what order fields stand does not count, nor that of the list of a map's keys."""
     found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     for one in found:
-        if "involved" in one:
+        if isinstance(one.get("involved"), list):
             one["involved"].sort()
     return sorted(json.dumps(one, sort_keys=True) for one in found)
 
