@@ -11,13 +11,22 @@ from typing import Any, Protocol
 from harvesters.assembly import Assembly
 from harvesters.document import Document
 from harvesters.sinks.base import IndexMisfit, Sink
+from harvesters.sinks.deadletters import DeadLetter
 
 _NO_ROW = "the letter holds no row of this job: {}"
 _STRANGE = (AttributeError, KeyError, LookupError, OverflowError, TypeError, ValueError)
 
 
+@dataclass(frozen=True)
+class Died:
+    """A letter that is not delivered, and why; `as_it_was`: that says nothing new of it, so its reason stays."""
+
+    reason: str
+    as_it_was: bool = False
+
+
 class Again(Protocol):
-    """Where the rows of one job's letters go."""
+    """Where the letters of one job go."""
 
     @property
     def name(self) -> str:
@@ -27,8 +36,8 @@ class Again(Protocol):
     def durable(self) -> bool:
         """False for what is lost with its reader, such as standard output."""
 
-    def deliver(self, rows: Sequence[Any]) -> list[str]:
-        """Deliver rows, in their order; for each "" once it is acknowledged, else why it died again.
+    def deliver(self, letters: Sequence[DeadLetter]) -> list[Died | None]:
+        """Deliver the rows of letters, in their order; for each None once it is acknowledged, else why it is not.
 
         Raises:
             HarvestError: as a sink's `send`; what was acknowledged before is delivered all the same.
@@ -65,20 +74,20 @@ class Mapped:
         """The sink's."""
         return self.sink.durable
 
-    def deliver(self, rows: Sequence[Any]) -> list[str]:
+    def deliver(self, letters: Sequence[DeadLetter]) -> list[Died | None]:
         """Map and send; of two versions of one document the later one is sent when the earlier one is settled."""
-        made = self._documents(rows)
-        reasons = [one if isinstance(one, str) else "" for one in made]
+        made = self._documents([letter.row for letter in letters])
+        endings = [Died(one) if isinstance(one, str) else None for one in made]
         places: dict[Document, int] = {}
         for at, document in enumerate(made):
             if isinstance(document, str):
                 continue
             if any(document.id == other.id and document.kind == other.kind for other in places):
-                self._send(places, reasons)
+                self._send(places, endings)
                 places = {}
             places[document] = at
-        self._send(places, reasons)
-        return reasons
+        self._send(places, endings)
+        return endings
 
     def finish(self) -> None:
         """The sink's."""
@@ -89,7 +98,7 @@ class Mapped:
         self.sink.close()
         self.opened.close()
 
-    def _send(self, places: dict[Document, int], reasons: list[str]) -> None:
+    def _send(self, places: dict[Document, int], endings: list[Died | None]) -> None:
         if not places:
             return
         try:
@@ -98,7 +107,10 @@ class Mapped:
             outcomes = misfit.outcomes
         heard = {outcome.document: outcome for outcome in outcomes}
         for document, at in places.items():
-            reasons[at] = heard[document].reason if document in heard else "nothing was heard of it"
+            if document not in heard:
+                endings[at] = Died("nothing was heard of it", as_it_was=True)
+            elif not heard[document].delivered:
+                endings[at] = Died(heard[document].reason)
 
     def _documents(self, rows: Sequence[Any]) -> list[Document | str]:
         """As `map`; a row that no harvest of ours can have had is refused alone."""
@@ -181,6 +193,41 @@ def firebase_classes(assembly: Assembly, output: str | None) -> Again:
     from harvesters.firebase.people import course
 
     return _people(assembly, output, "classes", course)
+
+
+def listings_index(assembly: Assembly, output: str | None) -> Again:
+    """Messages about listings, as what they were: a newer version stays."""
+    return _Listings(assembly, output in (None, "es"))
+
+
+@dataclass
+class _Listings:
+    assembly: Assembly
+    wanted: bool
+    durable: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"index {self.assembly.settings.get('LISTINGS_INDEX')}"
+
+    def deliver(self, letters: Sequence[DeadLetter]) -> list[Died | None]:
+        from harvesters.listings.replay import Unreplayable, replay
+
+        if not self.wanted:
+            return [Died("listings go into LISTINGS_INDEX alone: leave --output out", as_it_was=True)] * len(letters)
+        endings: list[Died | None] = []
+        for ending in replay(self.assembly, letters):
+            if isinstance(ending, Unreplayable):
+                endings.append(Died(ending.reason, as_it_was=True))
+            else:
+                endings.append(Died(ending) if isinstance(ending, str) else None)
+        return endings
+
+    def finish(self) -> None:
+        """Everything is acknowledged."""
+
+    def close(self) -> None:
+        """The assembly closes what was opened."""
 
 
 def _people(assembly: Assembly, output: str | None, what: str, fill: Callable[[dict[str, Any]], None]) -> Again:

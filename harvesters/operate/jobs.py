@@ -141,7 +141,14 @@ JOBS: tuple[Job, ...] = (
         again.firebase_events,
         uses=frozenset(("redis", "elasticsearch")),
     ),
-    Job("listings-index", ("listings", "index"), (), signs=_LISTINGS, uses=frozenset(("elasticsearch",))),
+    Job(
+        "listings-index",
+        ("listings", "index"),
+        (),
+        again=again.listings_index,
+        signs=_LISTINGS,
+        uses=frozenset(("elasticsearch",)),
+    ),
     Job("listings-log", ("listings", "log"), (), signs=_LISTINGS),
     Job(
         "listings-count",

@@ -11,6 +11,9 @@ import pytest
 import requests
 
 from harvesters.document import Document, Outcome
+from harvesters.kafka.records import Gap, Record
+from harvesters.kafka.topics import Topic
+from harvesters.listings import letters as listing_letters
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.simulators.opencast.server import OpencastSimulator
 from harvesters.simulators.zoom.server import ZoomSimulator
@@ -23,6 +26,7 @@ from tests.cli.test_zoom import zoom  # noqa: F401 - a fixture
 from tests.clocks import patient
 from tests.conformance.letterplaces import letter
 from tests.indexing.queues import action
+from tests.indices import Cluster
 
 
 def documents(path: Path) -> list[str]:
@@ -120,6 +124,21 @@ def test_episodes_go_into_their_index(
     found = requests.get(f"{elasticsearch_url}/episodes/_doc/mp-of-a-letter", timeout=30).json()
     assert found["found"]
     requests.delete(f"{elasticsearch_url}/episodes/_doc/mp-of-a-letter", timeout=30)
+
+
+def test_a_listing_is_indexed_and_a_gap_stays_as_it_is(harvest: Command, cluster: Cluster, state: Path) -> None:
+    topic = Topic("listings", "A" * 22, 3)
+    record = Record(2, 5, 1_700_000_000_000, b"1", b'{"id": 1, "title": "Desk"}')
+    mended = listing_letters.of_record("listings", topic, record, "once refused")
+    gap = listing_letters.of_gap("listings", Gap(topic, 1, 3, 9))
+    open_dead_letters("", state, patient(), "listings-index").write([mended, gap])
+    env = {"ES_HOST": cluster.url, "LISTINGS_INDEX": cluster.name("listings")}
+    result = harvest("deadletters", "replay", "--all", env=env)
+    assert result.code == 65, result.err
+    assert "a gap cannot be replayed" in result.err
+    assert cluster.documents("listings")["1"]["title"] == "Desk"
+    (left,) = harvest("deadletters", "ls", "--json").documents
+    assert (left["id"], left["reason"]) == (gap.id, gap.reason)
 
 
 def test_a_row_that_is_poison_stays_with_its_new_reason(

@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from harvesters.assembly import Assembly
+from harvesters.operate.again import Died
 from harvesters.operate.jobs import BY_NAME
 from harvesters.operate.letters import replay as replaying
 from harvesters.operate.letters.letter import Letter
@@ -33,11 +34,11 @@ class Pretended:
     name: str = "a sink"
     durable: bool = True
 
-    def deliver(self, rows: Sequence[Any]) -> list[str]:
+    def deliver(self, letters: Sequence[DeadLetter]) -> list[Died | None]:
         self.before()
-        reasons = [self.refuse(row) for row in rows]
-        self.taken += [row for row, reason in zip(rows, reasons, strict=True) if not reason]
-        return reasons
+        reasons = [self.refuse(letter.row) for letter in letters]
+        self.taken += [letter.row for letter, reason in zip(letters, reasons, strict=True) if not reason]
+        return [Died(reason) if reason else None for reason in reasons]
 
     def finish(self) -> None:
         pass

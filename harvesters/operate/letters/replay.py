@@ -124,16 +124,16 @@ class _Replay:
             for letter in letters:
                 self._stays(letter, _CANNOT.format(job or "no job that is known"))
             return
-        reasons = again.deliver([letter.fields["row"] for letter in letters])
+        endings = again.deliver([letter.letter for letter in letters])
         changes: dict[Letter, bytes | None] = {}
-        for letter, reason in zip(letters, reasons, strict=True):
-            if not reason:
+        for letter, died in zip(letters, endings, strict=True):
+            if died is None:
                 changes[letter] = None
                 self.tally.gone += 1
                 continue
-            self._stays(letter, reason)
-            if reason != letter.reason:
-                changes[letter] = letter.died_again(reason)
+            self._stays(letter, died.reason)
+            if not died.as_it_was and died.reason != letter.reason:
+                changes[letter] = letter.died_again(died.reason)
         lease.check()
         portion.settle(changes)
 
