@@ -74,6 +74,8 @@ class Assembly:
     job: str = ""
     watched: Watched = field(default_factory=lambda: Watched(""))
     _open: ExitStack = field(default_factory=ExitStack)
+    _briefs: dict[tuple[float, bool], S3Bucket] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Let go of every connection and file that was opened."""
@@ -249,12 +251,17 @@ class Assembly:
 
         `once`: it is not tried again.
         """
+        return self.blob(name) if self._bucket is None else self._brief(self._bucket.bucket, seconds, once).blob(name)
+
+    def _brief(self, name: str, seconds: float, once: bool) -> S3Bucket:
+        """The bucket called `name`, with a client of its own that is shared by all who ask for the same."""
         from harvesters.stores.s3 import S3Bucket
 
-        if self._bucket is None:
-            return self.blob(name)
-        retry = OneTry(SystemClock()) if once else RetryPolicy(SystemClock(), seconds)
-        return self._closed_with_us(S3Bucket(self._bucket.bucket, retry, timeout=seconds)).blob(name)
+        with self._lock:
+            if (seconds, once) not in self._briefs:
+                retry = OneTry(SystemClock()) if once else RetryPolicy(SystemClock(), seconds)
+                self._briefs[seconds, once] = self._closed_with_us(S3Bucket(name, retry, timeout=seconds))
+            return self._briefs[seconds, once]
 
     def _blob(self, name: str, hasty: bool = False) -> Blob:
         """As `blob`; a `hasty` one gives up while there is time for a second try before a lease expires."""

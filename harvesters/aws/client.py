@@ -6,6 +6,7 @@ one retry policy, ours.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 T = TypeVar("T")
+
+_making = threading.Lock()  # boto3's own session is not made for two threads that make clients
 
 _REFUSED = {
     "AccessDenied",
@@ -72,7 +75,8 @@ def client(service: str, connections: int = 10, timeout: float = 30.0) -> Any:
             user_agent=f"harvest/{__version__}",  # its own is put together twice a request
         )
         try:
-            return boto3.client(service, config=config)  # type: ignore[call-overload]
+            with _making:
+                return boto3.client(service, config=config)  # type: ignore[call-overload]
         except (BotoCoreError, ValueError) as error:
             raise ConfigError(f"AWS is not configured: {error} (set AWS_DEFAULT_REGION and the like)") from error
 

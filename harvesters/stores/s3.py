@@ -23,6 +23,9 @@ _CONFLICT = 409  # another conditional write is under way: which of them wins is
 _NOT_IMPLEMENTED = 501
 
 
+_CONNECTIONS = 32  # which are opened when they are needed
+
+
 class S3Bucket:
     """A bucket, created when something is first written to it; its blobs share one client.
 
@@ -39,7 +42,7 @@ class S3Bucket:
     @cached_property
     def client(self) -> S3Client:
         """The boto3 client, made when first needed."""
-        client = aws.client("s3", timeout=self.timeout)
+        client = aws.client("s3", connections=_CONNECTIONS, timeout=self.timeout)
         client.meta.events.register("after-call.s3", self._hear)
         return client
 
