@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from harvesters import telemetry
 from harvesters.errors import ConfigError, Exit
 from harvesters.operate.doctor import cluster, places, sources, told
 from harvesters.operate.doctor.check import FAIL, Check, Examination, Probe
@@ -84,6 +85,9 @@ def _question(probe: Probe, about: Examination) -> Callable[[], None]:
             probe.run(about)
         except ConfigError as error:  # the settings are in the way, and `settings` says so as well
             about.fail(probe.names[0], error, "See `harvest.py config`.", Exit.CONFIG)
+        except Exception as error:
+            telemetry.log_bug(type(error), error, error.__traceback__)
+            about.fail(probe.names[0], type(error).__name__, "This is a bug; please report it.")
         about.done = True
 
     return ask

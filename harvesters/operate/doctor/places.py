@@ -164,11 +164,16 @@ def _refused(bucket: S3Bucket, key: str, condition: dict[str, str]) -> bool:
     """Whether the store refuses to write where the condition does not hold; one that does not know it is no refusal."""
     from botocore.exceptions import ClientError
 
-    try:
-        bucket.client.put_object(Bucket=bucket.bucket, Key=key, Body=b"an attempt that has to fail", **condition)  # type: ignore[arg-type]
-    except ClientError as error:
-        return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _REFUSED
-    return False
+    put: Any = bucket.client.put_object
+
+    def ask() -> bool:
+        try:
+            put(Bucket=bucket.bucket, Key=key, Body=b"an attempt that has to fail", **condition)
+        except ClientError as error:
+            return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _REFUSED
+        return False
+
+    return aws.call(bucket.retry, f"s3://{bucket.bucket}/{key}", ask)
 
 
 def _probe_name(about: Examination) -> str:
