@@ -64,13 +64,14 @@ def s3(about: Examination) -> None:
 def redis(about: Examination) -> None:
     """Redis answers. One that nobody named need not be there."""
     url = about.settings.get("REDIS_URL")
+    broken: tuple[type[Exception], ...] = (HarvestError, *redis_client.failures())
     try:
         client = redis_client.client(redis_client.checked(url))
         try:
             client.ping()
         finally:
             client.close()
-    except (HarvestError, OSError, redis_client.library().RedisError) as error:
+    except broken as error:
         detail = f"{redact(url)}: {redact(str(error))}"
         if about.settings.given("REDIS_URL"):
             about.fail("redis", detail, "Start it, or point REDIS_URL at one.")
