@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from harvesters.clock import Clock, SystemClock
 from harvesters.cursor import CursorKind
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from harvesters.sinks.elastic import ElasticSink
     from harvesters.stores.blob import Blob
     from harvesters.stores.cache import Cache
+    from harvesters.stores.lease import Lease
     from harvesters.stores.s3 import S3Bucket
     from harvesters.stores.versions import Versions
     from harvesters.timespan import SpanGuard
@@ -67,12 +68,16 @@ class Assembly:
         stop: set to end what runs after the batch in hand; waits end with it.
         job: the name of the job that runs, which its dead letters say.
         watched: the run of it that this is, for whoever watches runs.
+        check: called before each delivery; raises when others may have begun the same.
+        part: what runs is a part of something larger, which has a report of its own.
     """
 
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
     job: str = ""
     watched: Watched = field(default_factory=lambda: Watched(""))
+    check: Callable[[], None] = lambda: None
+    part: bool = False
     _open: ExitStack = field(default_factory=ExitStack)
     _briefs: dict[tuple[float, bool], S3Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -208,22 +213,28 @@ class Assembly:
         from harvesters.sinks.deadletters import ErrorBudget
 
         budget = ErrorBudget(*self.settings.error_budget())
-        return Parts(self.clock, self.cache, self.dead_letters, budget, self.stop, self.listeners, self.watched)
+        return Parts(
+            self.clock, self.cache, self.dead_letters, budget, self.stop, self.listeners, self.watched, self.check
+        )
 
     @property
     def listeners(self) -> tuple[runs.Listener, ...]:
         """Who hears the report of a run."""
-        return log_report, self.watched.hear
+        return (self.watched.hear,) if self.part else (log_report, self.watched.hear)
 
     def place(self, name: str, kind: CursorKind) -> Place:
         """The checkpoint called `name`, with its owner, where it began and its lease beside it."""
         from harvesters.runs import Place
         from harvesters.stores.checkpoint import Beginning, Checkpoint, Owner
+
+        beginning = Beginning(self.blob(f"{name}.begun"), kind)
+        return Place(Checkpoint(self.blob(name), kind), Owner(self.blob(f"{name}.owner")), beginning, self.lease(name))
+
+    def lease(self, name: str) -> Lease:
+        """Who may change what is called `name`: the lease beside it."""
         from harvesters.stores.lease import Lease
 
-        lease = Lease(self._blob(f"{name}.lease", hasty=True), self.clock, self._lease_ttl)
-        beginning = Beginning(self.blob(f"{name}.begun"), kind)
-        return Place(Checkpoint(self.blob(name), kind), Owner(self.blob(f"{name}.owner")), beginning, lease)
+        return Lease(self._blob(f"{name}.lease", hasty=True), self.clock, self.lease_ttl)
 
     @property
     def lookback(self) -> timedelta:
@@ -263,6 +274,17 @@ class Assembly:
                 self._briefs[seconds, once] = self._closed_with_us(S3Bucket(name, retry, timeout=seconds))
             return self._briefs[seconds, once]
 
+    def names_within(self, prefix: str, seconds: float) -> list[str]:
+        """The names of the objects beside the checkpoints that begin so, asked for once, with so long for an answer."""
+        from harvesters.stores.s3 import S3Bucket
+
+        if self._bucket is not None:
+            bucket = S3Bucket(self._bucket.bucket, OneTry(SystemClock()), timeout=seconds)
+            return self._closed_with_us(bucket).names(prefix)
+        from harvesters.stores.file import names
+
+        return [name for name in map(unquote, names(self.settings.state_dir())) if name.startswith(prefix)]
+
     def _blob(self, name: str, hasty: bool = False) -> Blob:
         """As `blob`; a `hasty` one gives up while there is time for a second try before a lease expires."""
         if self._bucket is not None:
@@ -274,7 +296,7 @@ class Assembly:
     def _hasty(self, name: str) -> Blob:
         from harvesters.stores.s3 import S3Bucket
 
-        bucket, soon = self._bucket, self._lease_ttl / 6
+        bucket, soon = self._bucket, self.lease_ttl / 6
         assert bucket is not None
         budgets = (soon, "a sixth of HARVEST_LEASE_TTL"), (self.retry.budget, self.retry.setting)
         budget, setting = min(budgets)
@@ -283,7 +305,8 @@ class Assembly:
         return bucket.blob(name, RetryPolicy(self.clock, budget, setting=setting))
 
     @cached_property
-    def _lease_ttl(self) -> float:
+    def lease_ttl(self) -> float:
+        """Seconds after which a lease that is not renewed may be taken over (``HARVEST_LEASE_TTL``)."""
         return self.settings.number("HARVEST_LEASE_TTL", minimum=1)
 
     @cached_property
@@ -293,7 +316,7 @@ class Assembly:
         name = self.settings.get("S3_HARVEST_TS_BUCKET")
         if not name:
             return None
-        return self._closed_with_us(S3Bucket(name, self.retry, timeout=max(10.0, min(30.0, self._lease_ttl / 6))))
+        return self._closed_with_us(S3Bucket(name, self.retry, timeout=max(10.0, min(30.0, self.lease_ttl / 6))))
 
     def _closed_with_us(self, part: T) -> T:
         if close := getattr(part, "close", None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harvesters.clock import Clock
@@ -25,6 +26,7 @@ class Progress:
         etag: its tag.
         beginning: emptied with the first checkpoint, or with the next one where a kill came between.
         owner, address: whose the checkpoint becomes with the first commit, where that is not known already.
+        also: checked with the lease, by whoever has it for several runs.
         clock, pause: seconds from one commit to the next at least, for a run that never ends; `flush` does not wait.
     """
 
@@ -37,6 +39,7 @@ class Progress:
     address: str = ""
     clock: Clock | None = None
     pause: float = 0.0
+    also: Callable[[], None] = lambda: None
     _waiting: Cursor | None = None
     _committed: float | None = None
 
@@ -78,5 +81,6 @@ class Progress:
 
     def check(self) -> None:
         """Raise `RaceLost` unless the lease, where there is one, is still ours."""
+        self.also()
         if self.lease is not None:
             self.lease.check()

@@ -118,6 +118,7 @@ class Parts:
     Args:
         stop: set to end the run after the batch in hand.
         watched: the run of a job that this is; one that nobody watches by default.
+        check: called before each delivery; raises `RaceLost` when somebody else may have begun the same.
     """
 
     clock: Clock
@@ -127,6 +128,7 @@ class Parts:
     stop: threading.Event
     listeners: Sequence[Listener] = (telemetry.log_report,)
     watched: Watched = field(default_factory=lambda: Watched(""))
+    check: Callable[[], None] = lambda: None
 
 
 Remember = Callable[[Cache, Harvest, Sink, bool], DeliveredLog]
@@ -256,6 +258,7 @@ class HarvestRun:
         self._begin(planned, looks)
         left = left or planned.begins is not None
         progress = self._progress(planned, looks, cursor, etag, owner, left)
+        progress.also = self.parts.check
         ask_first(self.sink, lambda documents: progress.check())
         delivered = self._log(progress)
         job = _Harvesting(self, planned, progress, delivered, self._accepted(delivered))

@@ -12,7 +12,19 @@ from harvesters.cli import dev
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "harvesters"
 FLOORS = (
-    {"timespan", "spans", "cursor", "document", "settings", "addresses", "errors", "clock", "canonical", "privacy"}
+    {
+        "timespan",
+        "spans",
+        "cursor",
+        "document",
+        "settings",
+        "addresses",
+        "errors",
+        "clock",
+        "canonical",
+        "privacy",
+        "intervals",
+    }
     | {"exact", "settingtable", "loopclock"},
     {
         "http",
@@ -36,7 +48,7 @@ FLOORS = (
     {"assembly"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "listings", "dev"}
     | {"logs"},
-    {"operate"},
+    {"operate", "tasks"},
     {"cli", "web"},
 )
 BESIDE = {"simulators", "standins"}  # servers for people and tests to try things on: only `cli` and `dev` start them

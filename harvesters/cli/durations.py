@@ -30,3 +30,11 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         if not 0.0 < seconds < math.inf:
             self.fail(f"{value!r} is no duration such as 30s, 5m or 1h", param, ctx)
         return seconds
+
+
+def length(seconds: float) -> str:
+    """A duration in words for people, such as ``2 h 5 min``."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -20,7 +20,6 @@ from harvesters.cli.firebase import (
 )
 from harvesters.cli.progress import progress
 from harvesters.cli.runtime import Moment, given_by_name, running, setting_option
-from harvesters.firebase.parts import open_client, open_index, open_indices, open_mapper, open_sink
 
 if TYPE_CHECKING:
     from harvesters.pipeline import Counts
@@ -50,6 +49,7 @@ def load(file: Path, path: str, output: str, batch_size: int, sentiment: bool) -
     """
     from harvesters.firebase.dumps.reading import Dump
     from harvesters.firebase.load import DumpHarvest
+    from harvesters.firebase.parts import open_indices, open_mapper, open_sink
     from harvesters.firebase.run import load_dump
 
     collector.rest()
@@ -108,7 +108,7 @@ def events(
     from harvesters.firebase.cursor import SinceKey
     from harvesters.firebase.events import Events
     from harvesters.firebase.follow import FollowedEvents
-    from harvesters.firebase.paging import PageSize
+    from harvesters.firebase.parts import open_events, open_events_sink, open_index, open_indices
     from harvesters.firebase.run import event_place, harvest_events
 
     if follow and start is not None:
@@ -116,20 +116,13 @@ def events(
     collector.rest()
     moves = update_checkpoint and start is None
     with running("firebase-events", moves, stays=follow) as assembly, progress("harvesting") as show:
-        client = open_client(assembly, output)
-        indices = open_indices(assembly.settings)
-        harvest = (FollowedEvents if follow else Events)(
-            client,
-            node_path(path),
-            open_mapper(assembly.settings, maybe_sentiment(sentiment)),
-            lookback=assembly.lookback.total_seconds(),
-            size=PageSize(page_size),
-        )
+        score, kind = maybe_sentiment(sentiment), FollowedEvents if follow else Events
+        harvest = open_events(assembly, output, node_path(path), score, page_size, kind)
         if isinstance(harvest, FollowedEvents) and output == "es":
-            harvest.index = open_index(assembly, indices.events)
+            harvest.index = open_index(assembly, open_indices(assembly.settings).events)
         span = _span(start, end, assembly.clock.now())
         asked = SinceKey(span, update_checkpoint and span is None)
-        sink = open_sink(assembly, output, indices.events, indices.of_event, True)
+        sink = open_events_sink(assembly, output)
         claim = update_checkpoint and given_by_name("update_checkpoint")
         watch = _show(show)
         harvest_events(assembly.parts, event_place(assembly), harvest, sink, asked, watch, claim)

@@ -14,6 +14,7 @@ from harvesters.firebase import exact
 from harvesters.firebase.client import FirebaseClient, TooBig
 from harvesters.firebase.cursor import first_key
 from harvesters.firebase.documents import EventMapper, Row, document_id, milliseconds, moment_of
+from harvesters.firebase.elsewhere import Elsewhere
 from harvesters.firebase.keys import Path, rank, time_of
 from harvesters.firebase.paging import PageSize
 from harvesters.firebase.pushid import is_push_id, push_floor, push_ms
@@ -38,6 +39,7 @@ class Events:
 
     Args:
         lookback: seconds before the last push id that are read again, for keys that came late.
+        elsewhere: has, for a window, what `others` gives of it, where several are read by hand.
     """
 
     client: FirebaseClient
@@ -47,6 +49,7 @@ class Events:
     size: PageSize = field(default_factory=PageSize)
     after: str | None = None
     ahead: int = 0
+    elsewhere: Elsewhere | None = None
     _begun: int | None = None
 
     @property
@@ -181,23 +184,42 @@ class Events:
         limit = bounds.get("endAt") or bounds.get("endBefore")
         return key if key is not None and (limit is None or rank(key) <= rank(limit)) else None
 
+    def others(self, span: Window) -> Iterator[list[tuple[int, Row]]]:
+        """The events of `span` whose keys sort where no push id of it does, with their milliseconds: what a window
+        reads whole, however short it is. An event that cannot be read is at its beginning."""
+        for bounds in (self._before(span), self._behind(span)):
+            for page in self._scan(**bounds):
+                yield [(_placed(row, span), row) for row in page.rows if self._in_span(row, span)]
+
     def _by_hand(self, span: Window) -> Iterator[Page]:
-        floor, ceiling = first_key(span.start), first_key(span.end)
-        behind = first_key(self.client.http.retry.clock.now())
-        for bounds in (
-            {"endBefore": min(BEFORE_ALL, floor)},
-            {"startAt": floor, "endBefore": ceiling},
-            {"startAt": max(ceiling, behind)},
-        ):
+        within = {"startAt": first_key(span.start), "endBefore": first_key(span.end)}
+        scans = [within] if self.elsewhere is not None else [self._before(span), within, self._behind(span)]
+        for bounds in scans:
             for page in self._scan(**bounds):
                 yield Page([row for row in page.rows if self._in_span(row, span)])
+        if self.elsewhere is not None:
+            yield from self.elsewhere.within(span)
+
+    def _before(self, span: Window) -> dict[str, str]:
+        return {"endBefore": min(BEFORE_ALL, first_key(span.start))}
+
+    def _behind(self, span: Window) -> dict[str, str]:
+        """Where push ids are of a time that has not come yet."""
+        return {"startAt": max(first_key(span.end), first_key(self.client.http.retry.clock.now()))}
 
     def _in_span(self, row: Row, span: Window) -> bool:
+        """Whether a row is of `span`; one whose key is no push id, of the whole that `span` is a part of."""
         key, value = row["key"], row["value"]
         if "problem" in row or (is_push_id(key) and bounds_of(span)[0] <= push_ms(key) < bounds_of(span)[1]):
             return True
+        whole = self.elsewhere.whole if self.elsewhere is not None else span
         moment = moment_of(key, value if isinstance(value, dict) else {})
-        return not is_push_id(key) and moment is not None and moment in span
+        return not is_push_id(key) and moment is not None and moment in whole
+
+
+def _placed(row: Row, span: Window) -> int:
+    moment = None if "problem" in row else moment_of(row["key"], row["value"] if isinstance(row["value"], dict) else {})
+    return milliseconds(moment if moment is not None and moment in span else span.start)
 
 
 def document_of(row: Row, mapper: EventMapper, now: Callable[[], datetime]) -> Document | str:

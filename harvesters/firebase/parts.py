@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from harvesters.firebase.client import FirebaseClient
     from harvesters.firebase.documents import EventMapper
     from harvesters.firebase.elastic import SearchIndex
+    from harvesters.firebase.events import Events
     from harvesters.firebase.indices import Indices
+    from harvesters.firebase.keys import Path
     from harvesters.firebase.scrub import Scrubber
     from harvesters.firebase.sentiment import Sentiment
     from harvesters.sinks.base import Sink
@@ -102,3 +104,25 @@ def open_index(assembly: Assembly, name: str) -> SearchIndex:
     from harvesters.firebase.elastic import SearchIndex
 
     return SearchIndex(assembly.search(), name)
+
+
+def open_events_sink(assembly: Assembly, output: str) -> Sink:
+    """Where events go."""
+    indices = open_indices(assembly.settings)
+    return open_sink(assembly, output, indices.events, indices.of_event, True)
+
+
+def open_events(
+    assembly: Assembly,
+    output: str,
+    path: Path = ("events",),
+    sentiment: Sentiment | None = None,
+    page_size: int = 1000,
+    kind: type[Events] | None = None,
+) -> Events:
+    """The harvest of the events below `path`, for that output."""
+    from harvesters.firebase.events import Events
+    from harvesters.firebase.paging import PageSize
+
+    client, mapper = open_client(assembly, output), open_mapper(assembly.settings, sentiment)
+    return (kind or Events)(client, path, mapper, lookback=assembly.lookback.total_seconds(), size=PageSize(page_size))

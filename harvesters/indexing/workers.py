@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 
@@ -30,17 +30,7 @@ def run(
     set in each of them by its own SIGTERM. It must not have threads or connections. When `stop` is set here, or one of
     them fails, the others get SIGTERM and finish what they have in hand.
     """
-    fork = multiprocessing.get_context("fork")
-    parent = os.getpid()
-    processes = [
-        fork.Process(target=_worker, args=(work, parent), name=f"worker-{number + 1}") for number in range(count)
-    ]
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a fork that is stopped takes SIGTERM for the second
-    try:
-        for process in processes:
-            process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    processes = start([work] * count)
     begun()
     told = False
     while any(process.is_alive() for process in processes):
@@ -52,6 +42,23 @@ def run(
                 if process.is_alive():
                     process.terminate()
     return _code(processes)
+
+
+def start(works: Sequence[Callable[[], object]]) -> list[ForkProcess]:
+    """A fork for each of `works`, under way; what `run` says of its forks holds."""
+    fork = multiprocessing.get_context("fork")
+    parent = os.getpid()
+    processes = [
+        fork.Process(target=_worker, args=(work, parent), name=f"worker-{number + 1}")
+        for number, work in enumerate(works)
+    ]
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a fork that is stopped takes SIGTERM for the second
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    return processes
 
 
 def _worker(work: Callable[[], object], parent: int) -> None:

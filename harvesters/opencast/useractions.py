@@ -84,6 +84,24 @@ class UserActions:
             self._forget(contradiction)
         return self.client.time()
 
+    def only_days(self) -> bool:
+        """Whether the server can be asked for whole days of its zone only, found out by a few small requests.
+
+        Raises:
+            ProtocolError: it contradicts itself.
+            ConfigError: the server is not in our time zone.
+        """
+        first: Contradicted | None = None
+        while True:
+            try:
+                self._dialect = dialect.remembered(self.client, self.cache, self.zone) or self._find()
+                return self._dialect is Dialect.STOCK
+            except Contradicted as contradiction:
+                if first is not None:
+                    raise self._refusal(first, contradiction) from None
+                self._forget(contradiction)
+                first = contradiction
+
     def pages(self, window: Window) -> Iterator[Page]:
         """The actions of `window`, read to its end, or an error.
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from harvesters.assembly import Assembly
 from harvesters.cursor import Cursor, CursorKind, TimeCursor, Times
 from harvesters.operate import again
 from harvesters.operate.again import Again
+from harvesters.operate.ranges import EpisodeRanges, EventRanges, Ranges, UserActionRanges, ZoomRanges
 from harvesters.operate.records import SUFFIX, WITHIN, RunRecords
 from harvesters.settings import Settings
 from harvesters.stores.blob import Blob
@@ -37,6 +38,12 @@ class Job:
         again: opens the mapping and the sink of its dead letters; None where they cannot be delivered again.
         lease: where its lease is, when that is not beside a checkpoint.
         uses: what `doctor` looks at for it.
+        ranges: opens it for ranges of time; None for what cannot be back-filled.
+        zone: the setting that names the zone of times by hand; "" for UTC.
+        step: how long one window of a back-fill is by default.
+        every: how often it runs by the clock, unless told otherwise.
+        leased: another run of it finds the lease held, and leaves at once.
+        waits: a run waits most of the time, or shares a budget of calls within a process.
         signs: of what can run without any setting, those that show that it is used here.
     """
 
@@ -51,6 +58,12 @@ class Job:
     signs: tuple[str, ...] = ()
     lease: Callable[[Settings], Blob] | None = None
     uses: frozenset[str] = frozenset()
+    ranges: Callable[[Assembly, str | None], Ranges] | None = None
+    zone: str = ""
+    step: timedelta = timedelta(hours=1)
+    waits: bool = False
+    every: str = "2m"
+    leased: bool = True
 
     def checkpoint(self, settings: Settings) -> str:
         """CHECKPOINT: the name of its checkpoint, or its own."""
@@ -68,7 +81,11 @@ class Job:
 
     def backfills(self, assembly: Assembly) -> list[dict[str, Any]]:
         """Its back-fills: ``{"id", "output", "missing", "failed"}``, the latter two in windows."""
-        return []
+        from harvesters.operate.backfills import of_checkpoint
+
+        if self.ranges is None:
+            return []
+        return [*of_checkpoint(assembly, self.checkpoint(assembly.settings), WITHIN)]
 
 
 def _times(zone: str) -> Callable[[Settings], CursorKind]:
@@ -110,14 +127,28 @@ JOBS: tuple[Job, ...] = (
         _of_time,
         again.useractions,
         uses=frozenset(("opencast", "redis", "sqs")),
+        ranges=UserActionRanges,
+        zone="OPENCAST_TIMEZONE",
     ),
-    Job("index", ("index",), ("SQS_QUEUE_NAME",), again=again.index, uses=frozenset(("sqs", "elasticsearch"))),
+    Job(
+        "index",
+        ("index",),
+        ("SQS_QUEUE_NAME",),
+        again=again.index,
+        uses=frozenset(("sqs", "elasticsearch")),
+        leased=False,
+    ),
     Job(
         "load_episodes",
         ("load_episodes",),
         ("MATTERHORN_ADMIN_HOST", *_OPENCAST),
         again=again.load_episodes,
         uses=frozenset(("opencast", "opencast.admin", "elasticsearch")),
+        ranges=EpisodeRanges,
+        step=timedelta(days=1),
+        waits=True,
+        every="1d",
+        leased=False,
     ),
     Job(
         "zoom",
@@ -129,6 +160,11 @@ JOBS: tuple[Job, ...] = (
         _of_time,
         again.zoom,
         uses=frozenset(("redis", "elasticsearch")),
+        ranges=ZoomRanges,
+        zone="ZOOM_TIMEZONE",
+        step=timedelta(days=1),
+        waits=True,
+        every="15m",
     ),
     Job(
         "firebase-events",
@@ -140,6 +176,9 @@ JOBS: tuple[Job, ...] = (
         _of_push_id,
         again.firebase_events,
         uses=frozenset(("redis", "elasticsearch")),
+        ranges=EventRanges,
+        zone="FIREBASE_TIMEZONE",
+        every="5m",
     ),
     Job(
         "listings-index",
@@ -148,6 +187,7 @@ JOBS: tuple[Job, ...] = (
         again=again.listings_index,
         signs=_LISTINGS,
         uses=frozenset(("elasticsearch",)),
+        leased=False,
     ),
     Job("listings-log", ("listings", "log"), (), signs=_LISTINGS),
     Job(

@@ -81,3 +81,17 @@ class FileBlob(Blob):
         with (self.path.parent / f".{self.path.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes, also by a kill
             yield
+
+
+def names(directory: Path) -> list[str]:
+    """The names of the blobs in `directory`: what has a dot first is beside one.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return [path.name for path in directory.iterdir() if not path.name.startswith(".") and path.is_file()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{directory} cannot be read: {error.strerror}") from error

@@ -155,6 +155,11 @@ class Lease:
             self._held = (mine, etag)
         return mine
 
+    @property
+    def since(self) -> tuple[float, datetime] | None:
+        """When it was last ours for certain: elapsed and wall-clock time."""
+        return self._since if self._held is not None else None
+
     def renew(self) -> None:
         """Push the expiry out.
 

@@ -66,6 +66,31 @@ class S3Bucket:
         """The object called `key`; `retry` instead of the bucket's own policy."""
         return S3Blob(self, key, retry if retry is not None else self.retry)
 
+    def names(self, prefix: str) -> list[str]:
+        """The keys that begin so; none where there is no bucket.
+
+        Raises:
+            Unavailable, CredentialsRefused, ConfigError: the store does not answer, or not to us.
+        """
+        return aws.call(self.retry, f"s3://{self.bucket}", lambda: self._names(prefix))
+
+    def _names(self, prefix: str) -> list[str]:
+        from botocore.exceptions import ClientError
+
+        found: list[str] = []
+        after: dict[str, Any] = {}
+        while True:
+            try:
+                answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **after)
+            except ClientError as error:
+                if aws.error_code(error) == "NoSuchBucket":
+                    return []
+                raise
+            found += [one["Key"] for one in answer.get("Contents", ())]
+            if not answer.get("IsTruncated"):
+                return found
+            after = {"ContinuationToken": answer["NextContinuationToken"]}
+
     def put(self, key: str, content: bytes, **condition: Any) -> str:
         """Write an object, making the bucket if it is missing; returns its tag. Conditions are boto3's."""
         from botocore.exceptions import ClientError

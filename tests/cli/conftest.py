@@ -19,6 +19,7 @@ from harvesters.cli import main
 from harvesters.simulators.base import Request, Response
 from harvesters.simulators.opencast.server import ActionRow, Episode, OpencastSimulator
 from tests.cli.buddyup import database, prefix  # noqa: F401 - fixtures
+from tests.cli.past import past  # noqa: F401
 from tests.cli.watching import among, export, watched  # noqa: F401
 from tests.indices import Cluster, cluster_for_a_test
 

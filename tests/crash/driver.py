@@ -47,6 +47,7 @@ import harvesters.listings.totals
 import harvesters.listings.viewlog
 import harvesters.opencast.run
 import harvesters.opencast.useractions
+import harvesters.operate.foreman
 import harvesters.operate.letters.replay
 import harvesters.runs
 import harvesters.sinks.jsonl
@@ -54,6 +55,7 @@ import harvesters.sinks.sqs
 import harvesters.stores.s3
 import harvesters.zoom.run
 from harvesters.cli import (  # noqa: F401
+    backfill,
     deadletters,
     firebase_events,
     firebase_export,
