@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
-from harvesters.errors import Exit, HarvestError, Interrupted
+from harvesters.errors import Exit, HarvestError, TryLater
 from harvesters.privacy import redact
 
 _LAST_WORDS = 5.0  # seconds that the end of a run may wait for Loggly
@@ -225,7 +225,7 @@ def stop_shipping() -> None:
 
 def log_end(error: HarvestError) -> None:
     """The last word of a run that did not get to its end."""
-    level = logging.WARNING if isinstance(error, Interrupted) else logging.ERROR
+    level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
     logging.getLogger("harvesters").log(level, "%s", error, extra={"fields": {"exit_code": int(error.code)}})
 
 
