@@ -153,6 +153,20 @@ SETTINGS: tuple[Setting, ...] = (
         default="redis://localhost:6379/0",
         without="unreachable: one warning, and an in-process cache",
     ),
+    Setting(
+        "CELERY_BROKER_URL",
+        _STORE,
+        "Broker of back-fills by workers (backfill --executor celery, worker).",
+        without="REDIS_URL",
+        secret=True,
+        example="redis://redis.example.edu:6379/1",
+    ),
+    Setting(
+        "CELERY_VISIBILITY_TIMEOUT",
+        _STORE,
+        "Seconds after which the task of a worker that was killed comes back; a longer task is not done twice at once.",
+        without="2 × HARVEST_LEASE_TTL",
+    ),
     Setting("EPISODE_CACHE_EXPIRE", _STORE, "Seconds for which an episode is cached.", default="1800"),
     Setting(
         "ES_HOST",

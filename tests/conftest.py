@@ -36,6 +36,7 @@ _SETTINGS = (
         "ACCESS_LOG",
         "AWS_",
         "BANNER_",
+        "CELERY_",
         "DEFAULT_INTERVAL",
         "ELASTIC_",
         "EL_",

@@ -1,0 +1,32 @@
+"""``harvest.py worker``."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from harvesters.cli.choices import Choice
+from harvesters.cli.runtime import settings_of
+
+QUEUES = ("harvest",)
+
+
+@click.command(short_help="Do the windows of back-fills that are queued.")
+@click.option("--concurrency", type=click.IntRange(min=1), default=1, show_default=True, help="Windows at once.")
+@click.option("--queue", "queues", type=Choice(QUEUES), multiple=True, help="Serve this queue only. Can be repeated.")
+def worker(concurrency: int, queues: tuple[str, ...]) -> int:
+    """Do what is queued by `backfill --executor celery`, until SIGTERM or Ctrl-C.
+
+    A worker needs the settings of the command that queues, and of the job. SIGTERM ends it after the batch in hand.
+
+    \b
+    Examples:
+      harvest.py worker
+      harvest.py worker --concurrency 4
+    """
+    from harvesters.tasks.app import make_app, require_celery, run_worker
+
+    require_celery()
+    level = logging.getLevelName(logging.getLogger().level)
+    return run_worker(make_app(settings_of()), concurrency, list(queues or QUEUES), level)
