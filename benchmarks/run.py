@@ -21,7 +21,20 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import elastic, firebase, guard, insights, listings, logs, profiles, serve, useractions, views, zoom
+from benchmarks import (
+    backfill,
+    elastic,
+    firebase,
+    guard,
+    insights,
+    listings,
+    logs,
+    profiles,
+    serve,
+    useractions,
+    views,
+    zoom,
+)
 from benchmarks.figures import Figure, table
 from benchmarks.groups import Group, Sizes
 
@@ -36,6 +49,7 @@ GROUPS: dict[str, Group] = {
     "logs": logs.GROUP,
     "listings": listings.GROUP,
     "views": views.GROUP,
+    "backfill": backfill.GROUP,
 }
 
 
