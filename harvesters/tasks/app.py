@@ -143,6 +143,7 @@ def run_worker(app: Celery, concurrency: int, queues: list[str], level: str) -> 
         queues=queues,
         loglevel=level,
         hostname=f"harvest-{os.getpid()}@{socket.gethostname()}",
+        quiet=True,  # standard output belongs to data
         without_gossip=True,
         without_mingle=True,
         optimization="fair",

@@ -23,6 +23,7 @@ from tests.cli.past import END, START
 from tests.clocks import FakeClock
 
 _LOOKS = 200
+ELSEWHERE = Process("another-host", "other", 1, "1")
 
 
 @dataclass
@@ -114,6 +115,36 @@ def test_what_was_given_back_without_need_is_no_good_end(lead: Callable[[Obedien
 
     with pytest.raises(RaceLost, match="1 of 6 windows were given back"):
         lead(Obedient(does)).work()
+
+
+def test_what_others_are_at_is_waited_for(lead: Callable[[Obedient], Foreman], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Celery worker, say, that is killed: its claim expires, and the window is done here."""
+    monkeypatch.setattr("harvesters.operate.foreman._OTHERS", 0.0)
+    began: list[Claim] = []
+
+    def does(claim: Claim, stopped: bool) -> Result | None:
+        began.append(claim)
+        return Result()
+
+    crew = Obedient(does)
+    foreman = lead(crew)
+    store = foreman.backfill.store
+    foreman.backfill.begin(foreman.wanted)
+    now = store.now()
+    his = Claim(Window(START, START + timedelta(hours=4)), ELSEWHERE, "his", now + timedelta(hours=1))
+    store.change(lambda state: foreman.backfill.same(state).claimed(his, now))
+    looked = crew.events
+
+    def events(seconds: float) -> list[Event]:
+        if crew.looks == 20:  # nobody renews it any more
+            store.change(lambda state: foreman.backfill.same(state).renewed(["his"], store.now()))
+        return looked(seconds)
+
+    crew.events = events  # type: ignore[method-assign]
+    foreman.work()
+    assert foreman.tally.done == 6
+    assert crew.looks > 20
+    assert began[-1].window == his.window
 
 
 def test_what_could_not_be_renewed_in_time_is_not_ours() -> None:
