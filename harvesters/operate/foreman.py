@@ -139,6 +139,7 @@ class Foreman:
             except HarvestError:
                 self._give_up(crew)
                 raise
+            self.show(self.tally)
             if not crew.busy and (self._over or not self._later):
                 return
             ended = []
@@ -147,7 +148,6 @@ class Foreman:
                     ended.append(event)
                 else:
                     self._count(event)
-            self.show(self.tally)
             if clock.monotonic() - renewed > backfill.assembly.lease_ttl / 3:
                 renewed = clock.monotonic()
                 self._renew()

@@ -260,8 +260,9 @@ class TestSaying:
     def test_without_a_terminal_a_line_a_minute(self, past: Backfills, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("harvesters.cli.backfill._MINUTE", 0.0)
         lines = [line for line in past.run().err.splitlines() if "documents/s" in line]
-        assert "of 6 windows" in lines[0]
-        assert "left" in lines[-1]
+        assert "0 of 6 windows" in lines[0]
+        assert "6 of 6 windows" in lines[-1]
+        assert "0 s left" in lines[-1]
 
     def test_far_along_in_words(self) -> None:
         from harvesters.cli.backfill import _words
