@@ -142,7 +142,7 @@ def running(world: World) -> list[int]:
 @pytest.fixture
 def slow(redis_url: str, tmp_path: Path) -> Iterator[World]:
     """A back-fill whose windows take long enough to be seen at work."""
-    with Opencast(latency=0.3).fill(4) as opencast:
+    with Opencast(latency=2.0).fill(4) as opencast:
         yield World(opencast, redis_url, tmp_path, 1, s3=False)
 
 
@@ -151,6 +151,7 @@ def test_a_worker_that_is_killed_leaves_its_window_alone_undone(slow: World) -> 
         wait(lambda: len(running(slow)) == 3)
         victim = running(slow)[0]
         os.kill(victim, signal.SIGKILL)
+        slow.opencast.latency = 0.0
         _, log = first.communicate(timeout=60)
     assert first.returncode == 69, log
     assert f"process {victim}, ended in the middle of it" in log
@@ -183,6 +184,7 @@ def test_told_to_stop_it_finishes_what_is_in_hand(slow: World) -> None:
     with process(slow) as first:
         wait(lambda: len(running(slow)) == 3)
         first.terminate()
+        slow.opencast.latency = 0.0
         _, log = first.communicate(timeout=60)
     assert first.returncode == 75, log
     assert "told to stop" in log
@@ -201,6 +203,7 @@ def test_a_second_one_is_told_who_is_at_it(slow: World) -> None:
             _, log = second.communicate(timeout=60)
         assert second.returncode == 75, log
         assert f"process {first.pid} on" in log
+        slow.opencast.latency = 0.0
         _, log = first.communicate(timeout=60)
     assert first.returncode == 0, log
     slow.check(0, "two at once")
