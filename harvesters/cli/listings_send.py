@@ -30,7 +30,7 @@ def send(what: tuple[str, ...], delete: bool) -> None:
     if not delete and len(what) != 1:
         raise click.UsageError("give one FILE, or - for standard input (or --delete and ids)")
     with running() as assembly:
-        lines = deletions(what) if delete else listings_in(what[0])
+        lines = deletions(what) if delete else listings_in(what[0], assembly.stop)
         run(SendLines(Sender.of(assembly.settings), lines, assembly.stop), assembly.clock)
 
 

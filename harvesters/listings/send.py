@@ -96,17 +96,18 @@ def _json(value: Any) -> bytes:
         raise BadInput(f"it cannot be written as JSON: {error}") from error
 
 
-_lock = threading.Lock()
 _sender: Sender | None = None
 
 
 def of_process() -> Sender:
-    """The sender of this process, with the settings as they were when it was first asked for."""
+    """The sender of this process, with the settings as they were when it was first asked for.
+
+    Without a lock, which a fork might find taken for ever: of two that are made at once either will do.
+    """
     global _sender
-    with _lock:
-        if _sender is None:
-            _sender = Sender.of(Settings.read())
-        return _sender
+    if _sender is None:
+        _sender = Sender.of(Settings.read())
+    return _sender
 
 
 @dataclass
