@@ -31,7 +31,7 @@ def send(what: tuple[str, ...], delete: bool) -> None:
         raise click.UsageError("give one FILE, or - for standard input (or --delete and ids)")
     with running() as assembly:
         lines = deletions(what) if delete else listings_in(what[0], assembly.stop)
-        run(SendLines(Sender.of(assembly.settings), lines, assembly.stop), assembly.clock)
+        run(SendLines(Sender(assembly.settings, assembly.retry), lines, assembly.stop), assembly.clock)
 
 
 @click.command(short_help="Send a page view to Kafka.")
@@ -48,5 +48,5 @@ def view(user: str, item: str) -> None:
     from harvesters.listings.send import Sender
 
     with running() as assembly:
-        sent = Sender.of(assembly.settings).view(user, item)
+        sent = Sender(assembly.settings, assembly.retry).view(user, item)
     say(f"{sent.topic}/{sent.partition}/{sent.offset}")

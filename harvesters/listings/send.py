@@ -140,8 +140,11 @@ class SendLines:
             self.read += 1
             if line.refusal:
                 self._leave_out(line.number, line.refusal)
-            else:
+                continue
+            try:
                 producer.produce(self.sender.listings, line.key, line.value, self._answer_for(line.number))
+            except SinkUnavailable as error:
+                self._failure = error
         producer.flush(self.sender.retry.budget + 5.0)
         producer.check()
         missing = self.read - self.sent - self.bad

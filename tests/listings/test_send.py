@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,8 +21,9 @@ from harvesters import listings
 from harvesters.clock import SystemClock
 from harvesters.errors import BadInput, Interrupted, SinkUnavailable
 from harvesters.kafka import producer
+from harvesters.kafka.topics import Topics
 from harvesters.listings import send
-from harvesters.retry import RetryPolicy
+from harvesters.retry import RetryPolicy, Transient
 from tests.brokers import Broker
 from tests.commandline import run_here
 from tests.listings.workers import wait_for
@@ -141,7 +143,7 @@ def test_importing_the_library_imports_no_client() -> None:
 
 
 def test_without_a_broker_it_is_unavailable_within_the_budget(
-    kafka: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("HARVEST_RETRY_BUDGET", "0.2")
@@ -150,6 +152,7 @@ def test_without_a_broker_it_is_unavailable_within_the_budget(
     path = tmp_path / "a.jsonl"
     path.write_text('{"id":1}\n')
     assert run_here("listings", "send", str(path)) == 69
+    assert "1 of 1 lines were not acknowledged" in capfd.readouterr().err
     assert run_here("listings", "view", "u", "1") == 69
 
 
@@ -180,6 +183,24 @@ def test_who_is_told_to_stop_asks_for_no_topic(kafka: Broker, monkeypatch: pytes
         stop.set()
         with pytest.raises(Interrupted):
             made.send(kafka.listings, "1", b"{}")
+
+
+def test_sigterm_ends_the_waiting_for_a_broker(
+    clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tries: list[int] = []
+
+    def told_to_stop() -> None:
+        tries.append(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise Transient("no answer")
+
+    monkeypatch.setattr(Topics, "find", lambda self, name: self.retry.call(told_to_stop, "kafka"))
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id":1}\n')
+    assert run_here("listings", "send", str(path)) == 75
+    assert run_here("listings", "view", "u", "1") == 75
+    assert len(tries) == 2
 
 
 def test_a_topic_that_is_made_anew_takes_messages_again(kafka: Broker) -> None:
