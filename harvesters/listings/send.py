@@ -37,6 +37,10 @@ class Sender:
         """A sender with the real clock."""
         return cls(settings, RetryPolicy(SystemClock(), settings.number("HARVEST_RETRY_BUDGET")))
 
+    def close(self) -> None:
+        """Let go of the producer of this process; what is under way is dropped."""
+        producer.close(0.0)
+
     @property
     def listings(self) -> str:
         """The topic of the listings."""
