@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from harvesters.cli.runtime import running, setting_option
@@ -29,9 +31,9 @@ def send(what: tuple[str, ...], delete: bool) -> None:
 
     if not delete and len(what) != 1:
         raise click.UsageError("give one FILE, or - for standard input (or --delete and ids)")
-    with running() as assembly:
-        lines = deletions(what) if delete else listings_in(what[0])
-        run(SendLines(Sender.of(assembly.settings), lines, assembly.stop), assembly.clock)
+    with running() as assembly, closing(Sender(assembly.settings, assembly.retry)) as sender:
+        lines = deletions(what) if delete else listings_in(what[0], assembly.stop)
+        run(SendLines(sender, lines, assembly.stop), assembly.clock)
 
 
 @click.command(short_help="Send a page view to Kafka.")
@@ -47,6 +49,6 @@ def view(user: str, item: str) -> None:
     """
     from harvesters.listings.send import Sender
 
-    with running() as assembly:
-        sent = Sender.of(assembly.settings).view(user, item)
+    with running() as assembly, closing(Sender(assembly.settings, assembly.retry)) as sender:
+        sent = sender.view(user, item)
     say(f"{sent.topic}/{sent.partition}/{sent.offset}")

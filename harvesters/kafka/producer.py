@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harvesters.errors import BadInput, HarvestError, SinkUnavailable, Unavailable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _BATCH = 1_000_000  # bytes of one batch at most; a message that is larger is one of its own
 _UNDER_WAY = 64 * 1024  # kilobytes that wait for the broker
 _LARGEST = 1_000_000_000  # bytes that the client lets through: the broker knows what a topic takes
+_SHORTEST = 1.0  # seconds that one try may take, whatever the budget
 _LONGEST = 2_000_000.0  # seconds that the client can be told to try for
 
 Told = Callable[[Sent | HarvestError], None]
@@ -46,13 +49,12 @@ class Producer:
     def __init__(self, settings: Settings, retry: RetryPolicy) -> None:
         self._faults = Faults(name_of(settings))
         self._settings = settings
-        self._topics = Topics(settings, retry)
         self._known: set[str] = set()
         self._lock = threading.Lock()
         self._batch = _BATCH
+        self.retry = retry
         self._client = self._made()
         self._ended = threading.Event()
-        self.retry = retry
         self.broken = False
         self._poller = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
         self._poller.start()
@@ -121,23 +123,33 @@ class Producer:
         """Let go of the connections; what is under way is dropped."""
         self._ended.set()
         self._poller.join()
-        self._topics.close()
 
     def _prepare(self, topic: str) -> None:
-        """Make the topic if it is missing, and see that no batch is larger than it takes."""
-        with self._lock:
+        """Make the topic if it is missing, and see that no batch is larger than it takes.
+
+        One thread does; the others wait for it, and that counts for their budget.
+        """
+        clock, budget = self.retry.clock, max(self.retry.budget, _SHORTEST)
+        began = clock.monotonic()
+        if not self._lock.acquire(timeout=min(budget, threading.TIMEOUT_MAX)):
+            raise SinkUnavailable(f"{self.name} has not said within {budget:g} s that there is a topic {topic}")
+        try:
             if topic in self._known:
                 return
-            try:
-                self._topics.make(topic)
-                limit = self._topics.limit(topic)
-            except Unavailable as error:
-                raise SinkUnavailable(str(error)) from error
+            clock.sleep(0)  # which raises where we are told to stop
+            left = replace(self.retry, budget=max(0.0, self.retry.budget - (clock.monotonic() - began)))
+            with closing(Topics(self._settings, left)) as topics:
+                topics.make(topic)
+                limit = topics.limit(topic)
             if limit < self._batch:
                 self._batch, before = limit, self._client
                 self._client = self._made()
-                before.flush(self.retry.budget)
+                before.flush(budget)
             self._known.add(topic)
+        except Unavailable as error:
+            raise SinkUnavailable(str(error)) from error
+        finally:
+            self._lock.release()
 
     def _made(self) -> Client:
         require_client()
@@ -152,7 +164,7 @@ class Producer:
             "batch.size": self._batch,
             "message.max.bytes": _LARGEST,
             "queue.buffering.max.kbytes": _UNDER_WAY,
-            "message.timeout.ms": max(1, int(min(self._topics.retry.budget, _LONGEST) * 1000)),
+            "message.timeout.ms": int(min(max(self.retry.budget, _SHORTEST), _LONGEST) * 1000),
         }
         try:
             return Client(options)

@@ -165,6 +165,8 @@ class CountViews:
         """Write what the documents do not say yet."""
         now = self.ranking.snapshot()
         if now is None:
+            if totals.progress.index:
+                totals.write_all("", -1)
             self.listings = sum(len(batch) for batch in totals.to_write())
             log.warning("there is no index %s yet: the views wait for it", self.ranking.index)
             return

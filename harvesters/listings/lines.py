@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import io
+import os
+import select
 import sys
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from harvesters.errors import BadInput
 from harvesters.listings.message import id_text, parse_listing
 
 _LONGEST = 64 * 1024 * 1024  # bytes of a line that are read; no topic takes messages of that size
+_GLANCE = 0.2  # seconds between two looks at whether we are told to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +32,16 @@ class Line:
     refusal: str = ""
 
 
-def listings_in(path: str) -> Iterator[Line]:
+def listings_in(path: str, stop: threading.Event) -> Iterator[Line]:
     """Each line of a file with something in it; ``-`` is standard input, and a name that ends in .gz is compressed.
+
+    Standard input ends, perhaps in the middle of a line, where `stop` is set while we wait for more of it.
 
     Raises:
         BadInput: the file cannot be read, or only its beginning.
     """
     try:
-        with _opened(path) as file:
+        with _opened(path, stop) as file:
             for number, line in enumerate(_lines(file), 1):
                 if line is None:
                     yield Line(number, refusal=f"it has more than {_LONGEST} bytes")
@@ -62,13 +69,30 @@ def _listing(number: int, value: bytes) -> Line:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
+def _opened(path: str, stop: threading.Event) -> Iterator[BinaryIO]:
     if path == "-":
-        yield sys.stdin.buffer
+        yield io.BufferedReader(_StandardInput(stop))
         return
     name = Path(path).expanduser()
     with gzip.open(name) if name.suffix == ".gz" else name.open("rb") as file:
         yield cast(BinaryIO, file)
+
+
+class _StandardInput(io.RawIOBase):
+    """Standard input; a pipe in which nothing comes does not keep us from ending."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._file = sys.stdin.fileno()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not select.select([self._file], (), (), _GLANCE)[0]:
+            if self._stop.is_set():
+                return 0
+        return os.readv(self._file, [buffer])
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:

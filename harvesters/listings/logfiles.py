@@ -42,9 +42,16 @@ class LogFiles:
 
     @classmethod
     def of(cls, settings: Settings) -> LogFiles:
-        """Those of ``ACCESS_LOG``; they lie where the log itself does, and not beside a link to it."""
+        """Those of ``ACCESS_LOG``; they lie where the log itself does, and not beside a link to it.
+
+        Raises:
+            ConfigError: something else has its name, such as a directory or a pipe.
+        """
         given = settings.get("ACCESS_LOG")
-        return cls(Path(os.path.realpath(Path(given).expanduser() if given else settings.state_dir() / "access.log")))
+        path = os.path.realpath(Path(given).expanduser() if given else settings.state_dir() / "access.log")
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ConfigError(f"{path} is no file that lines can be added to: set ACCESS_LOG to another one.")
+        return cls(Path(path))
 
     @property
     def offsets(self) -> Path:

@@ -123,7 +123,10 @@ def id_text(id: int | str, name: str) -> str:
     Raises:
         BadInput: nothing can be called so.
     """
-    text = str(id)
+    try:
+        text = str(id)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        raise BadInput(f"{name} has more than {_LONGEST_ID} digits") from None
     if 0 < len(text) <= _LONGEST_ID and text.isascii() and text.isprintable():
         return text  # as nearly all are; what follows takes three times as long
     if not text:

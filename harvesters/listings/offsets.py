@@ -72,15 +72,21 @@ class Offsets:
             times = data["times"]
             return cls(
                 str(data["log"]),
-                int(data["bytes"]),
-                tuple(int(size) for size in data["closed"]),
-                int(times["bytes"]),
-                int(times["minute"]),
-                int(times["lines"]),
+                _number(data["bytes"]),
+                tuple(_number(size) for size in data["closed"]),
+                _number(times["bytes"]),
+                _number(times["minute"]),
+                _number(times["lines"]),
                 {
-                    id: {int(partition): int(offset) for partition, offset in each.items()}
+                    id: {int(partition): _number(offset) for partition, offset in each.items()}
                     for id, each in data["offsets"].items()
                 },
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"what it holds is no offsets of an access log: {error}") from error
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is no number of bytes, lines or messages")
+    return value

@@ -37,6 +37,10 @@ class Sender:
         """A sender with the real clock."""
         return cls(settings, RetryPolicy(SystemClock(), settings.number("HARVEST_RETRY_BUDGET")))
 
+    def close(self) -> None:
+        """Let go of the producer of this process; what is under way is dropped."""
+        producer.close(0.0)
+
     @property
     def listings(self) -> str:
         """The topic of the listings."""
@@ -96,17 +100,18 @@ def _json(value: Any) -> bytes:
         raise BadInput(f"it cannot be written as JSON: {error}") from error
 
 
-_lock = threading.Lock()
 _sender: Sender | None = None
 
 
 def of_process() -> Sender:
-    """The sender of this process, with the settings as they were when it was first asked for."""
+    """The sender of this process, with the settings as they were when it was first asked for.
+
+    Without a lock, which a fork might find taken for ever: of two that are made at once either will do.
+    """
     global _sender
-    with _lock:
-        if _sender is None:
-            _sender = Sender.of(Settings.read())
-        return _sender
+    if _sender is None:
+        _sender = Sender.of(Settings.read())
+    return _sender
 
 
 @dataclass
@@ -139,8 +144,11 @@ class SendLines:
             self.read += 1
             if line.refusal:
                 self._leave_out(line.number, line.refusal)
-            else:
+                continue
+            try:
                 producer.produce(self.sender.listings, line.key, line.value, self._answer_for(line.number))
+            except SinkUnavailable as error:
+                self._failure = error
         producer.flush(self.sender.retry.budget + 5.0)
         producer.check()
         missing = self.read - self.sent - self.bad

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -394,3 +395,21 @@ def test_a_reader_finds_the_right_file_while_one_is_closed(files: LogFiles) -> N
 def test_offsets_read_back_what_they_say() -> None:
     offsets = Offsets("x", 5, (7, 8), 9, 10, 11, {"T": {0: 1, 12: 3}})
     assert Offsets.decode(offsets.encode()) == offsets
+
+
+@pytest.mark.parametrize("number", [-1, 10**30, 1.5, True, "1"])
+def test_offsets_that_no_log_has_are_refused(number: Any) -> None:
+    said = json.loads(Offsets("x", 5, (7,), 9, 10, 11, {"T": {0: 1}}).encode())
+    for wrong in ({"bytes": number}, {"closed": [number]}, {"offsets": {"T": {"0": number}}}):
+        with pytest.raises(ConfigError):
+            Offsets.decode(json.dumps({**said, **wrong}).encode())
+    for name in said["times"]:
+        with pytest.raises(ConfigError):
+            Offsets.decode(json.dumps({**said, "times": {**said["times"], name: number}}).encode())
+
+
+def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/", "/dev/null", tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ConfigError, match="ACCESS_LOG"):
+            LogFiles.of(Settings({"ACCESS_LOG": str(path)}))

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from harvesters import listings
-from harvesters.errors import BadInput, SinkUnavailable
+from harvesters.clock import SystemClock
+from harvesters.errors import BadInput, Interrupted, SinkUnavailable
 from harvesters.kafka import producer
+from harvesters.kafka.topics import Topics
 from harvesters.listings import send
+from harvesters.retry import RetryPolicy, Transient
 from tests.brokers import Broker
 from tests.commandline import run_here
+from tests.listings.workers import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +67,7 @@ def test_what_the_indexer_would_not_take_is_not_sent(kafka: Broker, listing: dic
 def test_a_view_is_acknowledged(kafka: Broker) -> None:
     assert listings.send_view("u1", 42).topic == kafka.views
     assert values(kafka, kafka.views) == [("42", {"user_id": "u1", "item_id": 42})]
-    for user, item in (("a\tb", 1), (1, ""), (True, 1), (1.5, 2)):
+    for user, item in (("a\tb", 1), (1, ""), (True, 1), (1.5, 2), (10**5000, 1), (1, 10**600)):
         with pytest.raises(BadInput):
             listings.send_view(user, item)  # type: ignore[arg-type]
 
@@ -103,13 +110,40 @@ os._exit(0)
     assert {key for key, _ in values(kafka, kafka.listings)} == {"parent", "child", "parent again"}
 
 
+def test_a_fork_of_a_process_that_is_about_to_send(kafka: Broker) -> None:
+    """A thread is reading the settings for its first message meanwhile."""
+    script = """
+import os, threading
+from harvesters.listings import send_listing
+from harvesters.settings import Settings
+read, reading, main = Settings.read, threading.Event(), threading.get_ident()
+def slowly():
+    if threading.get_ident() != main:
+        reading.set()
+        threading.Event().wait()
+    return read()
+Settings.read = slowly
+threading.Thread(target=send_listing, args=({"id": "parent"},), daemon=True).start()
+reading.wait()
+child = os.fork()
+if not child:
+    main = threading.get_ident()
+    send_listing({"id": "child"})
+    os._exit(0)
+os._exit(os.waitpid(child, 0)[1] != 0)
+"""
+    environment = {**os.environ, **kafka.environment}
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, timeout=60)
+    assert [key for key, _ in values(kafka, kafka.listings)] == ["child"]
+
+
 def test_importing_the_library_imports_no_client() -> None:
     script = "import sys, harvesters.listings; assert 'confluent_kafka' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
 def test_without_a_broker_it_is_unavailable_within_the_budget(
-    kafka: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("HARVEST_RETRY_BUDGET", "0.2")
@@ -118,7 +152,55 @@ def test_without_a_broker_it_is_unavailable_within_the_budget(
     path = tmp_path / "a.jsonl"
     path.write_text('{"id":1}\n')
     assert run_here("listings", "send", str(path)) == 69
+    assert "1 of 1 lines were not acknowledged" in capfd.readouterr().err
     assert run_here("listings", "view", "u", "1") == 69
+
+
+def test_without_a_retry_budget_it_is_tried_once(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARVEST_RETRY_BUDGET", "0")
+    listings.send_listing({"id": 1})
+    assert [key for key, _ in values(kafka, kafka.listings)] == ["1"]
+
+
+def test_threads_do_not_wait_for_one_another_s_budget(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("HARVEST_RETRY_BUDGET", "0.5")
+
+    def send(number: int) -> float:
+        started = time.monotonic()
+        with pytest.raises(SinkUnavailable):
+            listings.send_listing({"id": number})
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(12) as threads:
+        assert max(threads.map(send, range(12))) < 8  # one after the other takes 12
+
+
+def test_who_is_told_to_stop_asks_for_no_topic(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(producer, "Topics")
+    stop = threading.Event()
+    with closing(producer.Producer(kafka.settings, RetryPolicy(SystemClock(stop)))) as made:
+        stop.set()
+        with pytest.raises(Interrupted):
+            made.send(kafka.listings, "1", b"{}")
+
+
+def test_sigterm_ends_the_waiting_for_a_broker(
+    clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tries: list[int] = []
+
+    def told_to_stop() -> None:
+        tries.append(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise Transient("no answer")
+
+    monkeypatch.setattr(Topics, "find", lambda self, name: self.retry.call(told_to_stop, "kafka"))
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id":1}\n')
+    assert run_here("listings", "send", str(path)) == 75
+    assert run_here("listings", "view", "u", "1") == 75
+    assert len(tries) == 2
 
 
 def test_a_topic_that_is_made_anew_takes_messages_again(kafka: Broker) -> None:
@@ -175,11 +257,28 @@ class TestSend:
         assert "line 4" in errors
         assert sorted(values(kafka, kafka.listings)) == [("1", {"id": 1}), ("three", {"id": "three"})]
 
-    def test_standard_input(self, kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-        text = io.TextIOWrapper(io.BytesIO(b'{"id":1}\n{"id":2}\n'))
-        monkeypatch.setattr(sys, "stdin", text)
-        assert run_here("listings", "send", "-") == 0
+    def test_standard_input(self, kafka: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        path = tmp_path / "a.jsonl"
+        path.write_text('{"id":1}\n{"id":2}')
+        with path.open() as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            assert run_here("listings", "send", "-") == 0
         assert {key for key, _ in values(kafka, kafka.listings)} == {"1", "2"}
+
+    def test_sigterm_ends_it_while_nothing_comes(self, kafka: Broker) -> None:
+        command = [sys.executable, str(ROOT / "harvest.py"), "listings", "send", "-"]
+        environment = {**os.environ, **kafka.environment}
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            process.stdin.write(b'{"id":1}\n{"id":2')
+            process.stdin.flush()
+            wait_for(lambda: kafka.topics.find(kafka.listings) is not None and kafka.messages(kafka.listings))
+            process.terminate()
+            try:
+                assert process.wait(20) == 75
+            finally:
+                process.kill()
+        assert [key for key, _ in values(kafka, kafka.listings)] == ["1"]
 
     def test_versions_stay_in_order(self, kafka: Broker, tmp_path: Path) -> None:
         path = tmp_path / "a.jsonl"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import string
 from typing import Any
 
 import pytest
@@ -147,6 +148,7 @@ def test_a_bug_is_500_and_its_words_are_not_logged(caplog: pytest.LogCaptureFixt
     assert "sesame" not in answer.text
 
 
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 PLACES: Any = st.lists(st.one_of(st.integers(-(2**53), 2**53), st.floats(-1e9, 1e9), st.text(max_size=20)), max_size=3)
 QUERIES: Any = st.dictionaries(st.sampled_from(["q", "school"]), st.one_of(st.none(), st.text(max_size=5)))
 
@@ -166,7 +168,16 @@ def test_a_cursor_that_is_not_ours_is_forged(
     cursors = Cursors(b"key")
     text = cursors.write(query, place)
     cut = data.draw(st.integers(0, len(text) - 1))
-    wrong = [text[:cut], "", "ü", text + "AAAA", Cursors(b"another").write(query, place)]
+    spelled = _LETTERS[_LETTERS.index(text[-1]) ^ 1]  # whose last bit may mean nothing
+    wrong = [
+        text[:cut],
+        "",
+        "ü",
+        text + "AAAA",
+        text + "=",
+        text[:-1] + spelled,
+        Cursors(b"another").write(query, place),
+    ]
     for forged in wrong:
         with pytest.raises(Forged):
             cursors.read(query, forged)
