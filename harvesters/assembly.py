@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harvesters.document import Document
     from harvesters.elastic.asyncclient import AsyncSearchClient
     from harvesters.elastic.client import SearchClient
+    from harvesters.elastic.cluster import Acquaintance
     from harvesters.geoip import GeoIP
     from harvesters.rate import Slots
     from harvesters.runs import Parts, Place
@@ -142,7 +143,9 @@ class Assembly:
         """The cluster of ``ES_HOST``."""
         from harvesters.elastic.client import SearchClient
 
-        return self._closed_with_us(SearchClient.from_settings(self.settings, self.retry, connections))
+        return self._closed_with_us(
+            SearchClient.from_settings(self.settings, self.retry, connections, known=self._cluster)
+        )
 
     def search_in_loop(self, connections: int = 8) -> AsyncSearchClient:
         """The cluster of ``ES_HOST``, for an event loop, in which it is entered and left (``async with``)."""
@@ -150,7 +153,14 @@ class Assembly:
         from harvesters.loopclock import LoopClock
 
         sleep = LoopClock(self.stop).sleep
-        return AsyncSearchClient.from_settings(self.settings, self.retry, connections, sleep=sleep)
+        return AsyncSearchClient.from_settings(self.settings, self.retry, connections, known=self._cluster, sleep=sleep)
+
+    @cached_property
+    def _cluster(self) -> Acquaintance:
+        """What the clients know of the cluster: the first of them asks."""
+        from harvesters.elastic.cluster import Acquaintance
+
+        return Acquaintance()
 
     def output_needs(self, output: str | None) -> list[str]:
         """The settings without which `output` cannot be opened."""

@@ -1,4 +1,4 @@
-"""What Elasticsearch's error bodies say."""
+"""What a cluster's error bodies say."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def reason(body: Any) -> str:
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return excerpt(error)
+    if told := error.get("message") or error.get("Message"):  # Amazon's own refusals
+        return excerpt(told)
     words = [": ".join(str(error[name]) for name in ("type", "reason") if error.get(name))]
     cause = error.get("caused_by")
     roots = [root for root in error.get("root_cause") or () if isinstance(root, dict) and root.get("reason")]
