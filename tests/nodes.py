@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -67,8 +67,9 @@ class Node:
         return [orjson.dumps(hit["_source"]) for hit in self.hits()]
 
     def template(self, name: str) -> Template:
-        """Our template of that name, for indices of this test."""
-        ours = templates.find(name)
+        """Our template of that name, for indices of this test, as the node takes it."""
+        with closing(self.client()) as client:
+            ours = templates.find(name).on(client.cluster)
         template = {**ours.body["template"], "aliases": {f"{self.prefix}{alias}": {} for alias in ours.aliases}}
         patterns = [f"{self.prefix}{pattern}" for pattern in ours.patterns]
         return Template(name, {**ours.body, "index_patterns": patterns, "template": template})

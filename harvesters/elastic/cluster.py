@@ -19,7 +19,7 @@ _LEAST = {ELASTICSEARCH: (8,), OPENSEARCH: (2, 7)}
 SUPPORTED = "Elasticsearch 8 or newer, or OpenSearch 2.7 or newer"
 
 _FEATURES: dict[str, dict[str, tuple[int, ...]]] = {
-    ELASTICSEARCH: {"point_in_time": (8,), "flattened": (8,), "shard_doc": (8,)},
+    ELASTICSEARCH: {"point_in_time": (8,), "flattened": (8,), "shard_doc": (8,), "total_order": (8,)},
     OPENSEARCH: {"point_in_time": (2, 7), "flat_object": (2, 7), "shard_doc": (3, 8)},
 }
 _TAGLINE = "You Know, for Search"  # that of Elasticsearch before it had a header, and of what was made from it
@@ -32,7 +32,8 @@ class Cluster:
     Attributes:
         version: "" where ``GET /`` is hidden; then it counts as the oldest that is supported.
         features: what it has of ``point_in_time``; ``flattened`` or ``flat_object``, the fields that take any object;
-            ``shard_doc``, which sorts what is equal otherwise. ILM and ISM are asked for where somebody needs them.
+            ``shard_doc``, which sorts what is equal otherwise; ``total_order``, where each search in a point in time
+            does so by itself. ILM and ISM are asked for where somebody needs them.
         uuid: its own; "" where ``GET /`` is hidden.
     """
 

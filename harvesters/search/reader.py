@@ -134,9 +134,10 @@ class IndexReader:
         )
 
     def _types(self, *names: str) -> dict[str, Any]:
-        return dict(self._post("_field_caps", {"fields": names})["fields"])
+        # OpenSearch takes the names in the query only.
+        return dict(self._post("_field_caps", None, {"fields": ",".join(names)})["fields"])
 
-    def _post(self, what: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Any:
+    def _post(self, what: str, body: Mapping[str, Any] | None, params: Mapping[str, Any] | None = None) -> Any:
         try:
             found = self.client.request("POST", f"/{self._path}/{what}", body, params=params, accept=(404,))
         except Refused as error:

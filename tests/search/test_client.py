@@ -74,16 +74,16 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
 
 
 class Answering(Simulator):
-    """Gives the same answer to everything, but to ``GET /``, unless that has none of its own (`root`)."""
+    """Gives the same answer to everything but ``GET /``."""
 
-    def __init__(self, response: Response, root: Response | None = answer(ROOT)) -> None:
+    def __init__(self, response: Response, root: Response | None = None) -> None:
         super().__init__()
-        self.response, self.root = response, root
+        self.response, self.root = response, root or answer(ROOT)
         self.seen: list[Request] = []
 
     def handle(self, request: Request) -> Response:
         self.seen.append(request)
-        return self.root if request.path == "/" and self.root is not None else self.response
+        return self.root if request.path == "/" else self.response
 
 
 @pytest.mark.parametrize(
