@@ -8,7 +8,8 @@ from typing import Any
 from harvesters.errors import ProtocolError
 from harvesters.privacy import excerpt
 
-_QUOTED = re.compile(r"\s*at \[Source: .*", re.DOTALL)  # where it went wrong stands at the beginning, too
+# Where it went wrong stands at the beginning, too; and the beginning of a term that is too long is given in numbers.
+_QUOTED = re.compile(r"\s*at \[Source: .*|\s*The prefix of the first immense term is: .*", re.DOTALL)
 _FIELDS = (
     re.compile(r"introduction of \[(?P<name>[^\]]+)\] within \[(?P<within>[^\]]+)\]"),
     re.compile(r"failed to parse field \[(?P<name>[^\]]+)\]"),

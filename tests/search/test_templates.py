@@ -72,14 +72,14 @@ class TestMappings:
     @pytest.mark.parametrize(
         ("change", "type"),
         [
-            ({"is_live": 1}, "document_parsing_exception"),
-            ({"is_live": "perhaps"}, "document_parsing_exception"),
-            ({"timestamp": "yesterday"}, "document_parsing_exception"),
-            ({"action_id": "poison"}, "document_parsing_exception"),
-            ({"action": {"type": "PLAY", "inpoint": "poison"}}, "document_parsing_exception"),
+            ({"is_live": 1}, "parsing_exception"),
+            ({"is_live": "perhaps"}, "parsing_exception"),
+            ({"timestamp": "yesterday"}, "parsing_exception"),
+            ({"action_id": "poison"}, "parsing_exception"),
+            ({"action": {"type": "PLAY", "inpoint": "poison"}}, "parsing_exception"),
             ({"action": {"type": "PLAY", "unheard": "of"}}, "strict_dynamic_mapping_exception"),
             ({"episode": {"cdn": "13001"}}, "strict_dynamic_mapping_exception"),
-            ({"episode": "no object"}, "document_parsing_exception"),
+            ({"episode": "no object"}, "parsing_exception"),
         ],
     )
     def test_mappings_refuse_what_they_should(self, node: Node, change: dict[str, Any], type: str) -> None:
@@ -89,7 +89,7 @@ class TestMappings:
         answer = client.request("PUT", path, {**ACTION, **change}, accept=(400,))
         client.close()
         assert answer.status == 400
-        assert answer.body["error"]["type"] == type
+        assert answer.body["error"]["type"].endswith(type)
 
     def test_what_a_browser_sends_can_refuse_nothing(self, node: Node) -> None:
         node.load("useractions")
