@@ -115,7 +115,7 @@ def _judge(client: SearchClient, left: Mapping[str, HarvestError]) -> None:
 
 def _load(client: SearchClient, template: Template, dry_run: bool) -> HarvestError | None:
     """Load one template; returns why it was not."""
-    from harvesters.elastic.errors import Refused
+    from harvesters.elastic.errors import Refused, root_reason
     from harvesters.search import templates
     from harvesters.search.templates import Verdict
 
@@ -127,8 +127,9 @@ def _load(client: SearchClient, template: Template, dry_run: bool) -> HarvestErr
         try:
             templates.put(client, template)
         except Refused as error:
-            say(f"{template.name}: refused: {error.reason}")
-            return ProtocolError(error.reason)
+            why = root_reason(error.body)
+            say(f"{template.name}: refused: {why}")
+            return ProtocolError(why)
     versions = f"version {template.version}"
     if found.verdict is Verdict.CHANGED and found.theirs != template.version:
         versions += f", was {found.theirs or 'without one'}"

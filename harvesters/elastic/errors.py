@@ -50,6 +50,16 @@ def reason(body: Any) -> str:
     return excerpt("; ".join(_QUOTED.sub("", each) for each in words))
 
 
+def root_reason(body: Any) -> str:
+    """As `reason`, with what is at the bottom of it, as of a template that cannot be: the field that is wrong."""
+    cause = body.get("error", body) if isinstance(body, dict) else None
+    said = reason(body)
+    while isinstance(cause, dict) and isinstance(cause.get("caused_by"), dict):
+        cause = cause["caused_by"]
+    last = _QUOTED.sub("", str(cause.get("reason") or "")) if isinstance(cause, dict) else ""
+    return said if last in said else excerpt(f"{said}; {last}")
+
+
 def error_type(body: Any) -> str:
     """The type of an error body or of a bulk item's ``error``, such as ``document_parsing_exception``."""
     error = body.get("error", body) if isinstance(body, dict) else {}

@@ -42,8 +42,10 @@ def put_policy(client: SearchClient, found: Sequence[Template], days: int | None
     if there.found and _holds(there.body["policy"], wanted):
         return f"ISM policy {POLICY}: unchanged, {keeps}"
     if not dry_run:
-        version = {"if_seq_no": there.body["_seq_no"], "if_primary_term": there.body["_primary_term"]}
-        put = client.request("PUT", _PATH, {"policy": wanted}, params=version if there.found else None, accept=(409,))
+        version = (
+            {"if_seq_no": there.body["_seq_no"], "if_primary_term": there.body["_primary_term"]} if there.found else {}
+        )
+        put = client.request("PUT", _PATH, {"policy": wanted}, params=version, accept=(409,))
         if put.status == 409:
             raise TryLater(f"{client.name}: somebody else has changed the ISM policy {POLICY} meanwhile. Run again.")
     would = "would be " if dry_run else ""
