@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 from harvesters.clock import Clock, SystemClock
@@ -71,6 +71,7 @@ class Assembly:
         watched: the run of it that this is, for whoever watches runs.
         check: called before each delivery; raises when others may have begun the same.
         part: what runs is a part of something larger, which has a report of its own.
+        shared: what assemblies that come one after the other in a process find out once.
     """
 
     settings: Settings
@@ -79,6 +80,7 @@ class Assembly:
     watched: Watched = field(default_factory=lambda: Watched(""))
     check: Callable[[], None] = lambda: None
     part: bool = False
+    shared: MutableMapping[str, Any] = field(default_factory=dict)
     _open: ExitStack = field(default_factory=ExitStack)
     _briefs: dict[tuple[float, bool], S3Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -160,7 +162,8 @@ class Assembly:
         """What the clients know of the cluster: the first of them asks."""
         from harvesters.elastic.cluster import Acquaintance
 
-        return Acquaintance()
+        known: Acquaintance = self.shared.setdefault("harvesters.cluster", Acquaintance())
+        return known
 
     def output_needs(self, output: str | None) -> list[str]:
         """The settings without which `output` cannot be opened."""
