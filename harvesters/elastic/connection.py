@@ -240,7 +240,7 @@ class Connection:
             # A full disk is 429 too, but no rate limit: waiting does not help, somebody has to make room.
             return Transient(f"answered {status} {text}", after, limited=status == 429 and not is_block(body))
         if status in (401, 403):
-            return CredentialsRefused(f"{self.name} refused {what}: {text}. {self._rights}")
+            return CredentialsRefused(f"{self.name} refused {what}: {text.rstrip('.')}. {self._rights}")
         return Refused(f"{self.name}: {what}: {status} {text}", status, text, body)
 
     @property

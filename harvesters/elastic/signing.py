@@ -83,6 +83,7 @@ class Signer:
         self.scope = scope
         self._auth, self._request = SigV4Auth, AWSRequest
         self._lock = Lock()
+        self._masked = ""
         self._credentials = self._found()
 
     def headers(self, method: str, url: str, body: bytes | None) -> dict[str, str]:
@@ -98,8 +99,10 @@ class Signer:
             credentials = self._credentials.get_frozen_credentials()
         except BotoCoreError as error:
             raise Transient(f"no credentials to sign with: {error}") from None
-        for secret in (credentials.access_key, credentials.secret_key, credentials.token):
-            privacy.protect_token(f"{self.scope}", secret or "")
+        if credentials.access_key != self._masked:
+            for secret in (credentials.access_key, credentials.secret_key, credentials.token):
+                privacy.protect_token(f"{self.scope}", secret or "")
+            self._masked = str(credentials.access_key)
         digest = hashlib.sha256(body or b"").hexdigest()
         request = self._request(method, url, data=body or b"", headers={"X-Amz-Content-SHA256": digest})
         self._auth(credentials, self.scope.service, self.scope.region).add_auth(request)
