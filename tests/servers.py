@@ -45,7 +45,8 @@ CLUSTERS: dict[str, type[Elasticsearch]] = {
     "os3": OpenSearch,
 }
 """What ``HARVEST_TEST_CLUSTER`` may say; es8 unless it does."""
-Node = CLUSTERS[os.environ.get("HARVEST_TEST_CLUSTER") or "es8"]
+KIND = os.environ.get("HARVEST_TEST_CLUSTER") or "es8"
+Node = CLUSTERS[KIND]
 """The kind of cluster of this test run, for tests that start a node of their own."""
 
 

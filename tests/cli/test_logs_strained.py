@@ -22,7 +22,7 @@ from harvesters.simulators.base import Request, Response, Simulator
 from tests.cli.conftest import Command, Result
 from tests.cli.processes import HARVEST, ROOT
 from tests.indices import Cluster
-from tests.sinks.bulk import answer, error
+from tests.sinks.bulk import WELCOME, answer, error
 from tests.strained import Fate, Strained
 from tests.way import served, way
 
@@ -150,6 +150,8 @@ class Odd(Simulator):
         self.taken: set[bytes] = set()
 
     def handle(self, request: Request) -> Response:
+        if request.path == "/":
+            return answer(WELCOME)
         if request.path.endswith("_settings"):
             return answer({"pset_x": {"settings": {"index": {"uuid": "u"}}}})
         if request.path.endswith("_refresh"):

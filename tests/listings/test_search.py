@@ -122,6 +122,8 @@ class TestRanking:
         assert [hit.id for hit in hits] == ["e", "a", "b", "c", "d"]
         assert [hit.visits for hit in hits] == [10**6, 99, 9, 1, 0]
         bm25 = 2.2 * math.log(1 + (8 - 5 + 0.5) / (5 + 0.5)) / (1 + 1.2)  # all titles are two words long
+        if str(shelf.node.product).startswith("opensearch 3"):  # without the factor that all scores have in common
+            bm25 /= 2.2
         factors = [math.log10(1 + 10**6), 2, 1, math.log10(2), UNSEEN]
         assert [hit.score for hit in hits] == pytest.approx([bm25 * factor for factor in factors], rel=1e-5)
 

@@ -22,7 +22,7 @@ from tests.certificates import self_signed, with_tls
 from tests.clocks import FakeClock, patient
 from tests.connecting import Connect
 from tests.nodes import Node
-from tests.sinks.bulk import HEADERS, ROOT, answer, error
+from tests.sinks.bulk import HEADERS, WELCOME, answer, error
 
 
 class Answering(Simulator):
@@ -30,7 +30,7 @@ class Answering(Simulator):
 
     def __init__(self, response: Response, root: Response | None = None) -> None:
         super().__init__()
-        self.response, self.root = response, root or answer(ROOT)
+        self.response, self.root = response, root or answer(WELCOME)
         self.seen: list[Request] = []
 
     def handle(self, request: Request) -> Response:

@@ -13,7 +13,7 @@ from harvesters.search.templates import Template, Verdict, compare, put
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.clocks import patient
 from tests.nodes import Node
-from tests.sinks.bulk import HEADERS, ROOT, answer
+from tests.sinks.bulk import HEADERS, WELCOME, answer
 
 NAMES = ["buddyupprofiles", "episodes", "listings", "meetings", "pset_x", "sessions", "useractions"]
 ACTION = {
@@ -143,7 +143,7 @@ class TestLoading:
 
             def handle(self, request: Request) -> Response:
                 if request.path == "/":
-                    return answer(ROOT)
+                    return answer(WELCOME)
                 stamps = {"created_date_millis": 1_795_588_729_504, "modified_date_millis": 1_795_588_729_504}
                 entry = {"name": "episodes", "index_template": {**templates.find("episodes").body, **stamps}}
                 return Response(200, json.dumps({"index_templates": [entry]}).encode(), HEADERS)
@@ -203,7 +203,7 @@ class Ilm(Simulator):
 
     def handle(self, request: Request) -> Response:
         if request.path == "/":
-            return answer(ROOT)
+            return answer(WELCOME)
         name = request.path.removeprefix("/_ilm/policy").strip("/")
         if not name:
             return Response(self.status, b"{}", HEADERS)

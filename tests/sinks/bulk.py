@@ -12,7 +12,7 @@ from harvesters.simulators.base import Request, Response, Simulator
 
 HEADERS = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/json"}
 
-ROOT = {"cluster_uuid": "simulated", "version": {"number": "8.19.21"}}
+WELCOME = {"cluster_uuid": "simulated", "version": {"number": "8.19.21"}}
 """What ``GET /`` says."""
 
 Item = tuple[int, dict[str, Any] | None]
@@ -42,7 +42,7 @@ class Bulk(Simulator):
     def handle(self, request: Request) -> Response:
         self.authorization.add(request.headers.get("authorization", ""))
         if not request.path.startswith("/_bulk"):
-            return answer(ROOT)
+            return answer(WELCOME)
         body = request.body
         if request.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
