@@ -246,7 +246,7 @@ class Connection:
     @property
     def _rights(self) -> str:
         if self.aws is not None:
-            return f"Check the access policy of the domain, and the role that signs ({self.aws})."
+            return f"Check the access policy of the domain, and the role that signs: {self.aws}."
         return "Check ES_API_KEY or ES_USER, and its rights."
 
 

@@ -37,7 +37,7 @@ class Scope:
     region: str
 
     def __str__(self) -> str:
-        return f"aws: {self.service}, {self.region}"
+        return f"aws ({self.service}, {self.region})"
 
 
 def scope(settings: Settings, host: str) -> Scope | None:

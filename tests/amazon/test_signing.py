@@ -14,6 +14,7 @@ from harvesters.elastic.asyncclient import AsyncSearchClient
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ConfigError, CredentialsRefused, RateLimited, Unavailable
 from harvesters.privacy import redact
+from harvesters.search.description import describe
 from harvesters.settings import Settings
 from harvesters.simulators.amazon.credentials import Credentials
 from harvesters.simulators.base import Response
@@ -181,12 +182,12 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("settings", "scope"),
         [
-            ({"ES_HOST": "search-x-abc.eu-central-1.es.amazonaws.com"}, "aws: es, eu-central-1"),
-            ({"ES_HOST": "https://search-x-abc.us-gov-west-1.es.amazonaws.com/"}, "aws: es, us-gov-west-1"),
-            ({"ES_HOST": "abc.us-east-2.aoss.amazonaws.com"}, "aws: aoss, us-east-2"),
-            ({"ES_HOST": "x.us-east-2.es.amazonaws.com", "ES_AWS_REGION": "eu-west-1"}, "aws: es, eu-west-1"),
-            ({"ES_HOST": "es.example.edu", "ES_AWS_REGION": "eu-west-1"}, "aws: es, eu-west-1"),
-            ({"ES_HOST": "es.example.edu", "ES_AWS_SERVICE": "aoss", "ES_AWS_REGION": "x"}, "aws: aoss, x"),
+            ({"ES_HOST": "search-x-abc.eu-central-1.es.amazonaws.com"}, "aws (es, eu-central-1)"),
+            ({"ES_HOST": "https://search-x-abc.us-gov-west-1.es.amazonaws.com/"}, "aws (es, us-gov-west-1)"),
+            ({"ES_HOST": "abc.us-east-2.aoss.amazonaws.com"}, "aws (aoss, us-east-2)"),
+            ({"ES_HOST": "x.us-east-2.es.amazonaws.com", "ES_AWS_REGION": "eu-west-1"}, "aws (es, eu-west-1)"),
+            ({"ES_HOST": "es.example.edu", "ES_AWS_REGION": "eu-west-1"}, "aws (es, eu-west-1)"),
+            ({"ES_HOST": "es.example.edu", "ES_AWS_SERVICE": "aoss", "ES_AWS_REGION": "x"}, "aws (aoss, x)"),
         ],
     )
     def test_what_is_signed_for(self, role: Credentials, settings: dict[str, str], scope: str) -> None:
@@ -199,7 +200,7 @@ class TestSettings:
         with pytest.raises(ConfigError, match="ES_AWS_REGION"):
             SearchClient.from_settings(settings, patient())
         monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
-        assert str(SearchClient.from_settings(settings, patient()).aws) == "aws: es, ap-south-1"
+        assert str(SearchClient.from_settings(settings, patient()).aws) == "aws (es, ap-south-1)"
 
     @pytest.mark.parametrize(
         ("settings", "said"),
@@ -222,6 +223,15 @@ class TestSettings:
         with pytest.raises(ConfigError, match="boto3 finds no credentials"):
             client.request("GET", "/x")
         client.close()
+
+
+def test_a_line_says_what_it_is_and_how_it_is_signed_in(domain: Domain) -> None:
+    client = SearchClient.from_settings(domain.settings, patient())
+    assert describe(client) == "opensearch 2.19.0; point_in_time, flat_object; ism; aws (es, eu-central-1)"
+    client.close()
+    plain = SearchClient(domain.behind.url, patient(), user="harvest", password="secret-word")
+    assert describe(plain).endswith("; user harvest")
+    plain.close()
 
 
 def test_many_at_once_in_a_loop_share_what_they_sign_with(domain: Domain) -> None:

