@@ -81,13 +81,14 @@ def against_its_parts(
             output = around.directory / "actions.jsonl"
             settings = around.environment
             around.environment = lambda key="": {**settings(key), "ES_HOST": found.node.url}  # type: ignore[method-assign]
-            for _ in range(sizes.runs):
+            for _ in range(sizes.runs + 1):
                 into_file.append(around.useractions(output=output).seconds)
                 documents = [orjson.loads(line) for line in output.read_bytes().splitlines()]
                 found.clear()
                 by_hand.append(hand_loop(found.node, documents))
                 found.clear()
                 into_es.append(around.useractions("-o", "es").seconds)
+        into_es, into_file, by_hand = into_es[1:], into_file[1:], by_hand[1:]  # the node warms up
         if found.count() != count:
             raise RuntimeError(f"{found.count()} of {count} documents are there")
         ratio = median(es / (file + hand) for es, file, hand in zip(into_es, into_file, by_hand, strict=True))
