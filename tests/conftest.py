@@ -51,7 +51,7 @@ _SETTINGS = (
     ),
     *("MATTERHORN_", "MAX_START_END_SPAN", "OPENCAST_", "REDIS_URL", "S3_", "SQS_", "VIEWS_", "WS_", "ZOOM_"),
 )
-_KEPT = {"ES_TEST_URL", "HARVEST_TEST_CLUSTER"}
+_KEPT = {"ES_TEST_URL"}
 
 
 @pytest.fixture(autouse=True)
