@@ -1,5 +1,6 @@
 # make demo        the main job on embedded servers      make test    the test suite
 # make test-fast   the tests for which nothing listens   make lint    format, lint, types
+# make test-cluster KIND=os3   the search side over another kind of cluster (es9, os2, os3)
 # make docs        docs/reference.md and example.env     make bench   the figures of docs/benchmarks.md
 
 SHELL := /bin/bash
@@ -10,7 +11,14 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test test-fast lint format bench docs clean
+# What asks the cluster in ways that differ between kinds: templates, reading, writing, migrations, and each command once.
+SEARCH_SIDE := tests/search tests/migration tests/sinks tests/firebase tests/profiles tests/indexing tests/insights \
+	tests/conformance/test_elastic_blob.py tests/listings/test_search.py tests/listings/test_versions.py \
+	tests/web/test_profiles.py tests/web/test_search.py tests/web/test_insights.py \
+	$(addprefix tests/cli/test_,$(addsuffix .py,clusters setup query export load_episodes search index logs logs_query \
+	insights firebase firebase_load firebase_events zoom))
+
+.PHONY: demo test test-fast test-cluster lint format bench docs clean
 
 # One virtual environment for everything; made again when the dependencies change.
 $(VENV)/.installed: setup.cfg pyproject.toml
@@ -23,13 +31,17 @@ demo: $(VENV)/.installed
 	$(BIN)/python harvest.py dev demo
 
 # pytest rewrites each test file before it runs it: what was rewritten is kept, whatever the environment says.
-test test-fast: export PYTHONDONTWRITEBYTECODE =
+test test-fast test-cluster: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.installed
 	$(PYTEST) $(ARGS)
 
 test-fast: $(VENV)/.installed
 	$(PYTEST) --fast $(ARGS)
+
+test-cluster: export HARVEST_TEST_CLUSTER = $(KIND)
+test-cluster: $(VENV)/.installed
+	$(PYTEST) -m 'cluster and not slow' $(ARGS) $(SEARCH_SIDE)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

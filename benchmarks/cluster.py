@@ -116,11 +116,11 @@ def sqs_client(servers: Servers) -> Any:
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """Both servers, with our templates loaded."""
+def servers(kind: type[Elasticsearch] = Elasticsearch) -> Iterator[Servers]:
+    """Both servers, the node one of that `kind`, with our templates loaded."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harvest-bench-")))
-        found = Servers(stack.enter_context(Elasticsearch(heap="1g")), stack.enter_context(ElasticMQ()), directory)
+        found = Servers(stack.enter_context(kind(heap="1g")), stack.enter_context(ElasticMQ()), directory)
         client = found.client
         for template in templates.read():
             templates.put(client, template)

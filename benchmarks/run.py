@@ -23,6 +23,7 @@ import orjson
 
 from benchmarks import (
     backfill,
+    clusters,
     elastic,
     firebase,
     guard,
@@ -41,6 +42,7 @@ from benchmarks.groups import Group, Sizes
 GROUPS: dict[str, Group] = {
     "useractions": useractions.GROUP,
     "elastic": elastic.GROUP,
+    "clusters": clusters.GROUP,
     "zoom": zoom.GROUP,
     "firebase": firebase.GROUP,
     "insights": insights.GROUP,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 from harvesters.clock import Clock, SystemClock
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harvesters.document import Document
     from harvesters.elastic.asyncclient import AsyncSearchClient
     from harvesters.elastic.client import SearchClient
+    from harvesters.elastic.cluster import Acquaintance
     from harvesters.geoip import GeoIP
     from harvesters.rate import Slots
     from harvesters.runs import Parts, Place
@@ -70,6 +71,7 @@ class Assembly:
         watched: the run of it that this is, for whoever watches runs.
         check: called before each delivery; raises when others may have begun the same.
         part: what runs is a part of something larger, which has a report of its own.
+        shared: what assemblies that come one after the other in a process find out once.
     """
 
     settings: Settings
@@ -78,6 +80,7 @@ class Assembly:
     watched: Watched = field(default_factory=lambda: Watched(""))
     check: Callable[[], None] = lambda: None
     part: bool = False
+    shared: MutableMapping[str, Any] = field(default_factory=dict)
     _open: ExitStack = field(default_factory=ExitStack)
     _briefs: dict[tuple[float, bool], S3Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -142,7 +145,9 @@ class Assembly:
         """The cluster of ``ES_HOST``."""
         from harvesters.elastic.client import SearchClient
 
-        return self._closed_with_us(SearchClient.from_settings(self.settings, self.retry, connections))
+        return self._closed_with_us(
+            SearchClient.from_settings(self.settings, self.retry, connections, known=self._cluster)
+        )
 
     def search_in_loop(self, connections: int = 8) -> AsyncSearchClient:
         """The cluster of ``ES_HOST``, for an event loop, in which it is entered and left (``async with``)."""
@@ -150,7 +155,15 @@ class Assembly:
         from harvesters.loopclock import LoopClock
 
         sleep = LoopClock(self.stop).sleep
-        return AsyncSearchClient.from_settings(self.settings, self.retry, connections, sleep=sleep)
+        return AsyncSearchClient.from_settings(self.settings, self.retry, connections, known=self._cluster, sleep=sleep)
+
+    @cached_property
+    def _cluster(self) -> Acquaintance:
+        """What the clients know of the cluster: the first of them asks."""
+        from harvesters.elastic.cluster import Acquaintance
+
+        known: Acquaintance = self.shared.setdefault("harvesters.cluster", Acquaintance())
+        return known
 
     def output_needs(self, output: str | None) -> list[str]:
         """The settings without which `output` cannot be opened."""

@@ -22,6 +22,7 @@ _SHAPES = (
     ),
     re.compile(r"(?i)(://)[^/\s:@\"']*:[^/\s@\"']+(?=@)"),
     re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(?:\w+ +)?[^\r\n]+"),
+    re.compile(r"(?i)(signature['\"]?\s*[:=]\s*)[0-9a-f]{64}"),
     re.compile(r"(/inputs/)[^/\s]+"),
     re.compile(r"(/bulk/)[^/\s]+(?=/tag/)"),
     re.compile(r"()\{[^{}]*PRIVATE KEY[^{}]*\}?"),  # a service account

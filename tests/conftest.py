@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from harvesters import privacy
-from tests.listening import forbid_listening, listens
+from tests.listening import asks_the_cluster, forbid_listening, listens
 from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
     aws,
     elasticmq_server,
@@ -121,11 +121,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what listens; ``--fast`` leaves it out. What takes longest begins first, so that no worker waits for it."""
+    """Mark what listens (``--fast`` leaves it out), and what asks the cluster. What takes longest begins first, so that
+    no worker waits for it."""
     items.sort(key=lambda item: "crash" not in item.path.parts)
     for item in items:
         if listens(item):
             item.add_marker(pytest.mark.listens)
+        if asks_the_cluster(item):
+            item.add_marker(pytest.mark.cluster)
     if config.getoption("--fast"):
         left = {item: any(map(item.get_closest_marker, ("listens", "slow"))) for item in items}
         config.hook.pytest_deselected(items=[item for item in items if left[item]])

@@ -22,6 +22,7 @@ from harvesters.standins.base import StandIn
 
 _SERVERS = (Simulator, StandIn, socketserver.BaseServer)
 _SERVES = {"create_server", "free_port", "free_ports", "listen", "serve_forever"}
+_CLUSTER = {"elasticsearch_server", "elasticsearch_url"}
 _COMMANDS = {"--embedded", "demo", "simulate"}
 
 
@@ -42,6 +43,33 @@ def listens(item: pytest.Item) -> bool:
 
 
 _found: dict[tuple[object, tuple[str, ...]], bool] = {}
+
+
+def asks_the_cluster(item: pytest.Item) -> bool:
+    """Whether the test asks for the test run's cluster, by a fixture or where it looks for one by name."""
+    asked: tuple[str, ...] = tuple(getattr(item, "fixturenames", ()))
+    if _CLUSTER & {*asked}:
+        return True
+    key = getattr(item, "function", None), asked
+    if key not in _asking:
+        fixtures = functools.partial(_fixtures, item)
+        functions = [each for name in asked for each in fixtures(name)]
+        _asking[key] = any(_names_the_cluster(each) for each in functions)
+    return _asking[key]
+
+
+def _names_the_cluster(thing: object, depth: int = 3) -> bool:
+    """Whether a fixture, or a helper that it calls, gives the name of a cluster's fixture to ``getfixturevalue``."""
+    function: Any = inspect.unwrap(thing) if callable(thing) else thing
+    if not isinstance(function, FunctionType) or not _ours(function):
+        return False
+    if _CLUSTER & _texts(function.__code__):
+        return True
+    helpers = [function.__globals__.get(name) for name in _names(function.__code__)]
+    return depth > 0 and any(_names_the_cluster(each, depth - 1) for each in helpers)
+
+
+_asking: dict[tuple[object, tuple[str, ...]], bool] = {}
 
 
 def forbid_listening(patch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ import pytest
 from harvesters.document import Document
 from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
+from harvesters.elastic.cluster import Cluster as Product
 from harvesters.retry import RetryPolicy
 from harvesters.search import templates
 from harvesters.search.templates import Template
@@ -31,6 +33,16 @@ class Node:
 
     def client(self, retry: RetryPolicy | None = None, **options: Any) -> SearchClient:
         return SearchClient(self.url, retry if retry is not None else patient(), **options)
+
+    @cached_property
+    def product(self) -> Product:
+        """What the node is, and can."""
+        with closing(self.client()) as client:
+            return client.cluster
+
+    def mappings(self, name: str) -> dict[str, Any]:
+        """The mappings of our template of that name, as the node takes them."""
+        return templates.find(name).on(self.product).mappings
 
     def sink(self, retry: RetryPolicy | None = None, **options: Any) -> ElasticSink:
         """A sink into indices ``{prefix}{kind}-YYYY.MM.DD``."""
@@ -67,8 +79,8 @@ class Node:
         return [orjson.dumps(hit["_source"]) for hit in self.hits()]
 
     def template(self, name: str) -> Template:
-        """Our template of that name, for indices of this test."""
-        ours = templates.find(name)
+        """Our template of that name, for indices of this test, as the node takes it."""
+        ours = templates.find(name).on(self.product)
         template = {**ours.body["template"], "aliases": {f"{self.prefix}{alias}": {} for alias in ours.aliases}}
         patterns = [f"{self.prefix}{pattern}" for pattern in ours.patterns]
         return Template(name, {**ours.body, "index_patterns": patterns, "template": template})

@@ -14,9 +14,10 @@ import pytest
 
 from harvesters.standins.base import StandIn, StandInMissing
 from harvesters.standins.elasticmq import ElasticMQ
-from harvesters.standins.elasticsearch import Elasticsearch
+from harvesters.standins.elasticsearch import Elasticsearch, Elasticsearch9
 from harvesters.standins.kafka import Kafka
 from harvesters.standins.moto import Moto
+from harvesters.standins.opensearch import OpenSearch, OpenSearch2
 from harvesters.standins.redis import Redis
 from tests.brokers import Broker
 
@@ -36,6 +37,17 @@ __all__ = [
 ]
 
 Server = TypeVar("Server", bound=StandIn)
+
+CLUSTERS: dict[str, type[Elasticsearch]] = {
+    "es8": Elasticsearch,
+    "es9": Elasticsearch9,
+    "os2": OpenSearch2,
+    "os3": OpenSearch,
+}
+"""What ``HARVEST_TEST_CLUSTER`` may say; es8 unless it does."""
+KIND = os.environ.get("HARVEST_TEST_CLUSTER") or "es8"
+Node = CLUSTERS[KIND]
+"""The kind of cluster of this test run, for tests that start a node of their own."""
 
 
 @contextmanager
@@ -79,8 +91,8 @@ def elasticmq_server() -> Iterator[ElasticMQ]:
 
 @pytest.fixture(scope="session")
 def elasticsearch_server() -> Iterator[Elasticsearch]:
-    """The test run's own Elasticsearch, with the indices of earlier tests in it."""
-    with running(Elasticsearch()) as server:
+    """The test run's own cluster, with the indices of earlier tests in it."""
+    with running(Node()) as server:
         yield server
 
 

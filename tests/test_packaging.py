@@ -161,6 +161,6 @@ def test_the_wheel_has_types_links_and_nothing_of_the_tests(wheel: Path) -> None
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
     assert "harvesters/py.typed" in names
-    assert "harvesters/standins/java/EsNode.java" in names
+    assert "harvesters/standins/java/elasticsearch/EsNode.java" in names
     assert "Project-URL: " in metadata
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"harvesters"}

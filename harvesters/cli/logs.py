@@ -116,7 +116,7 @@ def generate(mask: Mask, count: int, seed: int | None, max_tasks: int, one_by_on
             from harvesters.logs.generate import Generating
 
             if output == "es":
-                import elasticsearch  # noqa: F401 - what takes its time
+                import elastic_transport  # noqa: F401 - what takes its time
 
         generating = Generating(assembly, Events(mask.at(assembly.clock.now()), seed), count)
         try:

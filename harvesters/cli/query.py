@@ -44,6 +44,7 @@ def query(
     """
     from harvesters.elastic.errors import Refused
     from harvesters.search.answers import columns_of, to_rows
+    from harvesters.search.countable import require_countable
     from harvesters.search.reader import IndexReader
     from harvesters.search.saved import QueryError, find_query, parse_query, saved_queries
     from harvesters.tables.output import WRITERS, opened
@@ -60,11 +61,12 @@ def query(
             found = parse_query(standard_input(), "on standard input") if name == "-" else find_query(name)
             found = replace(found, index=index or found.index).between(start, end)
             reader = IndexReader(assembly.search(), found.index, source)
+            require_countable(reader, found.body)
             answer = reader.search(found.body)
         except QueryError as error:
             raise click.UsageError(str(error)) from error
         except Refused as error:
-            raise click.UsageError(f"Elasticsearch does not understand the query: {error.reason}") from error
+            raise click.UsageError(f"the cluster does not understand the query: {error.reason}") from error
         rows = to_rows(answer)
         if not rows and found.types:
             warn_where_there_are_none(reader, found.types)

@@ -99,7 +99,8 @@ def running(job: str = "", moves: bool = True, stays: bool = False) -> Iterator[
         moves: whether it may move the job's checkpoint, as far as the command line says.
         stays: whether it goes on until it is told to stop.
     """
-    assembly = Assembly(settings_of(), job=job or click.get_current_context().command_path)
+    context = click.get_current_context()
+    assembly = Assembly(settings_of(), job=job or context.command_path, shared=context.meta)
     if job:
         from harvesters.operate.listeners import listeners
 

@@ -1,4 +1,4 @@
-"""``harvest.py setup``: what Elasticsearch needs before and beside the harvests."""
+"""``harvest.py setup``: what the cluster needs before and beside the harvests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import click
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import running, setting_option
 from harvesters.cli.streams import say
-from harvesters.errors import ConfigError, Unavailable
+from harvesters.errors import ConfigError, HarvestError, ProtocolError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harvesters.elastic.client import SearchClient
+    from harvesters.search.templates import Template
 
 MIGRATE = ("harvesters.cli.migrate", "migrate", "Bring older indices into today's form.")
 
@@ -43,19 +46,21 @@ def setup() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would change, value by value, and change nothing.")
 @click.option(
     "--retention",
+    "retention_days",
     type=DaysType(),
     metavar="DAYS",
-    help="Where the cluster has ILM: have it delete dated indices this long after they were made, such as 400d.",
+    help="Where the cluster has ILM or ISM: have it delete dated indices this long after they were made, as 400d.",
 )
 @click.option(
     "--directory",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Directory of templates, instead of index_templates.",
 )
-def load_index_templates(dry_run: bool, retention: int | None, directory: Path | None) -> None:
+def load_index_templates(dry_run: bool, retention_days: int | None, directory: Path | None) -> None:
     """Load the index templates, and say what changed; those of Firebase for FIREBASE_INDEX_PREFIX.
 
-    May be run again at any time. A template that is older than the cluster's is left out, and the command ends with 78.
+    May be run again at any time. A template that is older than the cluster's is left out, and the command ends with 78;
+    one that the cluster refuses is named, and it ends with 76. The others are loaded.
 
     \b
     Examples:
@@ -63,40 +68,68 @@ def load_index_templates(dry_run: bool, retention: int | None, directory: Path |
       harvest.py setup load_index_templates --retention 400d
     """
     from harvesters.firebase.indices import with_prefix
-    from harvesters.search import templates
+    from harvesters.search import ilm, ism, retention, templates
 
     found = templates.read(directory)
     with running() as assembly:
         found = with_prefix(found, assembly.settings.get("FIREBASE_INDEX_PREFIX"))
         client = assembly.search()
         try:
-            if templates.has_ilm(client):
-                say(templates.put_policy(client, retention, dry_run))
-                governed = templates.under_policy(client, found)
+            has_ism = ism.has_ism(client)
+            if has_ism:
+                say(ism.put_policy(client, found, retention_days, dry_run))
+            elif ilm.has_ilm(client):
+                say(ilm.put_policy(client, retention_days, dry_run))
+                governed = ilm.under_policy(client, found)
                 if governed == found:
                     say(f"{client.name} does not know index.lifecycle.name: no template is under the policy")
                 found = governed
             else:
-                say(f"{client.name} has no ILM: remove old indices with setup prune --older-than 400d")
-            older = [name for name in (_load(client, each, dry_run) for each in found) if name]
+                name = "ILM" if "flattened" in client.cluster.features else "ISM"
+                say(f"{client.name} has no {name}: remove old indices with setup prune --older-than 400d")
+            left = [(each.name, _load(client, each, dry_run)) for each in found]
+            if has_ism and retention_days is not None and not dry_run:
+                ours = retention.dated_indices(client, found, assembly.settings.names("HARVEST_STACKS"))
+                say(f"ISM policy {ilm.POLICY}: added to {ism.add_policy(client, [each.name for each in ours])} indices")
         finally:
             client.close()
+    _judge(client, {name: error for name, error in left if error is not None})
+
+
+def _judge(client: SearchClient, left: Mapping[str, HarvestError]) -> None:
+    """Say which templates were not loaded, and why."""
+    if not left:
+        return
+    older = [name for name, error in left.items() if isinstance(error, ConfigError)]
+    refused = [f"{name}: {error}" for name, error in left.items() if not isinstance(error, ConfigError)]
+    told = []
     if older:
-        raise ConfigError(
+        told.append(
             f"left out, for {client.name} has newer versions: {', '.join(older)}. Update harvest.py here, or delete "
             "the cluster's template if it is not wanted."
         )
+    if refused:
+        told.append(f"{client.name} refused {len(refused)} templates: {'; '.join(refused)}. The others are loaded.")
+    raise (ConfigError if older else ProtocolError)(" ".join(told))
 
 
-def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
-    """Load one template; returns its name when the cluster's is newer."""
+def _load(client: SearchClient, template: Template, dry_run: bool) -> HarvestError | None:
+    """Load one template; returns why it was not."""
+    from harvesters.elastic.errors import Refused, root_reason
     from harvesters.search import templates
     from harvesters.search.templates import Verdict
 
     found = templates.compare(client, template)
     if found.verdict is Verdict.OLDER:
         say(f"{template.name}: left out, version {template.version} is older than the cluster's {found.theirs}")
-        return str(template.name)
+        return ConfigError("older")
+    if not dry_run and found.verdict is not Verdict.SAME:
+        try:
+            templates.put(client, template)
+        except Refused as error:
+            why = root_reason(error.body)
+            say(f"{template.name}: refused: {why}")
+            return ProtocolError(why)
     versions = f"version {template.version}"
     if found.verdict is Verdict.CHANGED and found.theirs != template.version:
         versions += f", was {found.theirs or 'without one'}"
@@ -104,9 +137,7 @@ def _load(client: SearchClient, template: Any, dry_run: bool) -> str:
     say(f"{template.name}: {would}{found.verdict} ({versions})")
     for line in found.diff if dry_run or found.verdict is Verdict.CHANGED else ():
         say(f"  {line}")
-    if not dry_run and found.verdict is not Verdict.SAME:
-        templates.put(client, template)
-    return ""
+    return None
 
 
 @setup.command("prune")

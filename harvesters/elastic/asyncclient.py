@@ -1,4 +1,4 @@
-"""Elasticsearch in an event loop, over elasticsearch-py's asynchronous client: the twin of `client.py`.
+"""A cluster in an event loop, over elastic_transport's asynchronous client: the twin of `client.py`.
 
 It needs the extra ``[async]``.
 """
@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
 from harvesters.elastic.answers import Answer
-from harvesters.elastic.cluster import Cluster
+from harvesters.elastic.connection import Connection
 from harvesters.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
-    from elasticsearch import AsyncElasticsearch
+    from elastic_transport import AsyncTransport, TransportApiResponse
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -34,8 +34,8 @@ def require_extra(who: str) -> None:
 
 
 @dataclass
-class AsyncSearchClient(Cluster):
-    """A `Cluster`, asked in the event loop in which it is entered (``async with``), which closes its connections.
+class AsyncSearchClient(Connection):
+    """A `Connection`, asked in the event loop in which it is entered (``async with``), which closes its connections.
 
     Args:
         sleep: how to wait before a request is tried again.
@@ -44,12 +44,16 @@ class AsyncSearchClient(Cluster):
     sleep: Sleep = field(kw_only=True)
 
     @cached_property
-    def raw(self) -> AsyncElasticsearch:
-        """elasticsearch-py's client, which retries nothing."""
-        from elasticsearch import AsyncElasticsearch
+    def raw(self) -> AsyncTransport:
+        """elastic_transport's client, which retries nothing."""
+        from elastic_transport import AsyncTransport
 
         with self._configured() as arguments:
-            return AsyncElasticsearch(**arguments, node_class=_node())
+            return AsyncTransport(**arguments, node_class=self._signing(_node()))
+
+    @cached_property
+    def _meeting(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,23 +86,37 @@ class AsyncSearchClient(Cluster):
         lines: bool = False,
     ) -> Answer:
         """As `SearchClient.attempt`."""
+        if self.known.cluster is None:
+            async with self._meeting:
+                if self.known.cluster is None:
+                    self.known.cluster = self._introduced(await self._sent("GET", "/"))
+        return self._answered(await self._sent(method, path, body, params, lines), f"{method} {path}", accept)
+
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        lines: bool = False,
+    ) -> TransportApiResponse:
         try:
-            answer = await self.raw.perform_request(method, path, **self._asked(body, params, lines))
+            return await self.raw.perform_request(method, **self._asked(path, body, params, lines))
         except Exception as error:
-            found, doubtful = self._failed(error, f"{method} {path}", accept)
-            if doubtful:
-                with self._making_sure():
-                    await self.attempt("GET", "/")
-            return found
-        return self._answered(answer)
+            raise self._failed(error) from error
 
 
 class _Straight:
-    """A session of aiohttp that follows no redirections, as the synchronous client follows none."""
+    """A session of aiohttp that follows no redirections, as the synchronous client follows none, and sends a URL as it
+    is: what is signed, and `%2A` in a name, must arrive so."""
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
-        self.request = partial(session.request, allow_redirects=False)
+
+    def request(self, method: str, url: str, **more: Any) -> Any:
+        from yarl import URL
+
+        return self._session.request(method, URL(url, encoded=True), allow_redirects=False, **more)
 
     async def close(self) -> None:
         await self._session.close()

@@ -1,6 +1,6 @@
-"""Elasticsearch over elasticsearch-py 8.19 (servers 8 and 9): one request, judged; retries are ours alone.
+"""A cluster over elastic_transport, with plain JSON: one request, judged; retries are ours alone.
 
-Only what the core of Elasticsearch has is asked for; modules such as ILM are probed and used where they are.
+Only what the cores of Elasticsearch and OpenSearch have is asked for; ILM and ISM are probed and used where they are.
 """
 
 from __future__ import annotations
@@ -12,25 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 from harvesters.elastic.answers import Answer, read_json
 from harvesters.elastic.cluster import Cluster
+from harvesters.elastic.connection import Connection
 from harvesters.errors import Unavailable
 
 if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
+    from elastic_transport import Transport, TransportApiResponse
 
 __all__ = ["Answer", "SearchClient", "read_json"]
 
 
 @dataclass
-class SearchClient(Cluster):
-    """A `Cluster`, asked one request at a time in each thread."""
+class SearchClient(Connection):
+    """A `Connection`, asked one request at a time in each thread."""
 
     @cached_property
-    def raw(self) -> Elasticsearch:
-        """elasticsearch-py's client, which retries nothing."""
-        from elasticsearch import Elasticsearch
+    def raw(self) -> Transport:
+        """elastic_transport's client, which retries nothing."""
+        from elastic_transport import Transport, Urllib3HttpNode
 
         with self._configured() as arguments:
-            return Elasticsearch(**arguments)
+            return Transport(**arguments, node_class=self._signing(Urllib3HttpNode))
+
+    @property
+    def cluster(self) -> Cluster:
+        """What answers; asked for the first time.
+
+        Raises:
+            Unavailable, CredentialsRefused, ProtocolError, ConfigError: it does not say, or it is not supported.
+        """
+        return self.known.cluster or self.retry.call(self._meet, self.name, Unavailable)
+
+    def meet(self) -> Cluster:
+        """As `cluster`, asked each time: that it answers is what is of interest."""
+        return self.retry.call(lambda: self._introduced(self._sent("GET", "/")), self.name, Unavailable)
 
     def request(
         self,
@@ -71,17 +85,34 @@ class SearchClient(Cluster):
             lines: the body is NDJSON.
             unread: leave the answer's body to the caller, who takes `Answer.raw`, and raises `Transient` if it is cut.
         """
-        try:
-            answer = self.raw.perform_request(method, path, **self._asked(body, params, lines))
-        except Exception as error:
-            found, doubtful = self._failed(error, f"{method} {path}", accept)
-            if doubtful:
-                with self._making_sure():
-                    self.attempt("GET", "/")
-            return found
-        return self._answered(answer, unread)
+        if self.known.cluster is None:
+            self._meet()
+        return self._answered(self._sent(method, path, body, params, lines), f"{method} {path}", accept, unread)
 
     def close(self) -> None:
         """Drop the connections."""
         if "raw" in self.__dict__:
             self.raw.close()
+
+    def _sent(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        lines: bool = False,
+    ) -> TransportApiResponse:
+        try:
+            return self.raw.perform_request(method, **self._asked(path, body, params, lines))
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _meet(self) -> Cluster:
+        """One try to ask what it is, for all threads that want to know."""
+        first, asking = self.known.begin()
+        if first:
+            try:
+                self.known.end(asking, self._introduced(self._sent("GET", "/")))
+            except BaseException as error:
+                self.known.end(asking, None, error)
+        return asking.result()

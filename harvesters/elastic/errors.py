@@ -1,4 +1,4 @@
-"""What Elasticsearch's error bodies say."""
+"""What a cluster's error bodies say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from harvesters.errors import ProtocolError
 from harvesters.privacy import excerpt
 
-_QUOTED = re.compile(r"\s*at \[Source: .*", re.DOTALL)  # where it went wrong stands at the beginning, too
+# Where it went wrong stands at the beginning, too; and the beginning of a term that is too long is given in numbers.
+_QUOTED = re.compile(r"\s*at \[Source: .*|\s*The prefix of the first immense term is: .*", re.DOTALL)
 _FIELDS = (
     re.compile(r"introduction of \[(?P<name>[^\]]+)\] within \[(?P<within>[^\]]+)\]"),
     re.compile(r"failed to parse field \[(?P<name>[^\]]+)\]"),
@@ -37,6 +38,8 @@ def reason(body: Any) -> str:
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return excerpt(error)
+    if told := error.get("message") or error.get("Message"):  # Amazon's own refusals
+        return excerpt(told)
     words = [": ".join(str(error[name]) for name in ("type", "reason") if error.get(name))]
     cause = error.get("caused_by")
     roots = [root for root in error.get("root_cause") or () if isinstance(root, dict) and root.get("reason")]
@@ -45,6 +48,16 @@ def reason(body: Any) -> str:
     elif roots and roots[0]["reason"] != error.get("reason"):  # "all shards failed" does not say why
         words.append(": ".join(str(roots[0][name]) for name in ("index", "reason") if roots[0].get(name)))
     return excerpt("; ".join(_QUOTED.sub("", each) for each in words))
+
+
+def root_reason(body: Any) -> str:
+    """As `reason`, with what is at the bottom of it, as of a template that cannot be: the field that is wrong."""
+    cause = body.get("error", body) if isinstance(body, dict) else None
+    said = reason(body)
+    while isinstance(cause, dict) and isinstance(cause.get("caused_by"), dict):
+        cause = cause["caused_by"]
+    last = _QUOTED.sub("", str(cause.get("reason") or "")) if isinstance(cause, dict) else ""
+    return said if last in said else excerpt(f"{said}; {last}")
 
 
 def error_type(body: Any) -> str:

@@ -275,4 +275,5 @@ def reduced(document: Document) -> Document:
 
 
 def _was_refused(outcome: Outcome) -> bool:
-    return "parsing_exception" in outcome.reason
+    """For what it says; of a value that is too long to be indexed, OpenSearch says "immense term"."""
+    return "parsing_exception" in outcome.reason or "immense term" in outcome.reason

@@ -133,7 +133,7 @@ def in_processes(
 ) -> int:
     """Do the same `work` in several processes; the exit code of the whole. `begun` is called when they have started."""
     import boto3  # noqa: F401 - what every process needs is imported once, before they are forked
-    import elasticsearch  # noqa: F401
+    import elastic_transport  # noqa: F401
 
     import harvesters.sinks.elastic  # noqa: F401
     from harvesters.indexing import workers

@@ -131,7 +131,7 @@ def search(
         "track_total_hits": MOST_COUNTED,
         "_source": SHOWN,
         "query": _query(text, order),
-        "sort": [*_SORTS[order], _NEWEST, {"_shard_doc": "asc"}],
+        "sort": [*_SORTS[order], _NEWEST, index.tie],
     }
     if after is not None:
         body["search_after"] = [*after[1:]]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from harvesters.elastic import paths
+from harvesters.elastic import paths, pit
 from harvesters.elastic.client import Answer, SearchClient
 from harvesters.elastic.errors import Refused, error_type
 from harvesters.errors import ConfigError, HarvestError
-from harvesters.retry import Transient
 from harvesters.search import form
 
 WORDS = "origin.words"
@@ -51,7 +49,10 @@ class ListingIndex:
         Raises:
             NoIndex: there is none.
         """
-        return str(self._ask(f"/{self._path}/_pit", params={"keep_alive": _KEEP})["id"])
+        moment = pit.open(self.client, self.name, _KEEP)
+        if moment is None:
+            raise self._no_index
+        return moment
 
     def search_at(self, moment: str, body: Body) -> dict[str, Any]:
         """One search; its ``pit_id`` is the moment from then on.
@@ -62,15 +63,19 @@ class ListingIndex:
         """
         at = {"id": moment, "keep_alive": _KEEP}
         answer = self._requested("/_search", {**body, "pit": at}, _WHOLE)
-        if not answer.found:
+        if not answer.found or pit.is_lost(answer.body["_shards"]):
             raise Lost(f"{self.client.name} has forgotten the moment of a search")
         found: dict[str, Any] = answer.body
         return found
 
     def close(self, moment: str) -> None:
         """Let go of a moment that nobody will ask for; where that fails, five minutes do."""
-        with suppress(HarvestError, Transient):
-            self.client.attempt("DELETE", "/_pit", {"id": moment}, accept=(404,))
+        pit.close(self.client, moment)
+
+    @property
+    def tie(self) -> dict[str, str]:
+        """What sorts hits that are equal otherwise. By `_id` the cluster has to hold all ids in memory."""
+        return {"_shard_doc" if "shard_doc" in self.client.cluster.features else "_id": "asc"}
 
     def search(self, body: Body) -> list[dict[str, Any]]:
         """The hits of one search in what is there now.

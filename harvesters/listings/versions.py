@@ -84,4 +84,4 @@ class Versions:
 
     @cached_property
     def _form(self) -> Template:
-        return templates.find(TEMPLATE)
+        return templates.find(TEMPLATE).on(self.client.cluster)

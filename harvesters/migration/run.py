@@ -24,7 +24,7 @@ from harvesters.migration.index import BLOCKS, UNREADABLE, Index
 from harvesters.migration.ledger import Copy, Ledger
 from harvesters.migration.migrations import MIGRATIONS, Body, Migration, applied
 from harvesters.retry import RetryPolicy
-from harvesters.search import retention, scan, templates
+from harvesters.search import ilm, retention, scan, templates
 from harvesters.search.templates import Template
 from harvesters.stores.lease import Lease
 
@@ -172,9 +172,8 @@ class Migrator:
     @cached_property
     def _templates(self) -> list[Template]:
         found = list(self.known) if self.known is not None else templates.read()
-        if templates.has_ilm(self.client):
-            return templates.under_policy(self.client, found)
-        return found
+        found = [each.on(self.client.cluster) for each in found]
+        return ilm.under_policy(self.client, found) if ilm.has_ilm(self.client) else found
 
     def _pending(self, index: Index, template: Template) -> list[Migration]:
         return [

@@ -25,7 +25,7 @@ def type_at(mapping: Body, field: str) -> str:
 
 def difference(client: SearchClient, index: str, kind: str, *fields: str) -> str:
     """How `index` maps one of `fields` otherwise than our template `kind`; "" where it does not, or none is ours."""
-    template = next((each for each in templates.read() if each.name == kind), None)
+    template = next((each.on(client.cluster) for each in templates.read() if each.name == kind), None)
     ours = {field: type_at(template.mappings, field) for field in fields} if template is not None else {}
     if not any(ours.values()):
         return ""

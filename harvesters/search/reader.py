@@ -58,7 +58,7 @@ class IndexReader:
             ConfigError: it is something else in some of the indices, as in those from before `setup migrate`.
         """
         if name not in self._fields:
-            types = self._types(name).get(name, {}).keys() - {"boolean", "unmapped"}
+            types = self.types(name).get(name, {}).keys() - {"boolean", "unmapped"}
             if types:
                 raise ConfigError(
                     f"the field {name} is {' and '.join(sorted(types))} in indices of {self.index!r}, where it should "
@@ -121,7 +121,7 @@ class IndexReader:
 
     def _resolve(self, name: str) -> str:
         keyword = f"{name}.keyword"
-        known = self._types(name, keyword)
+        known = self.types(name, keyword)
         types = known.get(name, {})
         if all(one["aggregatable"] for one in types.values()):
             return name
@@ -133,10 +133,12 @@ class IndexReader:
             "indices that were made with them."
         )
 
-    def _types(self, *names: str) -> dict[str, Any]:
-        return dict(self._post("_field_caps", {"fields": names})["fields"])
+    def types(self, *names: str) -> dict[str, Any]:
+        """The types that fields have in the indices, by their names; those that no index has are left out."""
+        # OpenSearch takes the names in the query only.
+        return dict(self._post("_field_caps", None, {"fields": ",".join(names)})["fields"])
 
-    def _post(self, what: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Any:
+    def _post(self, what: str, body: Mapping[str, Any] | None, params: Mapping[str, Any] | None = None) -> Any:
         try:
             found = self.client.request("POST", f"/{self._path}/{what}", body, params=params, accept=(404,))
         except Refused as error:

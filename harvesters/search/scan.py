@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from harvesters import exact
-from harvesters.elastic import paths
+from harvesters.elastic import pit
 from harvesters.elastic.client import Answer, SearchClient, read_json
-from harvesters.errors import HarvestError, Unavailable
-from harvesters.retry import Transient
+from harvesters.elastic.errors import Refused
+from harvesters.errors import ProtocolError, Unavailable
 
 PAGE = 1000
 _KEEP = "5m"
 _WHOLE = {"allow_partial_search_results": "false"}
+_MOST_HITS = 10_000  # of a page (index.max_result_window)
 _MOST = 5  # times that a point in time may be forgotten without any progress
 _NOTHING = msgspec.Raw()
 _BY_NUMBER = [{"_seq_no": {"order": "asc", "unmapped_type": "long"}}]  # unmapped it is where nothing is
@@ -36,9 +36,14 @@ class _Hits(msgspec.Struct):
     hits: list[Verbatim]
 
 
+class _Shards(msgspec.Struct):
+    total: int
+
+
 class _Found(msgspec.Struct):
     hits: _Hits
     pit_id: str
+    shards: _Shards = msgspec.field(name="_shards")
 
 
 _READER = msgspec.json.Decoder(_Found)
@@ -66,38 +71,33 @@ def pages(
         source: whether the documents (or which of their fields) come along, or their ids alone.
         only: a query that selects documents; None for all.
     """
-    scan = _Scan(client, index, since, source, only, ordered)
-    try:
-        while True:
-            answer = scan.ask(unread=False)
-            if answer is None:
-                continue
-            hits = answer.body["hits"]["hits"]
-            if not hits:
-                return
-            scan.go_on(answer.body["pit_id"], hits[-1]["sort"])
-            yield hits
-    finally:
-        scan.close()
+    yield from _Scan(client, index, since, source, only, ordered).pages(_of_json, unread=False)
 
 
 def verbatim(
     client: SearchClient, index: str, since: int | None = None, ordered: bool = True
 ) -> Iterator[list[Verbatim]]:
     """As `pages`, with the documents as they were sent: numbers of any size, and what is hardly JSON, included."""
-    scan = _Scan(client, index, since, ordered=ordered)
-    try:
-        while True:
-            answer = scan.ask(unread=True)
-            if answer is None:
-                continue
-            found: _Found = answer.body
-            if not found.hits.hits:
-                return
-            scan.go_on(found.pit_id, found.hits.hits[-1].sort)
-            yield found.hits.hits
-    finally:
-        scan.close()
+    yield from _Scan(client, index, since, ordered=ordered).pages(_of_bytes, unread=True)
+
+
+class _Page(NamedTuple):
+    """What a search answers; `values` are what each hit was sorted by."""
+
+    pit: str
+    hits: list[Any]
+    values: list[list[Any]]
+    shards: Mapping[str, Any]
+
+
+def _of_json(body: Any) -> _Page:
+    hits = body["hits"]["hits"]
+    return _Page(body["pit_id"], hits, [hit["sort"] for hit in hits], body["_shards"])
+
+
+def _of_bytes(found: _Found) -> _Page:
+    hits = found.hits.hits
+    return _Page(found.pit_id, hits, [hit.sort for hit in hits], {"total": found.shards.total})
 
 
 def _read(body: bytes) -> _Found:
@@ -120,7 +120,7 @@ def _read(body: bytes) -> _Found:
         )
         for hit in value["hits"]["hits"]
     ]
-    return _Found(_Hits(hits), value["pit_id"])
+    return _Found(_Hits(hits), value["pit_id"], _Shards(value["_shards"]["total"]))
 
 
 class _Scan:
@@ -136,15 +136,50 @@ class _Scan:
         ordered: bool = True,
     ) -> None:
         self.client, self.index, self.since, self.source, self.only = client, index, since, source, only
-        self.ordered = ordered
+        features = client.cluster.features
+        self.ordered = ordered or "shard_doc" not in features
+        self._total = "total_order" in features or not self.ordered
+        self._size = PAGE
         self._pit = self._open()
         self._after: list[Any] | None = None
         self._forgotten = 0
+        self._void = False
 
-    def ask(self, unread: bool) -> Answer | None:
+    def pages(self, read: Callable[[Any], _Page], unread: bool) -> Iterator[list[Any]]:
+        """Each page of hits."""
+        try:
+            while True:
+                answer = self._ask(read, unread)
+                if answer is None:
+                    continue
+                if not answer.hits:
+                    return
+                count = self._whole(answer.values)
+                self._pit = answer.pit
+                if count:
+                    self._after = answer.values[count - 1]
+                    yield answer.hits[:count]
+                elif self._size == _MOST_HITS:
+                    raise ProtocolError(f"{self.index} has more shards than one page of {self.client.name} holds.")
+                else:
+                    self._size = _MOST_HITS
+        finally:
+            pit.close(self.client, self._pit)
+
+    def _whole(self, values: list[list[Any]]) -> int:
+        """How many hits may be taken: where nothing sorts equals, not the last ones of a full page.
+
+        Documents of several shards have the same number, and others of that number may be on the next page, which
+        begins behind it. So all of that number are taken from there.
+        """
+        if self._total or len(values) < self._size:
+            return len(values)
+        return sum(1 for value in values if value[0] != values[-1][0])
+
+    def _ask(self, read: Callable[[Any], _Page], unread: bool) -> _Page | None:
         """The next page; None where the point in time is lost, and another one was opened to go on with."""
         body: dict[str, Any] = {
-            "size": PAGE,
+            "size": self._size,
             "_source": self.source,
             "track_total_hits": False,
             "query": self._query(),
@@ -160,23 +195,16 @@ class _Scan:
             return Answer(answer.status, _read(answer.raw)) if unread and answer.found else answer
 
         answer = self.client.retry.call(attempt, self.client.name, Unavailable)
-        if answer.found:
+        page = read(answer.body) if answer.found else None
+        if page is not None and (self._void or not pit.is_lost(page.shards)):
             if self.ordered:
                 self._forgotten = 0
-            return answer
+            return page
+        self._void = page is not None  # asked again, an index without shards is one
         if self.ordered and self._after is not None:
             self.since = self._after[0]
         self._pit, self._after, self._forgotten = self._open(), None, self._forgotten + 1
         return None
-
-    def go_on(self, pit: str, after: list[Any]) -> None:
-        """The page was taken: go on behind it."""
-        self._pit, self._after = pit, after
-
-    def close(self) -> None:
-        """Let the cluster forget the point in time; where it does not answer, it will by itself."""
-        with suppress(HarvestError, Transient):
-            self.client.attempt("DELETE", "/_pit", {"id": self._pit}, accept=(404,))
 
     def _query(self) -> dict[str, Any]:
         wanted = [{"range": {"_seq_no": {"gte": self.since}}}] if self.since is not None else []
@@ -184,5 +212,7 @@ class _Scan:
         return {"bool": {"filter": wanted}} if wanted else {"match_all": {}}
 
     def _open(self) -> str:
-        path = f"/{paths.pattern(self.index)}/_pit"
-        return str(self.client.request("POST", path, params={"keep_alive": _KEEP}).body["id"])
+        id = pit.open(self.client, self.index, _KEEP)
+        if id is None:
+            raise Refused(f"{self.client.name} has no index {self.index!r}.", 404, "there is none")
+        return id

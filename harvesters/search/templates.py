@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -13,14 +13,11 @@ import orjson
 
 from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
-from harvesters.elastic.errors import reason
+from harvesters.elastic.cluster import Cluster
 from harvesters.errors import ConfigError
 
 # What newer clusters add to a template that they give back: when it was put.
 _OF_THE_CLUSTER = {"created_date", "created_date_millis", "modified_date", "modified_date_millis"}
-
-POLICY = "harvest"
-"""Name of the ILM policy that dated indices get, where the cluster has ILM."""
 
 
 def directory() -> Traversable:
@@ -83,6 +80,24 @@ class Template:
         template = {**self.body["template"], "settings": {**self.settings, "index": index}}
         return Template(self.name, {**self.body, "template": template})
 
+    def on(self, cluster: Cluster) -> Template:
+        """The same as `cluster` takes it: OpenSearch has ``flat_object``, without parameters, for ``flattened``."""
+        if "flat_object" not in cluster.features or not self.mappings:
+            return self
+        template = {**self.body["template"], "mappings": _with_flat_objects(self.mappings)}
+        return Template(self.name, {**self.body, "template": template})
+
+
+def _with_flat_objects(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    if mapping.get("type") == "flattened":
+        return {"type": "flat_object"}
+    return {
+        name: {field: _with_flat_objects(inner) for field, inner in value.items()}
+        if name in ("properties", "fields")
+        else value
+        for name, value in mapping.items()
+    }
+
 
 def read(path: Traversable | None = None) -> list[Template]:
     """All templates of a directory (ours without one), by name.
@@ -131,7 +146,8 @@ class Comparison:
 
 
 def compare(client: SearchClient, template: Template) -> Comparison:
-    """What putting `template` would change. Nothing is put."""
+    """What putting `template` would change, in the words of the cluster. Nothing is put."""
+    template = template.on(client.cluster)
     answer = client.request("GET", f"/_index_template/{paths.name(template.name)}", accept=(404,))
     if not answer.found:
         return Comparison(template, Verdict.NEW, [f"+ {line}" for line in _lines(template.body)])
@@ -149,7 +165,7 @@ def compare(client: SearchClient, template: Template) -> Comparison:
 
 def put(client: SearchClient, template: Template) -> None:
     """Put it; indices made from now on follow it."""
-    client.request("PUT", f"/_index_template/{paths.name(template.name)}", template.body)
+    client.request("PUT", f"/_index_template/{paths.name(template.name)}", template.on(client.cluster).body)
 
 
 def _lines(body: Mapping[str, Any]) -> dict[str, None]:
@@ -177,40 +193,3 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, ", ".join(str(inner) for inner in value)
     else:
         yield path, str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def has_ilm(client: SearchClient) -> bool:
-    """Whether the cluster has index lifecycle management: anything but 200 means that it has not."""
-    return client.request("GET", "/_ilm/policy", accept=range(300, 600)).status == 200
-
-
-def under_policy(client: SearchClient, found: Sequence[Template]) -> list[Template]:
-    """The templates, dated ones under our ILM policy; as they are where the cluster does not know the setting for it.
-
-    A gateway in front of a cluster may answer for ILM without the cluster having it.
-    """
-    made = [each.under(POLICY) if each.dated else each for each in found]
-    probe = {"index_patterns": ["harvest-probe-*"], "template": {"settings": {"index.lifecycle.name": POLICY}}}
-    answer = client.request("POST", "/_index_template/_simulate", probe, accept=range(400, 500))
-    return [*found] if answer.status == 400 and "lifecycle" in reason(answer.body) else made
-
-
-def put_policy(client: SearchClient, retention_days: int | None, dry_run: bool = False) -> str:
-    """Put the ILM policy of dated indices; returns what it did, or would do.
-
-    Without `retention_days` nothing is ever deleted, and a policy that is already there stays as its operator wants it.
-    """
-    path = f"/_ilm/policy/{POLICY}"
-    there = client.request("GET", path, accept=(404,))
-    if retention_days is None and there.found:
-        return f"ILM policy {POLICY}: left as it is"
-    phases: dict[str, Any] = {"hot": {"min_age": "0ms", "actions": {}}}
-    if retention_days is not None:
-        phases["delete"] = {"min_age": f"{retention_days}d", "actions": {"delete": {}}}
-    if not dry_run:
-        client.request("PUT", path, {"policy": {"phases": phases}})
-    keeps = (
-        "deletes nothing" if retention_days is None else f"deletes indices {retention_days} days after they were made"
-    )
-    would = "would be " if dry_run else ""
-    return f"ILM policy {POLICY}: {would}{'changed' if there.found else 'new'}, {keeps}"

@@ -20,13 +20,17 @@ import orjson
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request as it came in. `path` is still percent-encoded; header names are lower case."""
+    """One HTTP request as it came in. `path` is still percent-encoded, `target` all of it; header names are lower case.
+
+    `query` is decoded.
+    """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...]
     headers: dict[str, str]
     body: bytes
+    target: str = ""
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of query parameter `name`."""
@@ -220,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=tuple(parse_qsl(split.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(length) if length else b"",
+            target=self.path,
         )
 
     def _write(self, response: Response, truncate: bool = False) -> None:

@@ -116,13 +116,13 @@ class ElasticSink:
 
     def identity(self) -> tuple[str, bool]:
         """The cluster's UUID; it is fresh while it has none of this run's indices."""
-        root = self.client.request("GET", "/").body
+        uuid = self.client.cluster.uuid or self.client.url  # hidden where GET / is
         fresh = False
         if self.fresh_pattern:
             path = f"/_resolve/index/{paths.pattern(self.fresh_pattern)}"
             found = self.client.request("GET", path, accept=(404,))
             fresh = not found.found or not (found.body.get("indices") or found.body.get("aliases"))
-        return f"elasticsearch:{root.get('cluster_uuid')}:{self.fresh_pattern}", fresh
+        return f"elasticsearch:{uuid}:{self.fresh_pattern}", fresh
 
     def send(self, documents: Sequence[Document]) -> list[Outcome]:
         """Index them; returns when the cluster has acknowledged, or refused for good, every one.

@@ -5,21 +5,22 @@ No scripts, no ``_reindex``, no ingest processors, no ILM, no security: those li
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from harvesters.standins import maven
-from harvesters.standins.base import HOST, StandIn, http_status
+from harvesters.standins.base import HOST, StandIn, StandInMissing, http_status
 
-VERSION = "8.19.21"
 _JAVA = Path(__file__).with_name("java")
-_SOURCES = (_JAVA / "EsNode.java", _JAVA / "RootPlugin.java")
 _DESCRIPTOR = """name={name}
 description={name}
 version={version}
 elasticsearch.version={version}
-java.version=17
+java.version={java}
 classname={classname}
 """
 
@@ -33,6 +34,9 @@ class Elasticsearch(StandIn):
     """
 
     name = "elasticsearch"
+    jars: ClassVar[maven.Bundle]
+    java: ClassVar[int] = 17
+    """The oldest Java that it runs on."""
 
     def __init__(
         self,
@@ -49,10 +53,10 @@ class Elasticsearch(StandIn):
 
     @classmethod
     def installed(cls) -> bool:
-        return JARS.installed()
+        return cls.jars.installed()
 
     def command(self) -> list[str]:
-        home = JARS.install()
+        home = self.jars.install()
         settings = {
             "path.home": home,
             "path.data": self.directory / "data",
@@ -66,15 +70,18 @@ class Elasticsearch(StandIn):
             **self.settings,
         }
         return [
-            *maven.java(self.heap),
-            f"-Xms{self.heap}",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",  # a second sooner up; no server for peak loads
+            *maven.java(self.heap, self.java),
+            *maven.quick(self.heap),
+            *self.options(home),
             "-cp",
             f"{home}/lib/*:{home}/classes",
             "EsNode",
             *(f"{name}={value}" for name, value in settings.items()),
         ]
+
+    def options(self, home: Path) -> list[str]:
+        """Further words for the JVM."""
+        return []
 
     def answers(self) -> bool:
         return http_status(self.port, "/_cluster/health?wait_for_status=yellow&timeout=1s") == 200
@@ -83,39 +90,68 @@ class Elasticsearch(StandIn):
         return {"ES_HOST": self.url}
 
 
-def _lay_out(home: Path) -> None:
-    """Compile our two classes and put the modules where a node looks for them."""
-    lib, classes = home / "lib", home / "classes"
-    classes.mkdir()
-    (home / "config").mkdir()
-    maven.run(
-        [maven.require("javac", "install a JDK, 17 or newer"), "--release", "17", "-cp", f"{lib}/*", "-d", str(classes)]
-        + [str(source) for source in _SOURCES],
-        "the launcher of Elasticsearch does not compile",
-        "install a JDK, 17 or newer",
+class Elasticsearch9(Elasticsearch):
+    """One node of Elasticsearch 9."""
+
+    java = 21
+
+    def options(self, home: Path) -> list[str]:
+        # Its zstd, which best_compression needs, is a native library that is not on Maven Central: the system's does.
+        native = home / "native"
+        return [
+            f"-Des.nativelibs.path={native}",
+            "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",
+            "--enable-native-access=ALL-UNNAMED",
+        ]
+
+
+def _bundle(version: str, java: int) -> maven.Bundle:
+    sources = [_JAVA / "elasticsearch", _JAVA / f"elasticsearch{version.partition('.')[0]}"]
+    files = tuple(file for folder in sources for file in sorted(folder.glob("*.java")))
+    return maven.Bundle(
+        f"elasticsearch-{version}",
+        (f"org.elasticsearch:elasticsearch:{version}", f"org.elasticsearch.plugin:transport-netty4:{version}"),
+        files,
+        partial(_lay_out, version=version, java=java, sources=files),
+        java,
     )
+
+
+def _lay_out(home: Path, version: str, java: int, sources: tuple[Path, ...]) -> None:
+    """Compile our classes and put the modules where a node looks for them."""
+    lib, classes = home / "lib", home / "classes"
+    (home / "config").mkdir()
+    maven.compile_java(sources, lib, classes, java, "Elasticsearch")
     # A module's classes must not be on the class path too: the node calls that "jar hell" and refuses to start.
-    netty = _module(home, "transport-netty4", "org.elasticsearch.transport.netty4.Netty4Plugin")
+    module = partial(_module, home, version=version, java=java)
+    netty = module("transport-netty4", "org.elasticsearch.transport.netty4.Netty4Plugin")
     for jar in [*lib.glob("netty-*.jar"), *lib.glob("transport-netty4-*.jar")]:
         jar.rename(netty / jar.name)
-    root = _module(home, "rest-root", "RootPlugin")
+    root = module("rest-root", "RootPlugin")
     with zipfile.ZipFile(root / "rest-root.jar", "w") as archive:
-        for compiled in classes.glob("RootPlugin*.class"):
+        for compiled in classes.glob("Root*.class"):
             archive.write(compiled, compiled.name)
             compiled.unlink()
+    if java > Elasticsearch.java:
+        _lay_out_zstd(home / "native")
 
 
-def _module(home: Path, name: str, classname: str) -> Path:
+def _module(home: Path, name: str, classname: str, version: str, java: int) -> Path:
     directory = home / "modules" / name
     directory.mkdir(parents=True)
-    descriptor = _DESCRIPTOR.format(name=name, version=VERSION, classname=classname)
+    descriptor = _DESCRIPTOR.format(name=name, version=version, java=java, classname=classname)
     (directory / "plugin-descriptor.properties").write_text(descriptor)
     return directory
 
 
-JARS = maven.Bundle(
-    f"elasticsearch-{VERSION}",
-    (f"org.elasticsearch:elasticsearch:{VERSION}", f"org.elasticsearch.plugin:transport-netty4:{VERSION}"),
-    _SOURCES,
-    _lay_out,
-)
+def _lay_out_zstd(directory: Path) -> None:
+    directory.mkdir()
+    found = next((file for folder in _LIBRARIES for file in sorted(folder.glob("libzstd.so.1"))), None)
+    if found is None:
+        raise StandInMissing("there is no libzstd here, which Elasticsearch 9 compresses with", "install libzstd1")
+    shutil.copyfile(found, directory / "libzstd.so")
+
+
+_LIBRARIES = [Path("/usr/lib"), Path("/usr/lib64"), Path("/lib"), *sorted(Path("/usr/lib").glob("*-linux-gnu"))]
+Elasticsearch.jars = JARS = _bundle("8.19.21", Elasticsearch.java)
+Elasticsearch9.jars = _bundle("9.5.3", Elasticsearch9.java)

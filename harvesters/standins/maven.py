@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from tempfile import TemporaryDirectory
 
 from harvesters.standins.base import StandInMissing
 
+_JDKS = Path("/usr/lib/jvm")
+_OLDEST = 17  # what every JDK of today is; it need not say so
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -28,13 +31,15 @@ _DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><vers
 class Bundle:
     """The jars of one server: what Maven resolves from `coordinates` (``group:artifact:version``), under ``lib/``.
 
-    `finish` is called with the new directory and lays out what else the server wants, compiled from `sources`.
+    `finish` is called with the new directory and lays out what else the server wants, compiled from `sources`; `java`
+    is the oldest Java that runs it.
     """
 
     name: str
     coordinates: tuple[str, ...]
     sources: tuple[Path, ...] = ()
     finish: Callable[[Path], None] = lambda directory: None
+    java: int = 17
 
     @property
     def location(self) -> Path:
@@ -46,7 +51,7 @@ class Bundle:
 
     def installed(self) -> bool:
         """Whether the jars are here, and a Java to run them."""
-        return _tool("java") is not None and self.location.is_dir()
+        return _tool("java", self.java) is not None and self.location.is_dir()
 
     def install(self) -> Path:
         """Its directory, fetched first if need be, by one process at a time. Raises StandInMissing."""
@@ -75,15 +80,35 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harvest" / "standins"
 
 
-def java(heap: str) -> list[str]:
+def java(heap: str, least: int = 17) -> list[str]:
     """The first words of a Java command line. Without performance data, which a killed JVM leaves in the temporary
     directory."""
-    return [require("java", "install a JDK, 17 or newer"), f"-Xmx{heap}", "-XX:-UsePerfData"]
+    return [require("java", _jdk(least), least), f"-Xmx{heap}", "-XX:-UsePerfData"]
 
 
-def require(name: str, remedy: str) -> str:
-    """The path of a program of the JDK, or of Maven."""
-    found = _tool(name)
+def quick(heap: str) -> list[str]:
+    """Options with which a server is up a second sooner; it is none for peak loads."""
+    return [f"-Xms{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+
+
+def compile_java(sources: tuple[Path, ...], lib: Path, into: Path, release: int, what: str) -> None:
+    """Compile our classes against the jars of `lib`."""
+    into.mkdir()
+    run(
+        [require("javac", _jdk(release), release), "--release", str(release), "-cp", f"{lib}/*", "-d", str(into)]
+        + [str(source) for source in sources],
+        f"the launcher of {what} does not compile",
+        _jdk(release),
+    )
+
+
+def _jdk(least: int) -> str:
+    return f"install a JDK, {least} or newer"
+
+
+def require(name: str, remedy: str, least: int = 0) -> str:
+    """The path of a program of Maven, or of the JDK (of a release that is new enough)."""
+    found = _tool(name, least)
     if found is None:
         raise StandInMissing(f"there is no {name} here", remedy)
     return found
@@ -111,7 +136,20 @@ def _resolve(coordinates: tuple[str, ...], into: Path) -> None:
     )
 
 
-def _tool(name: str) -> str | None:
+def _tool(name: str, least: int = 0) -> str | None:
+    """The program of ``JAVA_HOME``, else of the PATH; a newer JDK may be beside the system's own."""
     home = os.environ.get("JAVA_HOME")
-    inside = shutil.which(name, path=str(Path(home) / "bin")) if home else None
-    return inside or shutil.which(name)
+    places = [str(Path(home) / "bin")] if home else []
+    places += [os.environ.get("PATH", os.defpath), *(str(path) for path in sorted(_JDKS.glob("*/bin"), reverse=True))]
+    found = [path for place in places if (path := shutil.which(name, path=place))]
+    return next((path for path in found if least <= _OLDEST or _release(path) >= least), None)
+
+
+def _release(program: str) -> int:
+    """The Java release that a program belongs to, as the file beside it says; 0 where there is none."""
+    try:
+        text = (Path(program).resolve().parents[1] / "release").read_text()
+    except OSError:
+        return 0
+    found = re.search(r'^JAVA_VERSION="(\d+)', text, re.MULTILINE)
+    return int(found[1]) if found else 0

@@ -37,7 +37,7 @@ def router(backend: Backend) -> APIRouter:
     async def ready() -> Ready:
         nonlocal asking
         if asking is None or asking.done():
-            asking = asyncio.ensure_future(backend.answer(lambda: backend.client.request("GET", "/")))
+            asking = asyncio.ensure_future(backend.answer(backend.client.meet))
         await asyncio.shield(asking)
         return Ready()
 

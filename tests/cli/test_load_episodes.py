@@ -211,7 +211,7 @@ class TestOptions:
             *("--log-format", "json", "load_episodes", "--mpid", "unknown"), env={"ES_HOST": elasticsearch_url}
         )
         assert result.code == 0
-        assert result.report["target"].startswith("episodes of elasticsearch at ")
+        assert result.report["target"].startswith(("episodes of elasticsearch at ", "episodes of opensearch at "))
         result = harvest("--log-format", "json", "load_episodes", env={"ES_HOST": elasticsearch_url})
         assert result.code == 0
         assert result.report["source"] in (

@@ -184,4 +184,5 @@ def test_the_index_is_merged_at_the_end_so_that_a_search_has_one_segment_to_ask(
     index = f"{elasticsearch_url}/{prefix}profiles"
     while requests.get(f"{elasticsearch_url}/_tasks", params={"actions": "*forcemerge*"}, timeout=30).json()["nodes"]:
         pass  # it does so in its own time
+    requests.post(f"{index}/_refresh", timeout=30)  # before that OpenSearch counts the old segments too
     assert requests.get(f"{index}/_stats/segments", timeout=30).json()["_all"]["total"]["segments"]["count"] == 1

@@ -28,7 +28,6 @@ import boto3
 import botocore.httpsession
 import confluent_kafka.admin  # noqa: F401
 import elastic_transport
-import elasticsearch  # noqa: F401
 import ijson  # noqa: F401 - loaded here so that no attempt has to
 import redis.connection
 import requests.adapters

@@ -74,7 +74,7 @@ class TestQueues:
         found = letters(tmp_path)
         assert len(found) == 4
         assert "no JSON" in found['"no json"']
-        assert "document_parsing_exception" in found[json.dumps(poison)]
+        assert "parsing_exception" in found[json.dumps(poison)]
         assert "no action_id" in found['{"topic": "a meeting"}']
         assert fast.empty
         assert node.count("useractions") == 2

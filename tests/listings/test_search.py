@@ -122,6 +122,8 @@ class TestRanking:
         assert [hit.id for hit in hits] == ["e", "a", "b", "c", "d"]
         assert [hit.visits for hit in hits] == [10**6, 99, 9, 1, 0]
         bm25 = 2.2 * math.log(1 + (8 - 5 + 0.5) / (5 + 0.5)) / (1 + 1.2)  # all titles are two words long
+        if str(shelf.node.product).startswith("opensearch 3"):  # without the factor that all scores have in common
+            bm25 /= 2.2
         factors = [math.log10(1 + 10**6), 2, 1, math.log10(2), UNSEEN]
         assert [hit.score for hit in hits] == pytest.approx([bm25 * factor for factor in factors], rel=1e-5)
 
@@ -132,7 +134,8 @@ class TestRanking:
             {"id": "zero, long", "title": "lamp and much else that makes it less of a lamp", "visits": 0},
             {"id": "less", "title": "lamp", "visits": -5},
         )
-        assert shelf.find("lamp") == ["once", "zero", "less", "zero, long"]
+        found = shelf.find("lamp")
+        assert (found[0], sorted(found[1:3]), found[3]) == ("once", ["less", "zero"], "zero, long")
         assert [hit.visits for hit in search(shelf.index, "lamp").hits] == [1, 0, 0, 0]
 
     def test_orders(self, shelf: Shelf) -> None:

@@ -12,7 +12,7 @@ from harvesters.elastic.asyncclient import AsyncSearchClient
 from harvesters.errors import Interrupted, SinkUnavailable
 from harvesters.logs.index import LogIndex
 from tests.clocks import patient
-from tests.sinks.bulk import Bulk, answer
+from tests.sinks.bulk import WELCOME, Bulk, answer
 
 
 def put(simulator: Bulk) -> None:
@@ -34,7 +34,7 @@ class Saying(Bulk):
         self.body = body
 
     def handle(self, request: Any) -> Any:
-        return answer(self.body)
+        return answer(WELCOME if request.path == "/" else self.body)
 
 
 @pytest.mark.parametrize("body", [{}, {"result": "noop"}, {"status": "ok"}])

@@ -132,7 +132,7 @@ class TestEpisodes:
 
 def test_meetings_of_the_first_template_can_be_summed(node: Node) -> None:
     names = ("total_minutes", "participants", "participants_count", "avg_jointime_cost")
-    ours = templates.find("meetings").mappings
+    ours = node.mappings("meetings")
     properties = {name: value for name, value in ours["properties"].items() if name not in names}
     first = {**ours, "_meta": {"harvest": "meetings", "version": 1}, "properties": properties}
     day = "meetings-2026.02.12"

@@ -231,7 +231,7 @@ def test_a_dry_run_passes_over_an_index_that_is_pruned_meanwhile(node: Node) -> 
     node.fill("useractions-2017.10.02", [old(1)])
 
     def before(method: str, path: str, body: Any) -> None:
-        if path == f"/{node.prefix}{DAY}/_pit":
+        if path in (f"/{node.prefix}{DAY}/_pit", f"/{node.prefix}{DAY}/_search/point_in_time"):
             node.ask("DELETE", f"/{node.prefix}{DAY}", accept=(404,))
 
     with migrator(node, stepping(node, before)) as (it, said):

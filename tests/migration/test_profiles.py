@@ -10,7 +10,6 @@ from harvesters.migration.migrations import find
 from harvesters.migration.run import Migrator
 from harvesters.profiles.index import ProfileIndex
 from harvesters.profiles.search import search
-from harvesters.search import templates
 from tests.nodes import Node
 
 NAME = "buddyupprofiles"
@@ -22,7 +21,7 @@ OLD: list[dict[str, Any]] = [
 
 
 def old_index(node: Node) -> None:
-    mappings = templates.find(NAME).mappings
+    mappings = node.mappings(NAME)
     del mappings["properties"]["folded"], mappings["_meta"]
     node.ask("PUT", f"/{node.prefix}{NAME}", {"mappings": mappings})
     node.fill(NAME, OLD, key="id")

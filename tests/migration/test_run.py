@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harvesters.clock import SystemClock
+from harvesters.elastic import pit
 from harvesters.elastic.client import Answer, SearchClient
 from harvesters.errors import ConfigError, CredentialsRefused, Interrupted, LeaseHeld, RaceLost, TooManyDead
 from harvesters.migration import migrations
@@ -220,8 +221,12 @@ class TestDocuments:
         node.fill(DAY, [old(1), old(2, **fields)])
         with migrator(node) as it:
             assert it.run() == 1
-            assert "'odd'" in " ".join(it.said)  # type: ignore[attr-defined]
+            said = " ".join(it.said)  # type: ignore[attr-defined]
         found = sources(node)["2"]
+        if "inpoint" in str(fields) and node.product.distribution == "opensearch":
+            assert (found["action"]["inpoint"], found.get("odd")) == ({"a": 1}, None)  # it counts as malformed there
+            return
+        assert "'odd'" in said
         assert found["odd"] == aside
         assert found["mpid"] == "mp-2"
         assert sources(node)["1"]["action"]["type"] == "HEARTBEAT"
@@ -303,7 +308,7 @@ class Forgetful(SearchClient):
         if path == "/_search":
             self.searches += 1
             if self.searches % 3 == 0:
-                super().attempt("DELETE", "/_pit", {"id": body["pit"]["id"]})
+                pit.close(self, body["pit"]["id"])
         return super().attempt(method, path, body, **named)
 
 
@@ -493,8 +498,8 @@ class Watcher:
         while not self._done.is_set():
             for name, wanted in self.wanted.items():
                 found = client.request("GET", f"/{self.node.prefix}{name}/_count").body
-                # A search by the old name itself that is under way when the index goes says so: a shard failed.
-                said = "*" not in name and found["_shards"]["failed"]
+                # A search by the old name itself that is under way when the index goes says so: a shard did not answer.
+                said = "*" not in name and found["_shards"]["successful"] < found["_shards"]["total"]
                 if found["count"] != wanted and not said:
                     self.seen.append((name, found))
             self.rounds += 1

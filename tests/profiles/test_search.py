@@ -13,7 +13,6 @@ from harvesters.profiles.folding import words
 from harvesters.profiles.index import ProfileIndex
 from harvesters.profiles.search import LONGEST_TEXT, Found, search
 from harvesters.profiles.suggest import suggest
-from harvesters.search import templates
 from tests.profiles.conftest import NAME, People
 
 
@@ -230,7 +229,7 @@ class TestIndices:
 
     def test_one_of_the_former_version_names_the_remedy(self, people: People) -> None:
         name = f"{people.node.prefix}old"
-        mappings = templates.find(NAME).mappings
+        mappings = people.node.mappings(NAME)
         del mappings["properties"]["folded"]
         people.node.ask("PUT", f"/{name}", {"mappings": mappings})
         people.node.fill("old", [{"id": "1", "name": "Ana"}], key="id")

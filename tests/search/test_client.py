@@ -2,86 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from harvesters.elastic import paths
-from harvesters.elastic.asyncclient import AsyncSearchClient
-from harvesters.elastic.client import Answer, SearchClient
+from harvesters.elastic.client import SearchClient
+from harvesters.elastic.cluster import Acquaintance
 from harvesters.elastic.errors import Refused, field_of, reason
 from harvesters.errors import ConfigError, CredentialsRefused, HarvestError, ProtocolError, TryLater, Unavailable
-from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.certificates import self_signed, with_tls
 from tests.clocks import FakeClock, patient
+from tests.connecting import Connect
 from tests.nodes import Node
-from tests.sinks.bulk import HEADERS, answer, error
-
-
-class Looped:
-    """An `AsyncSearchClient`, each request of which is run in `loop`."""
-
-    def __init__(self, client: AsyncSearchClient, loop: asyncio.AbstractEventLoop) -> None:
-        self.client, self.loop = client, loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def request(self, *args: Any, **named: Any) -> Answer:
-        return self.loop.run_until_complete(self.client.request(*args, **named))
-
-    def close(self) -> None:
-        self.loop.run_until_complete(self.client.__aexit__())
-
-
-class Connect:
-    """Makes clients of one of our two kinds: asynchronous ones where there is a `loop` for them."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.loop = loop
-
-    def __call__(self, url: str, retry: RetryPolicy, **options: Any) -> Any:
-        return self._made(lambda kind, **more: kind(url, retry, **options, **more), retry)
-
-    def from_settings(self, settings: Settings, retry: RetryPolicy) -> Any:
-        return self._made(lambda kind, **more: kind.from_settings(settings, retry, **more), retry)
-
-    def _made(self, make: Callable[..., Any], retry: RetryPolicy) -> Any:
-        async def sleep(seconds: float) -> None:
-            retry.clock.sleep(seconds)
-
-        return make(SearchClient) if self.loop is None else Looped(make(AsyncSearchClient, sleep=sleep), self.loop)
-
-
-@pytest.fixture(params=["synchronous", "asynchronous"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    if request.param == "synchronous":
-        yield Connect(None)
-    else:
-        with closing(asyncio.new_event_loop()) as loop:
-            yield Connect(loop)
+from tests.sinks.bulk import HEADERS, WELCOME, answer, error
 
 
 class Answering(Simulator):
-    """Gives the same answer to everything."""
+    """Gives the same answer to everything but ``GET /``."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, root: Response | None = None) -> None:
         super().__init__()
-        self.response = response
+        self.response, self.root = response, root or answer(WELCOME)
         self.seen: list[Request] = []
 
     def handle(self, request: Request) -> Response:
         self.seen.append(request)
-        return self.response
+        return self.root if request.path == "/" else self.response
 
 
 @pytest.mark.parametrize(
@@ -107,7 +61,7 @@ def test_es_host(connect: Connect, host: str, url: str, remote: bool) -> None:
 
 def test_a_far_cluster_gets_its_bodies_compressed() -> None:
     near, far = SearchClient("http://127.0.0.1:9200", patient()), SearchClient("http://10.1.2.3:9200", patient())
-    sent = [next(iter(client.raw.transport.node_pool.all())).config.http_compress for client in (near, far)]
+    sent = [next(iter(client.raw.node_pool.all())).config.http_compress for client in (near, far)]
     assert sent == [False, True]
 
 
@@ -141,33 +95,76 @@ def test_a_status_that_the_caller_understands_is_no_error(connect: Connect) -> N
         client.close()
 
 
-def test_what_is_no_elasticsearch_is_refused(connect: Connect) -> None:
-    with Answering(Response(200, b"{}", {"Content-Type": "application/json"})) as simulator:
-        client = connect(simulator.url, patient())
-        with pytest.raises(ProtocolError, match="no Elasticsearch"):
-            client.request("GET", "/")
-        client.close()
-
-
-def test_opensearch_takes_no_media_type_of_elasticsearch(connect: Connect) -> None:
-    body = b'{"error": "Content-Type header [application/vnd.elasticsearch+json] is not supported", "status": 406}'
-    with Answering(Response(406, body, {"Content-Type": "application/json"})) as simulator:
-        client = connect(simulator.url, patient())
-        with pytest.raises(ProtocolError, match=r"OpenSearch is none.*Content-Type header"):
-            client.request("PUT", "/_index_template/useractions", {})
-        client.close()
-
-
-@pytest.mark.parametrize("accept", [(404,), range(300, 600)])
-def test_a_web_server_that_finds_nothing_is_no_elasticsearch_without_indices(
-    connect: Connect, accept: Collection[int]
+@pytest.mark.parametrize(
+    ("root", "found"),
+    [
+        (Response(200, b"{}", {"Content-Type": "application/json"}), "does not say what it is"),
+        (Response(200, b"<html>", {"Content-Type": "text/html"}), "does not say what it is"),
+        (Response(404, b"<html>", {"Content-Type": "text/html"}), "does not say what it is.*404.*ES_DISTRIBUTION"),
+        (answer({"version": {"number": "7.17.29"}}), "is elasticsearch 7.17.29, which is too old"),
+        (Response.json({"version": {"number": "7.10.2"}, "tagline": "You Know, for Search"}), "elasticsearch 7.10.2"),
+        (Response.json({"version": {"number": "2.6.0", "distribution": "opensearch"}}), "opensearch 2.6.0.*too old"),
+        (Response.json({"version": {"number": "1.3.20", "distribution": "opensearch"}}), "OpenSearch 2.7 or newer"),
+        (Response.json({"version": {"number": "9.1", "distribution": "elsewhere"}}), "is elsewhere 9.1"),
+    ],
+)
+def test_what_is_not_supported_is_refused_before_anything_is_asked(
+    connect: Connect, root: Response, found: str
 ) -> None:
-    with Answering(Response(404, b"<html>", {"Content-Type": "text/html"})) as simulator:
+    with Answering(answer({}), root) as simulator:
         client = connect(simulator.url, patient())
         for _ in range(2):
-            with pytest.raises(ProtocolError, match="no Elasticsearch"):
-                client.request("GET", "/_resolve/index/useractions-*", accept=accept)
+            with pytest.raises(ProtocolError, match=found):
+                client.request("PUT", "/_index_template/useractions", {}, accept=range(300, 600))
         client.close()
+        assert {(seen.method, seen.path) for seen in simulator.seen} == {("GET", "/")}
+
+
+OPENSEARCH = Response.json({"version": {"number": "3.8.0", "distribution": "opensearch"}})
+
+
+def test_messages_name_the_product(connect: Connect) -> None:
+    with Answering(answer({"error": error("no")}, 400), OPENSEARCH) as simulator:
+        client = connect(simulator.url, patient())
+        with pytest.raises(Refused, match=f"^opensearch at 127.0.0.1:{simulator.port}: GET /x: 400"):
+            client.request("GET", "/x")
+        client.close()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_cluster_that_hides_what_it_is_is_named_by_a_setting(connect: Connect, status: int) -> None:
+    hidden = Response.json({"Message": "User: x is not authorized to perform: es:ESHttpGet"}, status)
+    with Answering(answer({}), hidden) as simulator:
+        settings = {"ES_HOST": simulator.url}
+        client = connect.from_settings(Settings(settings), patient())
+        with pytest.raises(CredentialsRefused if status == 403 else ProtocolError, match="ES_DISTRIBUTION") as told:
+            client.request("GET", "/x")
+        assert "es:ESHttpGet" in str(told.value)
+        client.close()
+        client = connect.from_settings(Settings({**settings, "ES_DISTRIBUTION": "opensearch"}), patient())
+        assert client.request("GET", "/x").found
+        assert client.name == f"opensearch at 127.0.0.1:{simulator.port}"
+        client.close()
+
+
+def test_a_cluster_that_is_another_than_the_setting_says(connect: Connect) -> None:
+    with Answering(answer({}), OPENSEARCH) as simulator:
+        client = connect(simulator.url, patient(), distribution="elasticsearch")
+        with pytest.raises(ConfigError, match=r"ES_DISTRIBUTION.*opensearch 3\.8\.0"):
+            client.request("GET", "/x")
+        client.close()
+
+
+def test_a_process_asks_once_what_the_cluster_is() -> None:
+    with Answering(answer({})) as simulator:
+        known = Acquaintance()
+        clients = [SearchClient(simulator.url, patient(), known=known) for _ in range(2)]
+        simulator.latency = 0.05  # so that all want to know at once
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: clients[number % 2].request("GET", "/x"), range(16)))
+        for client in clients:
+            client.close()
+        assert [seen.path for seen in simulator.seen].count("/") == 1
 
 
 def test_an_answer_that_is_cut_off_is_asked_for_again(connect: Connect) -> None:
@@ -175,7 +172,7 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(connect: Connect) -> None:
         clock = FakeClock()
         client = connect(simulator.url, patient(clock, budget=5))
         with pytest.raises(Unavailable):
-            client.request("GET", "/")
+            client.request("GET", "/x")
         client.close()
     assert clock.slept
 
@@ -205,7 +202,10 @@ def test_a_file_of_certificates_that_is_not_there(connect: Connect) -> None:
 
 
 def test_a_real_node_answers(node: Node) -> None:
-    assert node.ask("GET", "/")["version"]["number"].startswith(("8.", "9."))
+    number = node.ask("GET", "/")["version"]["number"]
+    with closing(node.client()) as client:
+        assert client.cluster.version == number
+        assert str(client.cluster) in (f"elasticsearch {number}", f"opensearch {number}")
 
 
 def test_a_search_that_fails_everywhere_says_where_and_why() -> None:
@@ -267,7 +267,7 @@ def test_no_body_of_an_answer_stands_in_a_message(connect: Connect, status: int)
     with Answering(Response(status, b'{"hits": [{"huid": "10564389"}', HEADERS)) as simulator:
         client = connect(simulator.url, patient(budget=5))
         with pytest.raises(HarvestError) as told:
-            client.request("GET", "/")
+            client.request("GET", "/x")
         client.close()
     assert "10564389" not in str(told.value)
     assert "30 bytes" in str(told.value)
@@ -310,4 +310,5 @@ def test_a_path_is_asked_for_as_it_is_spelled(connect: Connect) -> None:
         for name in names:
             client.request("GET", f"/{paths.name(name)}/_search", params={"filter_path": "a,b.*", "x": "1 2"})
         client.close()
-    assert [unquote(seen.path.split("/")[1]) for seen in simulator.seen] == names
+    seen = simulator.seen[1:]
+    assert [unquote(each.path.split("/")[1]) for each in seen] == names

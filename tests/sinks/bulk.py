@@ -10,7 +10,10 @@ from typing import Any
 
 from harvesters.simulators.base import Request, Response, Simulator
 
-HEADERS = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/vnd.elasticsearch+json;compatible-with=8"}
+HEADERS = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/json"}
+
+WELCOME = {"cluster_uuid": "simulated", "version": {"number": "8.19.21"}}
+"""What ``GET /`` says."""
 
 Item = tuple[int, dict[str, Any] | None]
 TAKEN: Item = (201, None)
@@ -39,7 +42,7 @@ class Bulk(Simulator):
     def handle(self, request: Request) -> Response:
         self.authorization.add(request.headers.get("authorization", ""))
         if not request.path.startswith("/_bulk"):
-            return answer({"cluster_uuid": "simulated"})
+            return answer(WELCOME)
         body = request.body
         if request.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)

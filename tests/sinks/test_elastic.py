@@ -252,7 +252,7 @@ class TestRealNode:
         sink = node.sink()
         outcomes = sink.send([document("1", n=1), document("2", n="poison"), document("3", n=3)])
         sink.close()
-        assert "document_parsing_exception" in dead(outcomes)["2"]
+        assert "parsing_exception" in dead(outcomes)["2"]
         assert node.count() == 2
 
     def test_an_id_that_is_too_long_takes_nothing_along(self, node: Node) -> None:

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 import redis
+import requests
 from botocore.exceptions import ClientError
 from elasticsearch import ApiError, Elasticsearch, helpers
 
@@ -24,7 +26,7 @@ from harvesters.standins.elasticsearch import Elasticsearch as Node
 from harvesters.standins.kafka import Kafka
 from harvesters.standins.moto import Moto
 from harvesters.standins.redis import Redis
-from tests.servers import give_up, running
+from tests.servers import CLUSTERS, give_up, running
 
 CHECKOUT = Path(__file__).parents[2]
 ALL: list[type[StandIn]] = [Redis, Moto, ElasticMQ, Node, Kafka]
@@ -67,14 +69,37 @@ def test_elasticmq_takes_sqs_while_s3_stays_with_moto(aws: str, elasticmq_url: s
     assert boto3.client("s3").meta.endpoint_url == aws
 
 
-def test_elasticsearch_indexes_and_counts(elasticsearch_url: str) -> None:
-    with Elasticsearch(elasticsearch_url) as client:
+def test_elasticsearch_indexes_and_counts() -> None:
+    with running(Node()) as node, Elasticsearch(node.url) as client:
         assert client.info()["version"]["number"].startswith("8.")
         client.options(ignore_status=404).indices.delete(index="standins-count")
         actions = ({"_index": "standins-count", "_id": str(n), "number": n} for n in range(250))
         assert helpers.bulk(client, actions, refresh=True) == (250, [])
         assert client.count(index="standins-count")["count"] == 250
         client.indices.delete(index="standins-count")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(CLUSTERS))
+def test_each_kind_of_cluster_starts_compresses_and_comes_back(kind: str) -> None:
+    with running(CLUSTERS[kind]()) as node:
+
+        def ask(method: str, path: str, body: object = None) -> Any:
+            answer = requests.request(method, f"{node.url}{path}", json=body, timeout=30)
+            answer.raise_for_status()
+            return answer.json()
+
+        assert ask("GET", "/")["version"]["number"].startswith(
+            {"es8": "8.19", "es9": "9.5", "os2": "2.19"}.get(kind, "3.8")
+        )
+        ask("PUT", "/kept", {"settings": {"index": {"codec": "best_compression"}}})
+        ask("PUT", "/kept/_doc/1?refresh=true", {"number": 1})
+        assert ask("GET", "/kept/_search")["hits"]["total"]["value"] == 1
+        node.kill()
+        node.start()
+        assert ask("GET", "/kept/_count")["count"] == 1
+        pid, directory = node.pid, node.directory
+    assert_nothing_is_left(pid, node.port, directory)
 
 
 def test_elasticsearch_comes_back_with_its_documents_and_with_changed_settings() -> None:

@@ -16,6 +16,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from harvesters.elastic import pit
 from harvesters.elastic.client import SearchClient
 from tests.clocks import patient
 from tests.web.conftest import Running, serving
@@ -161,7 +162,7 @@ def test_a_search_that_is_over_begins_again(open_page: Opened, events: dict[str,
     following = page.get_by_role("link", name="Next page").get_attribute("href")
     assert following is not None
     moments = SearchClient(events["ES_HOST"], patient())
-    moments.request("DELETE", "/_pit", {"id": moment_of(following)})
+    pit.close(moments, moment_of(following))
     moments.close()
     page.get_by_role("link", name="Next page").click()
     assert "five minutes" in page.get_by_role("alert").inner_text()

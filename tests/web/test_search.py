@@ -21,7 +21,7 @@ from tests.listings.shelf import (
     Shelf,
     shelf,  # noqa: F401  (a fixture)
 )
-from tests.sinks.bulk import HEADERS
+from tests.sinks.bulk import HEADERS, WELCOME
 from tests.web.conftest import LISTINGS, Open, face, serving
 
 # ruff: noqa: F811  (pytest's fixtures)
@@ -312,6 +312,8 @@ class Full(Simulator):
 
     def handle(self, request: Request) -> Response:
         error = {"error": {"type": "rejected_execution_exception", "reason": "too many"}}
+        if request.path == "/":
+            return Response(200, json.dumps(WELCOME).encode(), HEADERS)
         return Response(429 if "/_pit" in request.path else 200, json.dumps(error).encode(), HEADERS)
 
 

@@ -1,4 +1,4 @@
-"""The Elasticsearch cluster, and the templates in it."""
+"""The cluster, and the templates in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import closing
 from harvesters.errors import HarvestError
 from harvesters.firebase.indices import with_prefix
 from harvesters.operate.doctor.check import Examination
-from harvesters.search import templates
+from harvesters.search import ilm, templates
+from harvesters.search.description import describe
 from harvesters.search.templates import Verdict
 
 _LOAD = "Run `harvest.py setup load_index_templates`."
@@ -17,12 +18,10 @@ def elasticsearch(about: Examination) -> None:
     """It answers, and has our templates."""
     try:
         with closing(about.assembly.search()) as client:
-            about_it = client.request("GET", "/").body
-            version = about_it.get("version", {}).get("number", "?") if isinstance(about_it, dict) else "?"
-            about.ok("elasticsearch", f"{client.name} answers, version {version}")
+            about.ok("elasticsearch", describe(client))
             ours = with_prefix(templates.read(), about.settings.get("FIREBASE_INDEX_PREFIX"))
-            if templates.has_ilm(client):
-                ours = templates.under_policy(client, ours)
+            if ilm.has_ilm(client):
+                ours = ilm.under_policy(client, ours)
             verdicts = {each.name: templates.compare(client, each).verdict for each in ours}
     except HarvestError as error:
         met = any(check.check == "elasticsearch" for check in about.found)

@@ -1,6 +1,5 @@
 import java.nio.file.Path;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.elasticsearch.common.logging.LogConfigurator;
@@ -8,7 +7,6 @@ import org.elasticsearch.common.settings.Settings;
 import org.elasticsearch.env.Environment;
 import org.elasticsearch.node.InternalSettingsPreparer;
 import org.elasticsearch.node.Node;
-import org.elasticsearch.plugins.PluginsLoader;
 
 /** {@code EsNode setting=value…}: one Elasticsearch node, in the foreground until SIGTERM. */
 public class EsNode {
@@ -27,9 +25,7 @@ public class EsNode {
             InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), home.resolve("config"), () -> NAME);
         LogConfigurator.setNodeName(NAME);
         LogConfigurator.configureWithoutConfig(environment.settings()); // errors, to the console
-        PluginsLoader modules = PluginsLoader.createPluginsLoader(
-            PluginsLoader.loadModulesBundles(home.resolve("modules")), Set.of(), Map.of(), false);
-        Node node = new Node(environment, modules);
+        Node node = new Node(environment, Modules.load(home.resolve("modules")));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> close(node)));
         node.start();
         new CountDownLatch(1).await(); // the node's own threads are daemons

@@ -1,24 +1,13 @@
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Predicate;
-import java.util.function.Supplier;
 import org.apache.lucene.util.Version;
 import org.elasticsearch.Build;
 import org.elasticsearch.client.internal.node.NodeClient;
-import org.elasticsearch.cluster.metadata.IndexNameExpressionResolver;
-import org.elasticsearch.cluster.node.DiscoveryNodes;
 import org.elasticsearch.cluster.service.ClusterService;
-import org.elasticsearch.common.io.stream.NamedWriteableRegistry;
-import org.elasticsearch.common.settings.ClusterSettings;
-import org.elasticsearch.common.settings.IndexScopedSettings;
-import org.elasticsearch.common.settings.Settings;
-import org.elasticsearch.common.settings.SettingsFilter;
-import org.elasticsearch.features.NodeFeature;
 import org.elasticsearch.plugins.ActionPlugin;
 import org.elasticsearch.plugins.Plugin;
 import org.elasticsearch.rest.BaseRestHandler;
-import org.elasticsearch.rest.RestController;
 import org.elasticsearch.rest.RestHandler;
 import org.elasticsearch.rest.RestRequest;
 import org.elasticsearch.rest.RestResponse;
@@ -26,9 +15,9 @@ import org.elasticsearch.rest.RestStatus;
 
 /**
  * {@code GET /} and {@code HEAD /}, which clients ask for the version. Elasticsearch has them in its module rest-root,
- * which is not published; this gives the same answer.
+ * which is not published; this gives the same answer. How handlers are asked for differs between releases.
  */
-public class RootPlugin extends Plugin implements ActionPlugin {
+abstract class RootAnswer extends Plugin implements ActionPlugin {
     private ClusterService cluster;
 
     @Override
@@ -37,11 +26,7 @@ public class RootPlugin extends Plugin implements ActionPlugin {
         return List.of();
     }
 
-    @Override
-    public Collection<RestHandler> getRestHandlers(Settings settings, NamedWriteableRegistry registry,
-            RestController controller, ClusterSettings clusterSettings, IndexScopedSettings indexSettings,
-            SettingsFilter filter, IndexNameExpressionResolver resolver, Supplier<DiscoveryNodes> nodes,
-            Predicate<NodeFeature> features) {
+    Collection<RestHandler> handlers() {
         return List.of(new RootHandler());
     }
 
