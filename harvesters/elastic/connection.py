@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from elastic_transport import ApiResponseMeta, TlsError, TransportApiResponse
 
 _PASSING = {408, 429, 500, 502, 503, 504}
-_SPOKEN = ("application/json", "application/x-ndjson", "text/*")
+_SPOKEN = ("application/json", "application/*", "text/*")  # the first is that of answers which do not say
 
 
 @dataclass

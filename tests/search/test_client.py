@@ -147,6 +147,16 @@ def test_a_cluster_that_hides_what_it_is_is_named_by_a_setting(connect: Connect,
         client.close()
 
 
+@pytest.mark.parametrize("kind", ["application/problem+json", "application/vnd.elasticsearch+json", "text/html"])
+def test_a_refusal_is_one_in_whatever_words(connect: Connect, kind: str) -> None:
+    refusal = Response(401, b'{"detail": "who are you?"}', {"Content-Type": kind})
+    with Answering(refusal, refusal) as simulator:
+        client = connect(simulator.url, patient())
+        with pytest.raises(CredentialsRefused):
+            client.request("GET", "/x")
+        client.close()
+
+
 def test_a_cluster_that_is_another_than_the_setting_says(connect: Connect) -> None:
     with Answering(answer({}), OPENSEARCH) as simulator:
         client = connect(simulator.url, patient(), distribution="elasticsearch")
