@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from harvesters.cli.runtime import settings_of
 from harvesters.cli.status import job_argument
+from harvesters.errors import ConfigError, Exit
 from harvesters.operate.jobs import BY_NAME
 from harvesters.privacy import redact
+
+if TYPE_CHECKING:
+    from harvesters.operate.doctor.check import Probe
 
 
 @click.command(short_help="Check settings, credentials and servers; changes nothing.")
@@ -29,7 +34,7 @@ def doctor(jobs: tuple[str, ...], as_json: bool) -> int:
     """
     from harvesters.operate.doctor.examine import examine, exit_code
 
-    checks = examine(settings_of(), [BY_NAME[name] for name in dict.fromkeys(jobs)])
+    checks = examine(settings_of(), [BY_NAME[name] for name in dict.fromkeys(jobs)], [_keys()])
     lines = [{name: redact(text) for name, text in check.line().items()} for check in checks]
     if as_json:
         click.echo(json.dumps(lines))
@@ -39,3 +44,20 @@ def doctor(jobs: tuple[str, ...], as_json: bool) -> int:
             if line["remedy"] and line["status"] != "ok":
                 click.echo(f"{'':<30}{line['remedy']}")
     return exit_code(checks)
+
+
+def _keys() -> Probe:
+    """Whether the keys of `serve` can be read."""
+    from harvesters.operate.doctor.check import Examination, Probe
+    from harvesters.web.keys import SETTING, read_keys
+    from harvesters.web.parts import PARTS
+
+    def look(about: Examination) -> None:
+        try:
+            read_keys(about.settings.get(SETTING), PARTS)
+        except ConfigError as error:
+            about.fail("keys", error, "Write NAME:SECRET, or NAME:SECRET:PART+PART.", Exit.CONFIG)
+        else:
+            about.ok("keys", f"{SETTING} can be read")
+
+    return Probe(("keys",), lambda about: about.settings.given(SETTING), look)

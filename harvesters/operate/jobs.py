@@ -186,10 +186,10 @@ JOBS: tuple[Job, ...] = (
         (),
         again=again.listings_index,
         signs=_LISTINGS,
-        uses=frozenset(("elasticsearch",)),
+        uses=frozenset(("elasticsearch", "kafka")),
         leased=False,
     ),
-    Job("listings-log", ("listings", "log"), (), signs=_LISTINGS),
+    Job("listings-log", ("listings", "log"), (), signs=_LISTINGS, uses=frozenset(("kafka",))),
     Job(
         "listings-count",
         ("listings", "count"),

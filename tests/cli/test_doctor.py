@@ -18,6 +18,7 @@ from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.simulators.opencast.server import OpencastSimulator
 from harvesters.simulators.zoom.server import ZoomSimulator
+from tests.brokers import Broker
 from tests.cli.conftest import Command, Result
 from tests.cli.test_zoom import zoom  # noqa: F401 - a fixture
 from tests.indices import Cluster
@@ -95,12 +96,28 @@ def test_a_state_that_cannot_be_written_is_69(harvest: Command, tmp_path: Path) 
         ({"HARVEST_DEAD_LETTERS": "ftp://somewhere"}, "settings", 78),
         ({"MATTERHORN_ENGAGE_HOST": "127.0.0.1:1"}, "settings", 78),  # a host without a user
         ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "redis", 69),
+        ({"CELERY_BROKER_URL": "redis://:secret-of-it@127.0.0.1:1/0"}, "celery", 69),
+        ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "kafka", 69),
+        ({"HARVEST_API_KEYS": "bot:secret-of-it:nothing"}, "keys", 78),
     ],
 )
 def test_settings(harvest: Command, env: dict[str, str], check: str, code: int) -> None:
     result = harvest("doctor", "--json", env=env)
     assert result.code == code
     assert told(result)[check] == "fail"
+    assert "secret-of-it" not in result.out + result.err
+
+
+def test_the_brokers(harvest: Command, kafka: Broker, redis_url: str) -> None:
+    env = {"LISTINGS_TOPIC": kafka.listings, "VIEWS_TOPIC": kafka.views, "CELERY_BROKER_URL": redis_url}
+    kafka.make(kafka.listings)
+    result = harvest("doctor", "listings-index", "listings-log", "--json", env=env)
+    found = told(result)
+    assert (found["kafka"], found["celery"]) == ("warn", "ok")
+    assert f"no topic {kafka.views}" in detail(result, "kafka")
+    assert kafka.topics.find(kafka.views) is None, "nothing is made"
+    kafka.make(kafka.views)
+    assert told(harvest("doctor", "listings-index", "listings-log", "--json", env=env))["kafka"] == "ok"
 
 
 def test_a_mistyped_name_warns_with_the_nearest(harvest: Command) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from harvesters import telemetry
 from harvesters.errors import ConfigError, Exit
-from harvesters.operate.doctor import cluster, places, sources, told
+from harvesters.operate.doctor import cluster, places, servers, sources, told
 from harvesters.operate.doctor.check import FAIL, Check, Examination, Probe
 from harvesters.operate.jobs import JOBS, Job
 from harvesters.operate.within import ask_within
@@ -60,13 +60,15 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe(("zoom",), lambda about: _configured(about, "zoom"), sources.zoom),
     Probe(("firebase",), lambda about: _configured(about, "firebase-events"), sources.firebase),
+    Probe(("kafka",), _asked("kafka"), servers.kafka),
+    Probe(("celery",), _given("CELERY_BROKER_URL"), servers.celery),
 )
 
 
-def examine(settings: Settings, jobs: Sequence[Job]) -> list[Check]:
-    """Make all checks about `jobs`; about what the settings name where none are given."""
+def examine(settings: Settings, jobs: Sequence[Job], more: Sequence[Probe] = ()) -> list[Check]:
+    """Make all checks about `jobs`, about what the settings name where none are given; and `more`."""
     chosen = jobs or [job for job in JOBS if job.configured(settings)]
-    about = {probe: Examination(settings, chosen, named=bool(jobs)) for probe in PROBES}
+    about = {probe: Examination(settings, chosen, named=bool(jobs)) for probe in (*PROBES, *more)}
     wanted = {probe: one for probe, one in about.items() if probe.wanted(one)}
     questions = {str(at): _question(probe, one) for at, (probe, one) in enumerate(wanted.items())}
     ask_within(WITHIN, questions)
