@@ -17,7 +17,8 @@ class Service:
     """One service of ``docker/docker-compose.yml``.
 
     Attributes:
-        default: the port of this machine that it is published on, unless the variable `variable` names another.
+        default: the port of this machine that it is published on, unless the variable `variable` names another; 0
+            of what nobody connects to.
         target: its port inside the container.
         needs: what Compose starts along with it.
         optional: whether it is started only when it is named.
@@ -48,7 +49,9 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where a person or a client finds it."""
+        """Where a person or a client finds it; "" of what nobody connects to."""
+        if not self.default:
+            return ""
         if self.name == "kafka":  # its clients want no scheme
             return f"{HOST}:{self.port}"
         scheme, path = ("redis", "/0") if self.name == "redis" else ("http", "")
@@ -66,6 +69,9 @@ SERVICES = {
         Service("opencast", 8080, 8080),
         Service("cerebro", 9000, 9000, needs=("elasticsearch",), optional=True),
         Service("kafka", 9092, 9092, optional=True),
+        Service("batch", 0, 0, needs=("elasticsearch", "kafka"), optional=True),
+        Service("batch-log", 0, 0, needs=("elasticsearch", "kafka"), optional=True),
+        Service("batch-count", 0, 0, needs=("elasticsearch", "kafka"), optional=True),
         Service("serve", 8000, 8000, needs=("elasticsearch", "redis"), optional=True),
     )
 }

@@ -18,6 +18,8 @@ from tests.cli.conftest import Command, Result
 from tests.dev.test_kibana import FILES, FakeKibana
 
 COMPOSE = ["compose", "--project-name", "harvest-dev", "--file", str(FILE)]
+OPTIONAL = ("cerebro", "kafka", "batch", "batch-log", "batch-count", "serve")
+PROFILES = [word for name in OPTIONAL for word in ("--profile", name)]
 FAKE = """#!{python}
 import json, os, sys
 folder = {folder!r}
@@ -189,7 +191,7 @@ def test_up_fails_when_compose_does_and_down_ends_it_all_the_same(
     assert not (here / ".env.dev").exists()
     docker.answer("ps --all", out='{"Service":"redis","State":"running","Health":"starting"}')
     assert harvest("dev", "down").code == 0
-    assert docker.told[-1] == [*COMPOSE, "--profile", "cerebro", "--profile", "kafka", "--profile", "serve", "down"]
+    assert docker.told[-1] == [*COMPOSE, *PROFILES, "down"]
 
 
 def test_down_ends_the_containers_and_removes_the_settings(
@@ -201,12 +203,7 @@ def test_down_ends_the_containers_and_removes_the_settings(
     assert result.code == 0
     assert docker.told[-1] == [
         *COMPOSE,
-        "--profile",
-        "cerebro",
-        "--profile",
-        "kafka",
-        "--profile",
-        "serve",
+        *PROFILES,
         "down",
         "--volumes",
     ]

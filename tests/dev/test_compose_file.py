@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from harvesters.cli.main import cli
 from harvesters.dev.compose import FILE, PROJECT
 from harvesters.dev.services import SERVICES
 from harvesters.errors import ConfigError
 from harvesters.simulators.opencast import server as opencast
 
+_BATCH = ("batch", "batch-log", "batch-count")
 _PINNED = re.compile(r"[a-z0-9./-]+:\d+\.\d+\.\d+[a-z0-9.-]*")
 
 
@@ -23,6 +26,9 @@ def test_it_has_the_services_that_the_command_offers(parsed: dict[str, Any]) -> 
 
 def test_every_port_is_published_on_loopback_only_and_where_the_settings_say(parsed: dict[str, Any]) -> None:
     for name, service in parsed["services"].items():
+        if not SERVICES[name].default:
+            assert "ports" not in service
+            continue
         (port,) = service["ports"]
         assert port["host_ip"] == "127.0.0.1", name
         assert (int(port["published"]), port["target"]) == (SERVICES[name].port, SERVICES[name].target)
@@ -32,7 +38,11 @@ def test_every_port_is_published_on_loopback_only_and_where_the_settings_say(par
 def test_every_port_can_be_moved_by_its_variable_and_stays_on_loopback() -> None:
     # Read from the text: the parser's own command line does not look at variables.
     published = re.findall(r"^ +- ([\d.]+):\$\{(\w+):-(\d+)\}:(\d+)$", FILE.read_text(), re.M)
-    expected = {("127.0.0.1", found.variable, str(found.default), str(found.target)) for found in SERVICES.values()}
+    expected = {
+        ("127.0.0.1", found.variable, str(found.default), str(found.target))
+        for found in SERVICES.values()
+        if found.default
+    }
     assert set(published) == expected
     assert len(published) == FILE.read_text().count("    ports:")
 
@@ -49,7 +59,8 @@ def test_every_service_has_a_health_check(parsed: dict[str, Any]) -> None:
         check = service["healthcheck"]
         assert check["test"][0] in ("CMD", "CMD-SHELL"), name
         assert {"interval", "timeout", "retries"} <= set(check), name
-        assert str(SERVICES[name].target) in " ".join(check["test"]) or name == "redis"
+        asked = str(SERVICES[name].target) if SERVICES[name].default else "status"
+        assert asked in " ".join(check["test"]) or name == "redis"
 
 
 def test_every_service_is_limited_in_memory_and_processors(parsed: dict[str, Any]) -> None:
@@ -81,7 +92,10 @@ def test_what_should_outlive_a_container_is_in_a_volume_of_its_own(parsed: dict[
     for name in ("elasticsearch", "kafka", "kibana", "redis"):
         (mounted,) = parsed["services"][name]["volumes"]
         assert (mounted["type"], mounted["source"]) == ("volume", name)
-    assert set(parsed["volumes"]) == {"elasticsearch", "kafka", "kibana", "redis"}
+    for name in _BATCH:
+        (mounted,) = parsed["services"][name]["volumes"]
+        assert (mounted["source"], mounted["target"]) == ("state", "/var/lib/harvest"), "checkpoints, the access log"
+    assert set(parsed["volumes"]) == {"elasticsearch", "kafka", "kibana", "redis", "state"}
 
 
 def test_what_a_service_needs_is_healthy_before_it_starts(parsed: dict[str, Any]) -> None:
@@ -93,7 +107,16 @@ def test_what_a_service_needs_is_healthy_before_it_starts(parsed: dict[str, Any]
 
 def test_some_are_started_only_when_they_are_named(parsed: dict[str, Any]) -> None:
     profiles = {name for name, service in parsed["services"].items() if service.get("profiles")}
-    assert profiles == {name for name, service in SERVICES.items() if service.optional} == {"cerebro", "kafka", "serve"}
+    assert profiles == {name for name, service in SERVICES.items() if service.optional}
+    assert profiles == {"cerebro", "kafka", "serve", *_BATCH}
+
+
+def test_the_batch_processes_run_commands_that_there_are(parsed: dict[str, Any]) -> None:
+    for name in _BATCH:
+        service = parsed["services"][name]
+        for words in (service["command"], service["healthcheck"]["test"][2:]):
+            assert CliRunner().invoke(cli, [*words, "--help"]).exit_code == 0
+        assert service["init"] is True
 
 
 def test_the_simulated_opencast_can_listen_inside_a_container() -> None:
