@@ -61,12 +61,10 @@ class Aside:
         done, late = threading.Event(), threading.Event()
 
         def finish() -> None:
-            try:
-                if not late.is_set():
-                    work()
-            finally:
-                self._over.set()
-                done.set()
+            if not late.is_set():
+                self._guarded(work)
+            self._over.set()
+            done.set()
 
         self.do(finish)
         if not done.wait(WITHIN):
@@ -75,11 +73,14 @@ class Aside:
 
     def _work_off(self) -> None:
         while not self._over.is_set():
-            try:
-                self._line.get()()
-            except Interrupted:
-                continue  # something that is not wanted any more
-            except HarvestError as error:
-                self.complain(error)
-            except Exception as error:
-                self.complain(f"{type(error).__name__}: {error}")
+            self._guarded(self._line.get())
+
+    def _guarded(self, work: Work) -> None:
+        try:
+            work()
+        except Interrupted:
+            return  # it is not wanted any more
+        except HarvestError as error:
+            self.complain(error)
+        except Exception as error:
+            self.complain(f"{type(error).__name__}: {error}")
