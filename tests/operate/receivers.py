@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -111,6 +113,12 @@ class Collector(Simulator):
         ]
 
     @property
+    def parts(self) -> set[str]:
+        """The names of the spans in the one span of a run."""
+        (whole,) = [span for span in self.spans if not span.parent]
+        return {span.name for span in self.spans if span.parent == whole.id}
+
+    @property
     def gauges(self) -> dict[tuple[str, str], float]:
         """By name and job."""
         return {
@@ -137,6 +145,17 @@ def _metrics(body: bytes) -> ExportMetricsServiceRequest:
 
 def _plain(attributes: Any) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
+
+
+@contextmanager
+def collecting(patch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """A collector to which the settings point; what OpenTelemetry logs is as it was then."""
+    logger = logging.getLogger("opentelemetry")
+    before = logger.handlers[:], logger.propagate
+    with Collector() as server, patch.context() as patched:
+        patched.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
+        yield server
+    logger.handlers[:], logger.propagate = before
 
 
 @contextmanager

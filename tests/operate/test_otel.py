@@ -20,22 +20,15 @@ from harvesters.settings import Settings
 from harvesters.simulators.base import Response
 from harvesters.telemetry import Report
 from harvesters.watched import Watched
-from tests.operate.receivers import Collector, Span, silent
+from tests.operate.receivers import Collector, Span, collecting, silent
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @pytest.fixture(autouse=True)
-def _logging() -> Iterator[None]:
-    logger = logging.getLogger("opentelemetry")
-    before = logger.handlers[:], logger.propagate
-    yield
-    logger.handlers[:], logger.propagate = before
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as simulator:
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    with collecting(monkeypatch) as simulator:
+        monkeypatch.delenv(ENDPOINT)
         yield simulator
 
 
