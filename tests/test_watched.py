@@ -133,7 +133,12 @@ def test_a_listener_that_breaks_ends_nothing() -> None:
 
 def test_its_parts_are_told_with_their_time_and_how_they_ended() -> None:
     heard, clock = Heard(), FakeClock()
-    with pytest.raises(CredentialsRefused), Watched("zoom", listeners=[heard], clock=clock) as run:
+
+    def deliver() -> None:
+        with run.step("deliver"):
+            raise CredentialsRefused("no")
+
+    with Watched("zoom", listeners=[heard], clock=clock) as run:
         with run.step("fetch"):
             pass  # it has not begun
         run.begin()
@@ -142,8 +147,8 @@ def test_its_parts_are_told_with_their_time_and_how_they_ended() -> None:
             clock.advance(1.5)
         with run.step("fetch") as step:
             step.told = False
-        with run.step("deliver"):
-            raise CredentialsRefused("no")
+        with pytest.raises(CredentialsRefused):
+            deliver()
     assert heard.steps == [Step("fetch", NOW, 1.5, 3), Step("deliver", NOW + timedelta(seconds=1.5), failed=True)]
 
 

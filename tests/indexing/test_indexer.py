@@ -27,7 +27,6 @@ from tests.indexing.queues import Queue, action
 from tests.nodes import Node
 from tests.test_watched import Heard
 
-
 _PARTS = ("fetch", "deliver", "commit")
 
 

@@ -154,7 +154,7 @@ class TestTheFile:
         assert path.read_text() == "node_load1 0.5\n"
 
     def test_its_name_has_to_end_in_prom(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="has to end in .prom"):
+        with pytest.raises(ConfigError, match="has to end in"):
             MetricsFile(tmp_path / "harvest.txt")
 
     def test_of_two_that_end_at_once_the_later_one_counts_and_no_success_is_lost(self, path: Path) -> None:

@@ -35,6 +35,11 @@ def watched(url: str, job: str = "zoom") -> Watched:
     return Watched(job, listeners=[Pinger(settings(url), job)])
 
 
+def fail(run: Watched, error: Exception) -> None:
+    run.begin()
+    raise error
+
+
 class TestWhatIsSent:
     def test_a_run_that_ends_well(self, server: PingServer) -> None:
         with watched(server.address) as run:
@@ -50,8 +55,7 @@ class TestWhatIsSent:
 
     def test_one_that_fails(self, server: PingServer) -> None:
         with pytest.raises(CredentialsRefused), watched(server.address) as run:
-            run.begin()
-            raise CredentialsRefused("no")
+            fail(run, CredentialsRefused("no"))
         assert server.told == ["/start", "/77"]
         assert server.pings[1].report["outcome"] == "ended with 77"
 
@@ -67,8 +71,7 @@ class TestWhatIsSent:
 
     def test_a_start_that_was_told_of_is_ended(self, server: PingServer) -> None:
         with pytest.raises(LeaseHeld), watched(server.address) as run:
-            run.begin()
-            raise LeaseHeld("by who was quicker")
+            fail(run, LeaseHeld("by who was quicker"))
         assert server.told == ["/start", "/75"]
         assert len({each.rid for each in server.pings}) == 1
 
