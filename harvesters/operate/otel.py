@@ -170,7 +170,7 @@ class _Heard(logging.Handler):
     """Makes a complaint of what the exporters say."""
 
     def __init__(self, complain: Complaint) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__()
         self.complain = complain
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -181,6 +181,7 @@ class _Heard(logging.Handler):
 def _listen(complain: Complaint) -> None:
     """Have what OpenTelemetry logs be one warning of ours at most."""
     logger = logging.getLogger("opentelemetry")
+    logger.setLevel(logging.ERROR)
     logger.propagate = False
     logger.handlers[:] = [_Heard(complain)]
 

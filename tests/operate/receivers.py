@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,11 +148,10 @@ def _plain(attributes: Any) -> dict[str, Any]:
 
 @contextmanager
 def collecting(patch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """A collector to which the settings point. What OpenTelemetry logs of it later is nobody's."""
+    """A collector to which the settings point."""
     with Collector() as server, patch.context() as patched:
         patched.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
         yield server
-    logging.getLogger("opentelemetry").handlers[:] = [logging.NullHandler()]  # an exporter that was given up may go on
 
 
 @contextmanager
