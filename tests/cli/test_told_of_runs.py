@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,24 @@ def test_looks_and_what_moves_nothing_are_nobodys_business(
     arguments = words if "-o" in words else (*words, "-o", out)
     assert harvest("useractions", *arguments).code == 0
     assert (len(pings.requests), metrics.stat(), len(collector.requests)) == before
+
+
+def test_neither_is_a_backfill(
+    harvest: Command,
+    opencast: OpencastSimulator,
+    pings: PingServer,
+    collector: Collector,
+    metrics: Path,
+    tmp_path: Path,
+) -> None:
+    end = datetime.now(UTC).replace(microsecond=0)
+    span = ("--start", (end - timedelta(hours=1)).isoformat(), "--end", end.isoformat())
+    out = tmp_path / "out.jsonl"
+    assert harvest("backfill", "useractions", *span, "-o", str(out)).code == 0
+    assert len(out.read_text().splitlines()) == 10
+    assert not pings.requests
+    assert not collector.requests
+    assert not metrics.exists()
 
 
 def test_who_finds_the_lease_held_says_so_and_nothing_else(
