@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from harvesters.simulators.opencast.server import OpencastSimulator
+from tests.certificates import self_signed, with_tls
 from tests.cli.conftest import Command
 from tests.cli.processes import HARVEST
 from tests.cli.test_run_records import USERACTIONS
+from tests.indexing.queues import Queue
 from tests.operate.collecting import collected
 from tests.operate.receivers import KEY, Collector, PingServer, collecting, silent
 
@@ -142,6 +144,24 @@ def test_who_finds_the_lease_held_says_so_and_nothing_else(
     assert not collector.requests
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_several_processes_are_one_run(
+    elasticmq_url: str, pings: PingServer, collector: Collector, metrics: Path, workers: str
+) -> None:
+    queue = Queue()
+    try:
+        queue.fill(["poison"] * 3)
+        environment = {"SQS_QUEUE_NAME": queue.name, "ES_HOST": "127.0.0.1:1"}
+        code, _ = told_in(60, environment, "index", "--drain", "--workers", workers)
+    finally:
+        queue.remove()
+    assert code == 0
+    assert pings.told == ["/index/start", "/index"]
+    assert len({each.rid for each in pings.pings}) == 1
+    assert collected(metrics)["index"]["harvest_last_run_dead"] == 3
+    assert [span.name for span in collector.spans if not span.parent] == ["index"]
+
+
 def told_in(seconds: float, environment: dict[str, str], *words: str) -> tuple[int, list[str]]:
     """The exit code of a process that takes no longer than that, and what its warnings and errors begin with."""
     began = time.monotonic()
@@ -223,6 +243,30 @@ class TestDoctor:
     ) -> None:
         monkeypatch.setenv("HARVEST_PING_URL", f"https://127.0.0.1:{pings.port}/{KEY}")
         assert self.checks(harvest, 69)["ping"]["status"] == "fail"
+
+    @pytest.mark.parametrize("trusted", [True, False])
+    def test_its_certificate(
+        self, harvest: Command, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+    ) -> None:
+        certificate = self_signed(tmp_path)
+        server = PingServer()
+        url = with_tls(server, certificate)
+        monkeypatch.setenv("HARVEST_PING_URL", f"{url}/{KEY}")
+        if trusted:
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        with server:
+            ping = self.checks(harvest, 0 if trusted else 69)["ping"]
+        assert ping["status"] == ("ok" if trusted else "fail")
+        assert trusted or "certificate verify failed" in ping["detail"]
+        assert not server.requests
+
+    def test_a_proxy_between_is_what_it_looks_at(
+        self, harvest: Command, state: Path, pings: PingServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HARVEST_PING_URL", f"https://hc.example.invalid/{KEY}")
+        monkeypatch.setenv("HTTPS_PROXY", pings.url)
+        ping = self.checks(harvest, 0)["ping"]
+        assert (ping["status"], ping["detail"]) == ("ok", "127.0.0.1 takes connections (a proxy); nothing was sent")
 
     @pytest.mark.parametrize("name", ["gone/harvest.prom", "harvest.txt", "others.prom", "directory.prom"])
     def test_a_file_of_metrics_that_no_run_could_write(
