@@ -92,9 +92,12 @@ def _still_there(handle: int, path: Path) -> bool:
         return False
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of the file at `path`, whole and durably, for one writer at a time."""
-    _replace(path, [content])
+def replace(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Put `content` in the place of the file at `path`, whole and durably, for one writer at a time.
+
+    `mode`: of the new file; that of the old one without it.
+    """
+    _replace(path, [content], mode=mode)
 
 
 def rewrite(path: Path, pieces: Iterable[bytes]) -> None:
@@ -102,10 +105,12 @@ def rewrite(path: Path, pieces: Iterable[bytes]) -> None:
     _replace(path, pieces, keep_empty=False)
 
 
-def _replace(path: Path, pieces: Iterable[bytes], keep_empty: bool = True) -> None:
+def _replace(path: Path, pieces: Iterable[bytes], keep_empty: bool = True, mode: int | None = None) -> None:
     beside = path.parent / f".{path.name}.new"  # what a killed writer left there is written over
     try:
         with open(beside, "wb", opener=_opener_like(path)) as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             for piece in pieces:
                 file.write(piece)
             file.flush()

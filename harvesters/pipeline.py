@@ -30,6 +30,7 @@ from harvesters.sinks.base import IndexMisfit, Sink
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 from harvesters.stores.delivered import DeliveredLog, Mark
 from harvesters.telemetry import per_second
+from harvesters.watched import Watched
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ class Pipeline:
             refused once may be taken now; if not, they are no news and spend nothing of the budget.
         progress: moves the checkpoint.
         stop: set to finish the batch in hand, commit, and raise `Interrupted`.
+        watched: the run that this is, which is told what is fetched, delivered and committed.
     """
 
     harvest: Harvest
@@ -88,6 +90,7 @@ class Pipeline:
     stop: threading.Event
     counts: Counts = field(default_factory=Counts)
     accepted: DeliveredLog | None = None
+    watched: Watched = field(default_factory=lambda: Watched(""))
     _dead_marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=_DEAD))
     _under_way: dict[str, Mark] = field(default_factory=dict)
     _reached: Cursor | None = None
@@ -102,10 +105,13 @@ class Pipeline:
         """
         try:
             for batch in prefetch(self._batches(scope), self.stop):
-                self._deliver(batch)
+                with self.watched.step("deliver") as step:
+                    step.rows = len(batch.page.rows)
+                    self._deliver(batch)
                 self.budget.check(max(self.counts.rows, batch.page.expected), self.dead_letters.name)
-                self._advance(batch.page.cursor, end)
-                self.harvest.acknowledged(batch.page)
+                with self.watched.step("commit"):
+                    self._advance(batch.page.cursor, end)
+                    self.harvest.acknowledged(batch.page)
                 self._measure(batch.page)
                 watch(self.counts)
                 if self.stop.is_set():
@@ -123,13 +129,15 @@ class Pipeline:
 
     def _finish(self, end: Cursor | None) -> None:
         self.budget.check(self.counts.rows, self.dead_letters.name)
-        self.sink.finish()
+        with self.watched.step("deliver"):
+            self.sink.finish()
         last = end if end is not None else self._reached
         if self.sink.durable:
             self._remember()
         if last is not None:
-            self.progress.advance(last)
-            self.progress.flush()
+            with self.watched.step("commit"):
+                self.progress.advance(last)
+                self.progress.flush()
         if not self.sink.durable:
             self._remember()  # marks that outlived a commit that failed would hide rows from the next reader
 
@@ -140,8 +148,17 @@ class Pipeline:
             self.accepted.add(list(self._dead_marks))
 
     def _batches(self, scope: Any) -> Iterator[_Batch]:
-        for page in self.harvest.pages(scope):
-            yield self._prepare(page)
+        pages = iter(self.harvest.pages(scope))
+        while (batch := self._fetch(pages)) is not None:
+            yield batch
+
+    def _fetch(self, pages: Iterator[Page]) -> _Batch | None:
+        with self.watched.step("fetch") as step:
+            page = next(pages, None)
+            if page is None:
+                return None
+            step.rows = len(page.rows)
+            return self._prepare(page)
 
     def _prepare(self, page: Page) -> _Batch:
         """Drop what the sink already has, and map the rest."""

@@ -382,6 +382,7 @@ class _Harvesting:
             run.parts.stop,
             counts=run.counts,
             accepted=self.accepted,
+            watched=run.parts.watched,
         )
         what = f"{planned.window} from " if planned.window is not None else ""
         log.info("harvesting %s%s to %s", what, run.harvest.source, run.sink.name)

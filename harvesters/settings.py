@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from harvesters.addresses import base_url
@@ -34,7 +35,8 @@ _ANY_BYTES = {"ES_USER", "ES_PASSWORD"}  # sent as they are
 _PORT = "EL_PORT"  # goes with EL_HOST
 _OURS = {_PORT, "XDG_STATE_HOME", *_BY_NAME, *(alias for setting in SETTINGS for alias in setting.aliases)}
 _LIKE_OURS = "HARVEST_"
-_PASSED_ON = ("AWS_",)  # boto3 reads these itself, and takes an empty value for a value
+_AWS, _OTEL, _OTLP = "AWS_", "OTEL_", "OTEL_EXPORTER_OTLP_"
+_PASSED_ON = (_AWS, _OTEL)  # boto3 and OpenTelemetry read these themselves, and boto3 takes an empty value for a value
 _SECRETS_OF_BOTO3 = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _NOTHING: Mapping[str, str] = MappingProxyType({})  # the default of arguments
 
@@ -79,9 +81,10 @@ class Settings:
             elif not environment.get(name):
                 environment[name] = value
         for name in environment:
-            if name.startswith(_PASSED_ON):
+            if name.startswith(_AWS):
                 _one_line(name, environment[name])
         values |= {name: value for name in _SECRETS_OF_BOTO3 if (value := environment.get(name, ""))}
+        values |= {name: value for name, value in environment.items() if name.startswith(_OTEL)}
         # Whoever reads the others, such as boto3, quotes them; so `secrets` has to know of a key in the wrong place.
         values |= {name: value for name, value in environment.items() if holds_private_key(value)}
         path = env_file if env_file is not None else _default_env_file()
@@ -186,6 +189,12 @@ class Settings:
         """
         return base_url(self.require(name), name)
 
+    def otlp(self, signal: str) -> bool:
+        """Whether OpenTelemetry is to send ``TRACES`` or ``METRICS``; its own settings say so, and where to."""
+        told = any(self.values.get(f"{_OTLP}{which}ENDPOINT", "").strip() for which in ("", f"{signal}_"))
+        off = self.values.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+        return told and not off and self.values.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() != "none"
+
     def error_budget(self) -> tuple[float, int]:
         """``HARVEST_ERROR_BUDGET`` as (share of the run, least number): ``1%`` is (0.01, 10), ``25`` is (0.0, 25)."""
 
@@ -209,11 +218,14 @@ class Settings:
         names = {name for setting in SETTINGS if setting.secret for name in (setting.name, *setting.aliases)}
         names |= {*_SECRETS_OF_BOTO3}
         given = [*self.values.items(), *self.flags.items()]
-        return [
+        headers = [value for name, value in given if name.startswith(_OTLP) and name.endswith("HEADERS")]
+        keys = [part.partition("=")[2].strip() for value in headers for part in value.split(",")]
+        secret = [
             value
             for name, value in given
             if name in names or holds_private_key(value) or (name == _ACCOUNT and not looks_like_path(value))
         ]
+        return [*secret, *keys, *map(unquote, keys)]
 
     def _set(self, name: str) -> str:
         """What is set under the name, else under an older one."""

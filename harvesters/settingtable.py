@@ -23,7 +23,7 @@ class Setting:
 
 
 _OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
-_ELASTIC, _ZOOM, _FIREBASE, _LOGS, _WEB = "Elasticsearch", "Zoom", "Firebase", "Logs", "Web"
+_ELASTIC, _ZOOM, _FIREBASE, _LOGS, _WEB = "Elasticsearch", "Zoom", "Firebase", "Logs and telemetry", "Web"
 _KAFKA, _LISTINGS = "Kafka", "Listings"
 
 SETTINGS: tuple[Setting, ...] = (
@@ -365,6 +365,21 @@ SETTINGS: tuple[Setting, ...] = (
         _LISTINGS,
         "Header in which the proxy that logs people in names the user of a page view.",
         default="X-User-Id",
+    ),
+    Setting(
+        "HARVEST_PING_URL",
+        _LOGS,
+        "URL that is told when a run begins and how it ended, as healthchecks.io wants it; {job} is the job's name.",
+        without="nobody is told",
+        secret=True,
+        example="https://hc-ping.com/PING-KEY/{job}?create=1",
+    ),
+    Setting(
+        "HARVEST_METRICS_FILE",
+        _LOGS,
+        "File of metrics for the textfile collector of Prometheus' node exporter; its name ends in .prom.",
+        without="no metrics",
+        example="/var/lib/node_exporter/harvest.prom",
     ),
     Setting("LOGGLY_TOKEN", _LOGS, "If set, log events are shipped to Loggly too.", secret=True),
     Setting("LOGGLY_TAGS", _LOGS, "Extra tags for those events, comma separated."),

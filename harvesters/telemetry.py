@@ -67,14 +67,15 @@ class JsonFormatter(logging.Formatter):
         }
         entry.update(getattr(record, "fields", {}))
         # Masked before it is written, so that it stays JSON; in ASCII, so that no sink or stream chokes on it.
-        return json.dumps(_masked(entry), separators=(",", ":"))
+        return json.dumps(masked(entry), separators=(",", ":"))
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """The value as JSON can have it, without secrets."""
     if isinstance(value, dict):
-        return {str(key): _masked(item) for key, item in value.items()}
+        return {str(key): masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(item) for item in value]
+        return [masked(item) for item in value]
     if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return redact(str(value))

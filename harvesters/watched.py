@@ -49,6 +49,24 @@ class RunRecord:
         return self.ended if self.ended is not None else self.started + timedelta(seconds=self.seconds)
 
 
+@dataclass
+class Step:
+    """A part of a run: ``fetch``, ``deliver`` or ``commit``, which there may be many of, and beside one another.
+
+    Attributes:
+        rows: how many it was about, where that is known.
+        failed: it was left by an exception.
+        told: whether it is worth telling; a look that found nothing may not be.
+    """
+
+    name: str
+    started: datetime
+    seconds: float = 0.0
+    rows: int | None = None
+    failed: bool = False
+    told: bool = True
+
+
 class Listener(Protocol):
     """Hears of runs. Nothing that it raises ends a run, but it must not take long either."""
 
@@ -58,8 +76,14 @@ class Listener(Protocol):
     def goes_on(self, run: Watched, record: RunRecord) -> None:
         """A run that stays is alive; when it begins, and once a minute."""
 
+    def stepped(self, run: Watched, step: Step) -> None:
+        """A part of the run is done, maybe in another thread than the one before."""
+
     def ended(self, run: Watched, record: RunRecord, report: Report | None) -> None:
-        """The run has ended, with the exit code that the record says; the report is None when it never got so far."""
+        """The run has ended, with the exit code that the record says; the report is None when it never got so far.
+
+        All listeners are told at the same time, each in a thread of its own; the run's end waits for the slowest.
+        """
 
     def held(self, run: Watched) -> None:
         """Another run holds the lease."""
@@ -87,6 +111,11 @@ class Watched:
     _begun: bool = field(default=False, init=False)
     _over: threading.Event = field(default_factory=threading.Event, init=False)
 
+    @property
+    def started(self) -> datetime:
+        """When it was entered."""
+        return self._started[0] if self._started is not None else self.clock.now()
+
     def __enter__(self) -> Self:
         self.code = self.report = None
         self._begun = False
@@ -99,11 +128,11 @@ class Watched:
     ) -> None:
         self._over.set()
         if isinstance(error, LeaseHeld):
-            self._tell(lambda listener: listener.held(self))
+            self._tell_beside(lambda listener: listener.held(self))
         elif self.moves and self._started is not None:
             code = exit_code(error) if error is not None else self.code or Exit.DONE
             record = self._record(int(code))
-            self._tell(lambda listener: listener.ended(self, record, self.report))
+            self._tell_beside(lambda listener: listener.ended(self, record, self.report))
         self._started = None
 
     def begin(self) -> None:
@@ -114,6 +143,21 @@ class Watched:
         self._tell(lambda listener: listener.began(self))
         if self.stays and self.listeners:
             threading.Thread(target=self._beat, args=(self._over,), name="beat", daemon=True).start()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """A part of the run, from entering to leaving this context."""
+        since = self.clock.monotonic()
+        step = Step(name, self.clock.now())
+        try:
+            yield step
+        except BaseException:
+            step.failed = True
+            raise
+        finally:
+            if self._begun and step.told:
+                step.seconds = self.clock.monotonic() - since
+                self._tell(lambda listener: listener.stepped(self, step))
 
     def hear(self, report: Report) -> None:
         """Take the run's report; a listener of `runs.run`."""
@@ -154,8 +198,20 @@ class Watched:
 
     def _tell(self, call: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
-            with suppress(Exception):
-                call(listener)
+            _told(listener, call)
+
+    def _tell_beside(self, call: Callable[[Listener], None]) -> None:
+        """As `_tell`, all at the same time: each may take its time, and the run's end waits once."""
+        threads = [threading.Thread(target=_told, args=(one, call), daemon=True) for one in self.listeners]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _told(listener: Listener, call: Callable[[Listener], None]) -> None:
+    with suppress(Exception):
+        call(listener)
 
 
 def exit_code(error: BaseException) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from harvesters.errors import CredentialsRefused, Exit, LeaseHeld
 from harvesters.telemetry import Report
-from harvesters.watched import RunRecord, Watched, counted
+from harvesters.watched import RunRecord, Step, Watched, counted
 from tests.clocks import NOW, FakeClock
 
 
@@ -19,6 +19,7 @@ class Heard:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.records: list[RunRecord] = []
+        self.steps: list[Step] = []
 
     def began(self, run: Watched) -> None:
         self.said.append("began")
@@ -26,6 +27,9 @@ class Heard:
     def goes_on(self, run: Watched, record: RunRecord) -> None:
         self.said.append("goes on")
         self.records.append(record)
+
+    def stepped(self, run: Watched, step: Step) -> None:
+        self.steps.append(step)
 
     def ended(self, run: Watched, record: RunRecord, report: Report | None) -> None:
         self.said.append("ended")
@@ -125,6 +129,45 @@ def test_a_listener_that_breaks_ends_nothing() -> None:
     with Watched("zoom", listeners=[Broken(), heard]):
         pass
     assert heard.said == ["ended"]
+
+
+def test_its_parts_are_told_with_their_time_and_how_they_ended() -> None:
+    heard, clock = Heard(), FakeClock()
+
+    def deliver() -> None:
+        with run.step("deliver"):
+            raise CredentialsRefused("no")
+
+    with Watched("zoom", listeners=[heard], clock=clock) as run:
+        with run.step("fetch"):
+            pass  # it has not begun
+        run.begin()
+        with run.step("fetch") as step:
+            step.rows = 3
+            clock.advance(1.5)
+        with run.step("fetch") as step:
+            step.told = False
+        with pytest.raises(CredentialsRefused):
+            deliver()
+    assert heard.steps == [Step("fetch", NOW, 1.5, 3), Step("deliver", NOW + timedelta(seconds=1.5), failed=True)]
+
+
+def test_who_takes_his_time_at_the_end_takes_none_of_the_others() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+    met: list[int] = []
+
+    class Meets(Heard):
+        def ended(self, run: Watched, record: RunRecord, report: Report | None) -> None:
+            met.append(meeting.wait())
+
+        def held(self, run: Watched) -> None:
+            met.append(meeting.wait())
+
+    with Watched("zoom", listeners=[Meets(), Meets()]):
+        pass
+    with pytest.raises(LeaseHeld), Watched("zoom", listeners=[Meets(), Meets()]):
+        raise LeaseHeld("by another")
+    assert sorted(met) == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(

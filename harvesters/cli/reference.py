@@ -62,6 +62,7 @@ def settings_reference() -> str:
         without = "; ".join(part for part in (without, setting.without) if part)
         lines.append(f"| `{setting.name}` | {setting.help} | {without} |")
     lines.append("| `AWS_*`, `AWS_ENDPOINT_URL*` | boto3's own: credentials, region, endpoints. | boto3's defaults |")
+    lines.append("| `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_*` | OpenTelemetry's own (telemetry.md). | nothing is sent |")
     return "\n".join(lines) + "\n"
 
 
@@ -87,6 +88,11 @@ def example_env() -> str:
         "AWS_SECRET_ACCESS_KEY=",
         "# Another endpoint than AWS's, such as a local stand-in.",
         "AWS_ENDPOINT_URL=",
+        "",
+        "# --- OpenTelemetry (its own settings) ".ljust(79, "-"),
+        "",
+        "# Where its collector takes OTLP over HTTP, for spans and metrics of runs. Example: http://localhost:4318",
+        "OTEL_EXPORTER_OTLP_ENDPOINT=",
     ]
     return "\n".join(lines) + "\n"
 

@@ -27,6 +27,7 @@ from harvesters.indexing.messages import KIND, NoDocument, parsed, to_document
 from harvesters.indexing.source import Message, SqsSource
 from harvesters.sinks.base import Sink
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
+from harvesters.watched import Watched
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Indexer:
         follow: go on until `stop` is set; otherwise until nothing is visible and nothing is in hand.
         receivers: threads that receive, and as many that delete.
         stop: set to receive no more, finish what is in hand, and return.
+        watched: the run that this is, which is told what is fetched, delivered and committed.
     """
 
     source: SqsSource
@@ -70,6 +72,7 @@ class Indexer:
     follow: bool = False
     receivers: int = 4
     counts: IndexCounts = field(default_factory=IndexCounts)
+    watched: Watched = field(default_factory=lambda: Watched(""))
     _held: Held = field(init=False)
     _sending: dict[Document, Message] = field(default_factory=dict)
     # No SimpleQueue: before Python 3.13 its `get` forgets its timeout when a signal comes shortly before the end of it.
@@ -156,7 +159,9 @@ class Indexer:
                 finished.append(message)
         self._sending = messages
         try:
-            outcomes = self.sink.send(list(messages))
+            with self.watched.step("deliver") as step:
+                step.rows = len(messages)
+                outcomes = self.sink.send(list(messages))
         except HoldLost:
             self._leave(batch)  # all of it: an older version must not be written where the newer one is not ours
             return
@@ -187,7 +192,9 @@ class Indexer:
 
     def _delete(self, messages: Sequence[Message]) -> None:
         try:
-            lost = self.source.delete(messages)
+            with self.watched.step("commit") as step:
+                step.rows = len(messages)
+                lost = self.source.delete(messages)
         except BaseException as error:
             self._failures.append(error)
             raise
@@ -202,7 +209,9 @@ class Indexer:
             if not self._held.has_room(0.2):
                 continue
             since = self._held.moment()
-            messages = self.source.receive(wait)
+            with self.watched.step("fetch") as step:
+                messages = self.source.receive(wait)
+                step.rows, step.told = len(messages), bool(messages)
             self._held.add(messages, since)
             with self._lock:
                 self.counts.received += len(messages)

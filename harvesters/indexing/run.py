@@ -16,7 +16,7 @@ from harvesters.indexing.source import SqsSource
 from harvesters.runs import run
 from harvesters.sinks.deadletters import ErrorBudget
 from harvesters.telemetry import Report, per_second
-from harvesters.watched import RunRecord, Watched
+from harvesters.watched import RunRecord, Step, Watched
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
             assembly.stop,
             follow=wanted.follow,
             receivers=wanted.receivers,
+            watched=assembly.watched,
         )
         sink.may_send = indexer.check
         with closing(sink), closing(source):
@@ -104,6 +105,9 @@ class _Totals:
             for at, count in enumerate(counts):
                 self._shared[at] += count - self._said[at]
         self._said = counts
+
+    def stepped(self, run: Watched, step: Step) -> None:
+        """It counts at the next beat."""
 
     def ended(self, run: Watched, record: RunRecord, report: Report | None) -> None:
         """The rest."""

@@ -69,7 +69,7 @@ class _Rounds:
     def count(self, lease: Lease, watched: Watched, good_end: type[HarvestError] | None = None) -> None:
         """One round."""
         self.ranking.may_write = lease.check
-        job = CountViews(self.assembly, self.files, self.ranking, lease)
+        job = CountViews(self.assembly, self.files, self.ranking, lease, watched)
         run(job, self.assembly.clock, (log_report, watched.hear), good_end)
 
     def go_on(self, every: float) -> None:
@@ -116,6 +116,7 @@ class CountViews:
     files: LogFiles
     ranking: Ranking
     lease: Lease
+    watched: Watched
     command: str = "listings count"
     views: int = 0
     listings: int = 0
@@ -134,9 +135,12 @@ class CountViews:
             log.warning("there is no access log %s yet; listings log writes it", self.files.path)
             return
         with Totals(self.files.counts) as totals:
-            self._read(totals, offsets, half_life)
+            with self.watched.step("fetch") as step:
+                self._read(totals, offsets, half_life)
+                step.rows = self.views
             try:
-                self._write(totals)
+                with self.watched.step("deliver"):
+                    self._write(totals)
             finally:
                 self.waiting = totals.unwritten()
 
@@ -191,7 +195,7 @@ class CountViews:
 
     def _write_once(self, totals: Totals) -> int:
         """Write everything once; how many are left for another time."""
-        settling = _Settling(totals)
+        settling = _Settling(totals, self.watched)
         under_way: deque[tuple[Future[Written], list[Total]]] = deque()
 
         def finish() -> None:
@@ -228,6 +232,7 @@ class _Settling:
     """Notes batch after batch as written, many in one transaction, for each of those waits for the disk."""
 
     totals: Totals
+    watched: Watched
     left: int = 0
     _done: list[Total] = field(default_factory=list)
     _missing: list[str] = field(default_factory=list)
@@ -245,7 +250,8 @@ class _Settling:
     def end(self) -> None:
         """Nothing is done that is not noted."""
         if self._done:
-            self.totals.settle(self._done, self._missing, self._left)
+            with self.watched.step("commit"):
+                self.totals.settle(self._done, self._missing, self._left)
         self._done, self._missing, self._left = [], [], []
 
 

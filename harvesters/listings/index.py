@@ -21,6 +21,7 @@ from harvesters.kafka.topics import Topic
 from harvesters.listings import letters
 from harvesters.listings.change import Change, Fate, Fates, change_of
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
+from harvesters.watched import Watched
 
 BATCH = 2000  # messages at most
 _LANES = 2
@@ -69,6 +70,7 @@ class Indexer:
     Args:
         follow: go on until told to stop, instead of ending when the group has all that the topic held at the start.
         stop: set to end after what is in hand.
+        watched: the run that this is, which is told what is fetched, delivered and committed.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Indexer:
         budget: ErrorBudget,
         stop: threading.Event,
         follow: bool,
+        watched: Watched | None = None,
     ) -> None:
         self.versions = versions
         self.dead_letters = dead_letters
         self.budget = budget
         self.stop = stop
         self.follow = follow
+        self.watched = watched if watched is not None else Watched("")
         self.counts = Counts()
         self.gaps = 0
         self._working: deque[_Working] = deque()
@@ -125,7 +129,9 @@ class Indexer:
         self.dead_letters.write([letters.of_gap(letters.LISTINGS, gap)])
 
     def _step(self, consumer: GroupConsumer) -> None:
-        batch = consumer.poll(_WAIT if self._committed and not self._working else _BUSY, BATCH)
+        with self.watched.step("fetch") as step:
+            batch = consumer.poll(_WAIT if self._committed and not self._working else _BUSY, BATCH)
+            step.rows, step.told = len(batch.records) if batch is not None else 0, batch is not None
         if batch is not None:
             self._begin(batch)
         self._settle_what_is_ready()
@@ -165,7 +171,9 @@ class Indexer:
                 changes[change_of(topic, record)] = record
             except BadInput as error:
                 done.dead.append(letters.of_record(letters.LISTINGS, topic, record, str(error)))
-        fates = self.versions.apply(list(changes))
+        with self.watched.step("deliver") as step:
+            step.rows = len(changes)
+            fates = self.versions.apply(list(changes))
         count = Counter(fates.values())
         done.counts.indexed, done.counts.deleted = count[Fate.INDEXED], count[Fate.DELETED]
         done.counts.superseded = count[Fate.SUPERSEDED]
@@ -193,7 +201,8 @@ class Indexer:
             for name, count in asdict(part.counts).items():
                 setattr(self.counts, name, getattr(self.counts, name) + count)
         assert self._consumer is not None
-        self._consumer.done(working.batch)
+        with self.watched.step("commit"):  # the consumer sends what is done, many batches at once
+            self._consumer.done(working.batch)
         try:
             self.budget.check(self.counts.received, self.dead_letters.name, _THEN)
         except TooManyDead as error:

@@ -58,7 +58,12 @@ class _Indexing:
         self._topic, self._group = settings.require(TOPIC), settings.require("LISTINGS_GROUP")
         self._versions = Versions(patient.search(), settings.require("LISTINGS_INDEX"))
         self.indexer = Indexer(
-            self._versions, patient.dead_letters, ErrorBudget(*settings.error_budget()), assembly.stop, follow
+            self._versions,
+            patient.dead_letters,
+            ErrorBudget(*settings.error_budget()),
+            assembly.stop,
+            follow,
+            assembly.watched,
         )
 
     def work(self) -> None:

@@ -120,7 +120,9 @@ class ViewLog:
         moved = committed = reported = clock.monotonic()
         try:
             while not stop.is_set() and (self.follow or reader.behind()):
-                batch = reader.poll(_WAIT_FOLLOWING if self.follow else _WAIT, _AT_ONCE)
+                with self.assembly.watched.step("fetch") as step:
+                    batch = reader.poll(_WAIT_FOLLOWING if self.follow else _WAIT, _AT_ONCE)
+                    step.rows, step.told = len(batch.records) if batch is not None else 0, batch is not None
                 now = clock.monotonic()
                 if batch is not None and reader.holds(batch):
                     self._keep(batch)
@@ -147,7 +149,9 @@ class ViewLog:
             self.budget.spend(dead)
             self.dead += len(dead)
             log.warning("%d messages went to the dead letters in %s", len(dead), self.dead_letters.name)
-        self.access_log.append(lines, runs, batch.topic.id, self._reader.positions)
+        with self.assembly.watched.step("deliver") as step:  # which commits as well: the offsets are beside the log
+            step.rows = len(batch.records) - len(dead)
+            self.access_log.append(lines, runs, batch.topic.id, self._reader.positions)
         self.received += len(batch.records)
         self.logged += len(batch.records) - len(dead)
         if dead:
@@ -171,7 +175,8 @@ class ViewLog:
         """Tell the group how far the log is; nothing depends on it."""
         offsets = self.access_log.offsets.topics.get(self._reader.topic.id, {})
         if offsets != self._told:
-            self._reader.commit(offsets)
+            with self.assembly.watched.step("commit"):
+                self._reader.commit(offsets)
             self._told = offsets
 
 

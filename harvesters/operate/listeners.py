@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harvesters.assembly import Assembly
 from harvesters.errors import HarvestError
-from harvesters.operate.jobs import BY_NAME
+from harvesters.operate.jobs import BY_NAME, Job
 from harvesters.operate.records import RecordKeeper
 from harvesters.watched import Listener
 
@@ -14,7 +14,40 @@ def listeners(assembly: Assembly, name: str) -> list[Listener]:
     job = BY_NAME.get(name)
     if job is None:
         return []
-    try:
-        return [RecordKeeper(job.records(assembly))]
-    except HarvestError:
-        return []  # the run itself says what is wrong with the setting
+    found: list[Listener] = []
+    for made in (_keeper, _pinger, _metrics, _exporter):
+        try:
+            listener = made(assembly, job)
+        except HarvestError:
+            continue  # the run itself says what is wrong with the setting
+        if listener is not None:
+            found.append(listener)
+    return found
+
+
+def _keeper(assembly: Assembly, job: Job) -> Listener:
+    return RecordKeeper(job.records(assembly))
+
+
+def _pinger(assembly: Assembly, job: Job) -> Listener | None:
+    if not assembly.settings.given("HARVEST_PING_URL"):
+        return None
+    from harvesters.operate.ping import Pinger
+
+    return Pinger(assembly.settings, job.name)
+
+
+def _metrics(assembly: Assembly, job: Job) -> Listener | None:
+    if not assembly.settings.given("HARVEST_METRICS_FILE"):
+        return None
+    from harvesters.operate.metricsfile import MetricsWriter
+
+    return MetricsWriter(job, assembly.settings)
+
+
+def _exporter(assembly: Assembly, job: Job) -> Listener | None:
+    if not (assembly.settings.otlp("TRACES") or assembly.settings.otlp("METRICS")):
+        return None
+    from harvesters.operate.otel import Exporter
+
+    return Exporter(job, assembly.settings)

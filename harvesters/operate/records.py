@@ -14,7 +14,7 @@ from harvesters.errors import HarvestError, Unavailable
 from harvesters.stores.blob import Blob, Conflict
 from harvesters.telemetry import Report
 from harvesters.timespan import iso
-from harvesters.watched import RunRecord, Watched
+from harvesters.watched import RunRecord, Step, Watched
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,9 @@ class RecordKeeper:
         with self._lock:
             if not self._over:
                 self._keep(record)
+
+    def stepped(self, run: Watched, step: Step) -> None:
+        """Nothing is kept of it."""
 
     def ended(self, run: Watched, record: RunRecord, report: Report | None) -> None:
         """The last word, for which the run's end waits `WITHIN` seconds at most."""

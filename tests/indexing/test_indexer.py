@@ -21,9 +21,13 @@ from harvesters.errors import SinkUnavailable, TooManyDead, Unavailable
 from harvesters.indexing.indexer import Indexer
 from harvesters.indexing.source import Message, SqsSource
 from harvesters.sinks.deadletters import DirectoryDeadLetters, ErrorBudget
+from harvesters.watched import Watched
 from tests.clocks import FakeClock, patient
 from tests.indexing.queues import Queue, action
 from tests.nodes import Node
+from tests.test_watched import Heard
+
+_PARTS = ("fetch", "deliver", "commit")
 
 
 @contextmanager
@@ -53,6 +57,18 @@ class TestQueues:
         received = it.counts.received
         assert received >= 95  # SQS delivers at least once: moto hands a message to both of two receivers now and then
         assert (it.counts.indexed, it.counts.deleted, it.counts.dead) == (received, received, 0)
+
+    def test_who_watches_is_told_what_is_fetched_delivered_and_committed(
+        self, fast: Queue, node: Node, tmp_path: Path
+    ) -> None:
+        fast.fill(action(number) for number in range(3))
+        heard = Heard()
+        with Watched("index", listeners=[heard]) as run:
+            run.begin()
+            with indexer(SqsSource(fast.name, patient()), node.sink(), tmp_path, watched=run) as it:
+                it.run()
+        rows = {name: sum(step.rows or 0 for step in heard.steps if step.name == name) for name in _PARTS}
+        assert rows == dict.fromkeys(_PARTS, 3)
 
     def test_an_empty_queue(self, sqs: Queue, node: Node, tmp_path: Path) -> None:
         with indexer(SqsSource(sqs.name, patient()), node.sink(), tmp_path) as it:

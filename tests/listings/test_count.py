@@ -14,6 +14,7 @@ from harvesters.listings import ranking
 from harvesters.listings.totals import Totals
 from harvesters.search import templates
 from tests.listings.shops import MONDAY, Shop
+from tests.operate.receivers import collecting
 
 DAY = 24 * 60  # minutes
 
@@ -29,6 +30,15 @@ def test_views_are_counted_once(shop: Shop) -> None:
     assert shop.counted() == (2, 2, 2, 0, 0)
     assert shop.visits == {"a": 3, "b": 1, "c": 1, "d": None}
     assert shop.versions(*"abcd") == [3, 2, 2, 1]
+
+
+def test_its_span_has_the_parts_of_a_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.index("a")
+    shop.view("a")
+    with collecting(monkeypatch) as collector:
+        shop.count()
+    assert collector.parts == {"fetch", "deliver", "commit"}
+    assert collector.gauges["harvest_last_run_delivered", "listings-count"] == 1
 
 
 def test_the_rest_of_a_document_stays(shop: Shop) -> None:

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from tests.listings.conftest import Market
+from tests.operate.receivers import collecting
 
 SOME = [{"id": n, "title": f"Desk {n}", "description": "oak", "price": n / 4} for n in range(30)]
 
@@ -23,6 +24,14 @@ def test_listings_are_indexed_and_committed(market: Market) -> None:
     assert market.documents() == {str(each["id"]): each for each in SOME}
     assert market.caught_up()
     assert market.run("index").counts == (0, 0, 0, 0, 0)
+
+
+def test_its_span_has_the_parts_of_a_run(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    market.send(*SOME)
+    with collecting(monkeypatch) as collector:
+        market.run("index")
+    assert collector.parts == {"fetch", "deliver", "commit"}
+    assert collector.gauges["harvest_last_run_delivered", "listings-index"] == 30
 
 
 def test_the_index_is_made_as_the_template_has_it(market: Market) -> None:

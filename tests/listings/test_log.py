@@ -23,6 +23,7 @@ from harvesters.kafka.whole import WholeTopic
 from harvesters.listings import viewlog
 from tests.brokers import Broker
 from tests.commandline import run_here
+from tests.operate.receivers import collecting
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,6 +112,14 @@ def test_views_become_lines(logs: Logging) -> None:
     assert logs.run()[1]["received"] == 1
     assert logs.items() == {"42": 2, "43": 1}
     assert logs.committed() == logs.ends()
+
+
+def test_its_span_has_the_parts_of_a_run(logs: Logging, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.view("a", "b")
+    with collecting(monkeypatch) as collector:
+        logs.run()
+    assert collector.parts == {"fetch", "deliver", "commit"}
+    assert collector.gauges["harvest_last_run_delivered", "listings-log"] == 2
 
 
 def test_what_looks_like_the_end_of_a_line_is_none(logs: Logging) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from harvesters import telemetry
 from harvesters.errors import ConfigError, Exit
-from harvesters.operate.doctor import cluster, places, servers, sources, told
+from harvesters.operate.doctor import cluster, outward, places, servers, sources, told
 from harvesters.operate.doctor.check import FAIL, Check, Examination, Probe
 from harvesters.operate.jobs import JOBS, Job
 from harvesters.operate.within import ask_within
@@ -58,6 +58,8 @@ PROBES: tuple[Probe, ...] = (
         _asked("opencast.admin", "MATTERHORN_ADMIN_HOST", "MATTERHORN_REST_USER", "MATTERHORN_REST_PASS"),
         sources.opencast_admin,
     ),
+    Probe(("ping",), _given("HARVEST_PING_URL"), outward.ping),
+    Probe(("metrics",), _given("HARVEST_METRICS_FILE"), outward.metrics),
     Probe(("zoom",), lambda about: _configured(about, "zoom"), sources.zoom),
     Probe(("firebase",), lambda about: _configured(about, "firebase-events"), sources.firebase),
     Probe(("kafka",), _asked("kafka"), servers.kafka),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def settings(about: Examination) -> None:
         near = get_close_matches(name, _KNOWN, 1)
         remedy = f"Did you mean {near[0]}?" if near else "Take it out, or look for its name in docs/reference.md."
         about.warn("settings", f"{name} is no setting", remedy)
+    if (about.settings.otlp("TRACES") or about.settings.otlp("METRICS")) and not _installed("opentelemetry.sdk"):
+        about.warn("settings", "OTEL_EXPORTER_OTLP_… needs an extra", "pip install 'harvest[otel]'")
     if len(about.found) == before:
         about.ok("settings", "every setting can be read")
 
@@ -87,6 +90,13 @@ def _readings(given: Settings) -> list[Callable[[], Any]]:
         lambda: Place.of(given.get("HARVEST_DEAD_LETTERS"), given.state_dir()),
         lambda: _firebase(given),
     ]
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _firebase(given: Settings) -> None:
