@@ -109,12 +109,15 @@ def open_useractions(
     Args:
         stepwise: whether the run may commit in its middle.
     """
-    from harvesters.opencast.episodes import EpisodeLookup
+    from harvesters.opencast.episodes import EPISODE_FIELDS, EpisodeLookup
     from harvesters.opencast.useractions import UserActions
 
     settings = assembly.settings
     client = open_client(assembly, _ENGAGE)
-    episodes = EpisodeLookup(client, assembly.cache, settings.number("EPISODE_CACHE_EXPIRE"))
+    expire = settings.number("EPISODE_CACHE_EXPIRE")
+    if assembly.outbound.hides(*(f"episode.{name}" for name in EPISODE_FIELDS)):
+        expire = 0.0  # what is kept in Redis stays there as it is
+    episodes = EpisodeLookup(client, assembly.cache, expire)
     zone, name = settings.timezone(_ZONE), source_name(settings)
     return UserActions(client, episodes, assembly.cache, zone, batch_size, wait, stepwise, name)
 
