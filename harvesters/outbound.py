@@ -203,16 +203,20 @@ class _Disguise:
             return [self._value(item, path) for item in value]
         return value
 
-    def _object(self, value: dict[str, Any], path: str) -> dict[str, Any]:
-        named = self._match(self._names.keys.get(path, ()))
+    def _object(self, value: dict[str, Any], path: str, keyed: bool = True) -> dict[str, Any]:
+        # As in a list, the names in a map of things are no part of what a field of one of them is called.
+        keyed = keyed and path in self._names.keys
+        named = keyed and self._match(self._names.keys[path])
         made = {}
         for name, item in value.items():
             inner = f"{path}.{name}" if path else name
-            if inner in self._names.addresses and isinstance(item, str):
+            if keyed and isinstance(item, dict):
+                item = self._object(item, path, keyed=False)
+            elif inner in self._names.addresses and isinstance(item, str):
                 item = self._addresses(item)
             elif not isinstance(item, dict | list) and item in self._names.blank:
                 pass
-            elif self._match(self._names.paths(self._row, inner)) and not self._is_wrapper(inner):
+            elif self._match(self._names.paths(self._row, inner, item)) and not self._is_wrapper(inner):
                 item = self._whole(item)
             else:
                 item = self._value(item, inner)
@@ -259,7 +263,7 @@ class _Disguise:
 
         made, at = [], 0
         for found in _FIELD.finditer(text):
-            paths = self._names.paths(self._row, found["name"])
+            paths = self._names.paths(self._row, found["name"], None)
             if not any(self._pseudonyms.names.end(path) for path in paths):
                 continue
             made.append(text[at : found.start("value")])

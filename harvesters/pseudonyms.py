@@ -81,8 +81,7 @@ def spelled(value: Any) -> str | None:
     if isinstance(value, float):
         return _decimal(repr(value))
     if isinstance(value, orjson.Fragment):
-        contents = value.contents
-        return _decimal(contents if isinstance(contents, str) else contents.decode())
+        return _decimal(orjson.dumps(value).decode())
     return None
 
 
@@ -321,7 +320,8 @@ class _Place(dict[str, tuple[bool, "_Place"]]):
     def __missing__(self, name: str) -> tuple[bool, _Place]:
         if len(self) >= self._MOST:
             self.clear()
-        found = self.plan.match(f"{self.path or '?.'}{name}"), self.plan.place(self.path, name)
+        path = f"?.{name}" if self.path is None else f"{self.path}{name}"
+        found = self.plan.match(path), self.plan.place(self.path, name)
         self[name] = found
         return found
 

@@ -40,9 +40,11 @@ class RowNames:
     kept: tuple[str, ...] = ()
     told: Callable[[Any], dict[str, Any]] = lambda row: {}
 
-    def paths(self, row: Any, path: str) -> tuple[str, ...]:
+    def paths(self, row: Any, path: str, value: Any) -> list[str]:
         """What the document says the same under, as far as that can be; the path itself among them."""
-        return (*self.says(row).get(path, ()), self.inside(row, path), path)
+        told = self.says(row).get(path, ()) if not isinstance(value, dict) else ()
+        found = [*told, self.inside(row, path), path]
+        return found + [source for each in found for source in self.made.get(each, ())]
 
 
 _ACTION = {

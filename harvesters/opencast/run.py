@@ -13,6 +13,7 @@ from harvesters.assembly import Assembly
 from harvesters.cursor import Times
 from harvesters.errors import ConfigError
 from harvesters.opencast.client import OpencastClient
+from harvesters.pseudonyms import KEY
 from harvesters.runs import HarvestRun, OnPlan
 from harvesters.settings import Settings
 from harvesters.spans import Everything, Span
@@ -190,7 +191,8 @@ def load_episodes(
 
     require_episodes(assembly)
     # An index from before an upgrade would refuse each episode; that is said before Opencast is asked for them.
-    form.require_fitting(assembly.search(), target, templates.find("episodes"))
+    absent = () if assembly.outbound.hiding else (KEY,)
+    form.require_fitting(assembly.search(), target, templates.find("episodes"), absent)
     chosen = list(dict.fromkeys(mpids))
     engage, admin = open_client(assembly, _ENGAGE), open_client(assembly, _ADMIN)
     wanted = chosen or _mpids(assembly, patterns)
