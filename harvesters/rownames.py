@@ -87,8 +87,9 @@ _OF_ZOOM: dict[str, dict[str, tuple[str, ...]]] = {
         "row.location": ("zoom.location", "city", "country"),
     },
 }
-_PEOPLE = {
-    **{name: (f"{name}.user_id", "buddy_ids") for name in ("buddies", "buddies-outgoing")},
+_PEOPLE: dict[str, tuple[str, ...]] = {
+    "buddies": ("buddies.user_id", "buddy_ids"),
+    "buddies-outgoing": ("buddies-outgoing.user_id",),
     **{name: (f"{name}.id", f"{one}_ids") for name, one in (("schools", "school"), ("groups", "group"))},
     "classes": ("classes.id", "class_ids"),
 }
@@ -154,8 +155,7 @@ _BY_ENDING = {
         keys=_below_value(_PEOPLE),
         inside=_value,
         made={**_NAMES, "folded.order": _NAMES["folded.name"], "folded.bio": ("bio",)}
-        | {ids: (entry, ids) for entry, ids in _PEOPLE.values()}
-        | {entry: (ids, entry) for entry, ids in _PEOPLE.values()},
+        | {name: paths for paths in _PEOPLE.values() for name in paths},
         kept=("name", "folded"),
     ),
     "classes": RowNames(keys={"value.students": ("student_ids",)}, inside=_value),

@@ -28,7 +28,7 @@ def pseudonym(value: str, as_json: bool, find: bool) -> None:
     from harvesters.pseudonyms import keys_of
 
     keys = keys_of(settings_of())
-    values = [line for line in standard_input().splitlines() if line.strip()] if value == "-" else [value]
+    values = _lines(standard_input()) if value == "-" else [value]
     found = [(key.id, made) for each in values for key in keys if (made := key.pseudonym(each)) is not None]
     if len(found) < len(values) * len(keys) or not values:
         raise click.UsageError("there is nothing to make a pseudonym of: empty values and anonymous stay as they are")
@@ -39,6 +39,13 @@ def pseudonym(value: str, as_json: bool, find: bool) -> None:
     else:
         for id, made in found:
             click.echo(f"{id} {made}")
+
+
+def _lines(content: bytes) -> list[str]:
+    try:
+        return [line for line in content.decode().splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise click.UsageError("standard input is no UTF-8") from error
 
 
 def _print_documents(pseudonyms: list[str], as_json: bool) -> None:

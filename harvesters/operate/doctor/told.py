@@ -28,7 +28,10 @@ _PERSONAL = {
     "useractions": _OF_ACTIONS,
     "index": _OF_ACTIONS,
     "load_episodes": ("creator", "contributor"),
-    "zoom": ("user_name", "user_id", "ip_address", "zoom.email", "host.name", "host.email", "host.host_id"),
+    "zoom": (
+        *("user_name", "user_id", "ip_address", "host.name", "host.email", "host.host_id"),
+        *("zoom.email", "zoom.id", "zoom.participant_user_id"),
+    ),
     "firebase-events": ("creator", "buid", "first_name", "last_name", "involved", "profile_pic_url_tiny"),
 }
 _REMEDY = "Put it right in the environment or the settings file; `harvest.py config` shows where it comes from."
