@@ -77,9 +77,13 @@ class Pseudonymous(Outbound):
     pseudonyms: Pseudonyms
     geoip: Callable[[], GeoIP | None] = lambda: None
     _plan: Callable[[str], Plan] = field(init=False)
+    _hides_agents: bool = field(init=False)
+    _hides_addresses: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self._plan = lru_cache(100)(self._make_plan)
+        self._hides_agents = self.hides("useragent")
+        self._hides_addresses = self.hides("ip", "ip_address")
 
     def documents(self, made: Made, again: bool = False) -> Made:
         """As `Outbound.documents`."""
@@ -140,10 +144,9 @@ class Pseudonymous(Outbound):
 
     def _enrich(self, document: Document) -> None:
         """Say what is made of true values, as whoever indexes the document will not see them."""
-        names = self.pseudonyms.names
-        if names.match("useragent") and document.kind == _WITH_AGENT:
+        if self._hides_agents and document.kind == _WITH_AGENT:
             useragents.add_to(document.body)
-        if (names.match("ip") or names.match("ip_address")) and (geoip := self.geoip()) is not None:
+        if self._hides_addresses and (geoip := self.geoip()) is not None:
             geoip.add_to(document)
 
     def _make_plan(self, kind: str) -> Plan:
