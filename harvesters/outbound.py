@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from harvesters import canonical, rownames, useragents
@@ -231,7 +232,8 @@ class _Disguise:
         return path in ("key", "value", "row", "of", "filed", "sessions", "result", "workflows")
 
     def _match(self, paths: Sequence[str]) -> bool:
-        return any(self._pseudonyms.names.match(path) for path in paths)
+        """Whether one of the paths has pseudonyms, or an object on its way."""
+        return any(self._pseudonyms.names.match(part) for path in paths for part in accumulate(path.split("."), _join))
 
     def _whole(self, value: Any) -> Any:
         made = self._pseudonyms.whole(value)
@@ -281,6 +283,10 @@ class _Disguise:
 _FIELD = re.compile(
     r'"(?P<name>[^"]+)"\s*:\s*(?P<value>"(?P<text>(?:[^"\\]|\\.)*)(?:"|\Z)|(?P<several>[\[{])|[^\s,}\]]+)', re.DOTALL
 )
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}"
 
 
 def _common(text: str, other: str) -> str:

@@ -87,6 +87,10 @@ _OF_ZOOM: dict[str, dict[str, tuple[str, ...]]] = {
         "row.location": ("zoom.location", "city", "country"),
     },
 }
+_AT_THE_TOP = {
+    *("uuid", "topic", "user_id", "user_name", "device", "ip_address", "network_type"),
+    *("start_time", "end_time", "join_time", "leave_time", "duration"),
+}
 _PEOPLE: dict[str, tuple[str, ...]] = {
     "buddies": ("buddies.user_id", "buddy_ids"),
     "buddies-outgoing": ("buddies-outgoing.user_id",),
@@ -102,7 +106,7 @@ def _of_zoom(row: Any) -> Paths:
 def _in_zoom(row: Any, path: str) -> str:
     """What the mapping names itself stands at the top, and the rest of a row under ``zoom``."""
     rest = path.removeprefix("row.")
-    return path if rest == path else f"zoom.{rest}"
+    return rest if rest == path or rest in _AT_THE_TOP or path in _of_zoom(row) else f"zoom.{rest}"
 
 
 def _value(row: Any, path: str) -> str:

@@ -56,6 +56,7 @@ MEETING: dict[str, Any] = {
     "id": "m==",
     "row": {
         "uuid": "m==",
+        "id": 88000000001,
         "host": "M-host",
         "email": "M-host@example.edu",
         "topic": "M-topic",
@@ -139,6 +140,7 @@ CASES: list[tuple[str, Map, dict[str, Any], tuple[str, ...]]] = [
     ("useractions", message, MESSAGE, PERSONAL),
     ("zoom", zoom, MEETING, ("host.email", "name", "topic", "zoom.dept", "host_id")),
     ("zoom", zoom, PARTICIPANT, ("user_name", "zoom.email", "user_id", "ip_address", "device", "city")),
+    ("zoom", zoom, MEETING, ("host", "zoom.id", "zoom.topic")),
     ("zoom", zoom, PARTICIPANT, ("email", "zoom.participant_uuid", "location")),
     ("buddyupevents", event, EVENT, ("creator", "first_name", "involved", "data.body", "email")),
     ("buddyupprofiles", PROFILES, PROFILE, ("first_name", "last_name", "email", "buddy_ids", "class_ids")),
