@@ -1,8 +1,8 @@
 """The way out: whatever a run has made of its rows passes here before it leaves, documents and dead letters alike.
 
 With ``HARVEST_PSEUDONYMISE`` they leave with pseudonyms. A document has field ``pseudonym_key`` then, and so has a
-letter's row; what has one is not done again. A row is not what its document was made of any more, so what the mapping
-made of true values (where an address is, which browser it was) stays with the letter.
+letter's row; what has one is not done again. A row is not what its document was made of any more, so the fields that were
+made of true values (where an address is, which browser it was) stay with the letter.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Made = list[Document | str]
 
 _KEPT = "pseudonymised"  # what stays with a letter's row
+_CLEAR = "clear"  # of a document that has pseudonyms: its body before
+_ENRICHED = ("geoip", "ua")
 _WITH_AGENT = "useractions"
 _DEEP = "it is nested too deeply for pseudonyms"
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -100,8 +102,7 @@ class Pseudonymous(Outbound):
         except RecursionError:
             return replace(letter, row=_DEEP)
         if isinstance(row, dict):
-            body = document.body if document is not None else self._told(letter)
-            kept = {name: body[name] for name in rownames.of_kind(letter.kind).kept if name in body}
+            kept = _changed(document) if document is not None else self._told(letter)
             row = {**row, KEY: self.pseudonyms.key.id, _KEPT: kept}
         return replace(letter, reason=disguise.reason(letter.reason), row=row)
 
@@ -132,6 +133,7 @@ class Pseudonymous(Outbound):
         if KEY in made:
             made[f"{KEY}_raw"] = made[KEY]
         made[KEY] = self.pseudonyms.key.id
+        document.__dict__[_CLEAR] = body
         document.body = made
         document.__dict__.pop("encoded", None)  # a mapping may have looked whether it can be written
         return document
@@ -141,7 +143,8 @@ class Pseudonymous(Outbound):
         body = rownames.of_kind(letter.kind).told(letter.row)
         told = Document("", letter.kind, _EPOCH, body)
         self._enrich(told)
-        return self._plan(letter.kind).body(told.body)
+        made = self._plan(letter.kind).body(told.body)
+        return {name: made[name] for name in _ENRICHED if name in made}
 
     def _enrich(self, document: Document) -> None:
         """Say what is made of true values, as whoever indexes the document will not see them."""
@@ -160,6 +163,13 @@ class Pseudonymous(Outbound):
             return names.below(path) or any(each.startswith(f"{path}.") for each in made)
 
         return Plan(self.pseudonyms, match, below)
+
+
+def _changed(document: Document) -> dict[str, Any]:
+    """The fields of a document that are not as its mapping made them."""
+    clear = document.__dict__.get(_CLEAR, {})
+    changed = {name: value for name, value in document.body.items() if value is not clear.get(name) and name != KEY}
+    return changed | {name: document.body[name] for name in _ENRICHED if name in document.body}
 
 
 def unpacked(row: Any) -> tuple[Any, dict[str, Any]]:

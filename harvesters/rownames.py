@@ -27,7 +27,6 @@ class RowNames:
         addresses: fields that list addresses, the first of which is ``ip``, and the others ``proxy1``, ``proxy2`` …
         blank: what a row writes where it means nothing.
         made: of a field that the mapping makes of others, those others.
-        kept: fields that cannot be made once there are pseudonyms, and so stay with a letter.
         told: the address and the browser that a row tells, as the document would.
     """
 
@@ -37,7 +36,6 @@ class RowNames:
     addresses: frozenset[str] = frozenset()
     blank: frozenset[str] = frozenset()
     made: Paths = field(default_factory=dict)
-    kept: tuple[str, ...] = ()
     told: Callable[[Any], dict[str, Any]] = lambda row: {}
 
     def paths(self, row: Any, path: str, value: Any) -> list[str]:
@@ -126,7 +124,6 @@ _BY_KIND = {
         addresses=frozenset(("userIp", "sessionId.userIp")),
         blank=frozenset(("-omitted-", "None")),
         made={"geoip.ip": ("ip",)},
-        kept=("geoip", "ua"),
         told=_told_of_action,
     ),
     "episodes": RowNames(
@@ -148,7 +145,6 @@ _BY_KIND = {
             "zoom.location": ("city", "country", "location"),
             "city": ("zoom.location", "location"),
         },
-        kept=("geoip", "city", "country"),
         told=_told_of_session,
     ),
 }
@@ -160,7 +156,6 @@ _BY_ENDING = {
         inside=_value,
         made={**_NAMES, "folded.order": _NAMES["folded.name"], "folded.bio": ("bio",)}
         | {name: paths for paths in _PEOPLE.values() for name in paths},
-        kept=("name", "folded"),
     ),
     "classes": RowNames(keys={"value.students": ("student_ids",)}, inside=_value),
 }
