@@ -28,7 +28,12 @@ Made = list[Document | str]
 
 _KEPT = "pseudonymised"  # what stays with a letter's row
 _CLEAR = "clear"  # of a document that has pseudonyms: its body before
-_ENRICHED = ("geoip", "ua")
+_MADE = (
+    "geoip",
+    "ua",
+    "city",
+    "country",
+)  # of an address, a user agent and a place, of which nothing can be made again
 _WITH_AGENT = "useractions"
 _DEEP = "it is nested too deeply for pseudonyms"
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -144,7 +149,7 @@ class Pseudonymous(Outbound):
         told = Document("", letter.kind, _EPOCH, body)
         self._enrich(told)
         made = self._plan(letter.kind).body(told.body)
-        return {name: made[name] for name in _ENRICHED if name in made}
+        return {name: made[name] for name in _MADE if name in made}
 
     def _enrich(self, document: Document) -> None:
         """Say what is made of true values, as whoever indexes the document will not see them."""
@@ -169,7 +174,7 @@ def _changed(document: Document) -> dict[str, Any]:
     """The fields of a document that are not as its mapping made them."""
     clear = document.__dict__.get(_CLEAR, {})
     changed = {name: value for name, value in document.body.items() if value is not clear.get(name) and name != KEY}
-    return changed | {name: document.body[name] for name in _ENRICHED if name in document.body}
+    return changed | {name: document.body[name] for name in _MADE if name in document.body}
 
 
 def unpacked(row: Any) -> tuple[Any, dict[str, Any]]:
