@@ -1,8 +1,8 @@
 """The way out: whatever a run has made of its rows passes here before it leaves, documents and dead letters alike.
 
 With ``HARVEST_PSEUDONYMISE`` they leave with pseudonyms. A document has field ``pseudonym_key`` then, and so has a
-letter's row; what has one is not done again. A row is not what its document was made of any more, so the fields that were
-made of true values (where an address is, which browser it was) stay with the letter.
+letter's row; what has one is not done again. A row is not what its document was made of any more, so the fields that
+were made of true values (where an address is, which browser it was) stay with the letter.
 """
 
 from __future__ import annotations

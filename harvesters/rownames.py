@@ -123,7 +123,6 @@ _BY_KIND = {
         says=lambda row: _ACTION,
         addresses=frozenset(("userIp", "sessionId.userIp")),
         blank=frozenset(("-omitted-", "None")),
-        made={"geoip.ip": ("ip",)},
         told=_told_of_action,
     ),
     "episodes": RowNames(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from harvesters import privacy, useragents
 from harvesters.canonical import digest
 from harvesters.document import Document
 from harvesters.firebase import people
@@ -21,6 +23,8 @@ from harvesters.outbound import Outbound, Pseudonymous, unpacked
 from harvesters.pseudonyms import KEY, Key, Names, Pseudonyms
 from harvesters.sinks.deadletters import DeadLetter
 from harvesters.zoom.harvest import document_of as of_zoom
+from harvesters.zoom.listed import ListedMeeting
+from harvesters.zoom.state import RunState
 
 SECRET = Key("k1", "0123456789abcdef")
 MOMENT = "2026-02-13T09:00:00+00:00"
@@ -274,6 +278,34 @@ def test_a_reason_that_cuts_a_long_value() -> None:
     reason = f"huid is {value!r:.60}"
     letter = outbound("huid").letter(DeadLetter("useractions", "7", reason, row))
     assert letter.reason == f"huid is '{SECRET.pseudonym(value)}"
+
+
+def test_a_browser_is_not_looked_for_in_a_pseudonym() -> None:
+    body = {"useragent": "f" * 32, "ua": {"name": "Firefox"}, KEY: "k1"}
+    useragents.add_to(body)
+    assert body["ua"] == {"name": "Firefox"}
+
+
+def test_a_state_of_zoom_keeps_no_lists() -> None:
+    state = RunState(listing={"parts": {"meetings": {"rows": [MEETING["row"]]}}})
+    listed = ListedMeeting(MEETING["row"], date(2026, 2, 13))
+    state.add(listed)
+    clear = state.encode()
+    state = replace(state, done={}, outbound=outbound("host.email"))
+    state.add(listed)
+    assert state.has(listed)
+    assert state.encode()["listing"] == {}
+    assert list(clear["done"].values()) != list(state.encode()["done"].values())
+
+
+def test_logs_name_nobody() -> None:
+    said = "/report/users/M-host-id/meetings was answered 404: User does not exist: ada@example.edu"
+    try:
+        privacy.hide_people(True)
+        assert privacy.redact(said) == "/report/users/***/meetings was answered 404: User does not exist: ***"
+    finally:
+        privacy.hide_people(False)
+    assert privacy.redact(said) == said
 
 
 def test_nobody_tries_what_a_digest_was_made_of() -> None:
