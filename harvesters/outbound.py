@@ -71,6 +71,10 @@ class Outbound:
         """Whether one of these fields must not leave as it is."""
         return False
 
+    def told(self) -> list[str]:
+        """What two processes have to agree about that do the same work; no secret."""
+        return []
+
 
 @dataclass
 class Pseudonymous(Outbound):
@@ -122,6 +126,10 @@ class Pseudonymous(Outbound):
     def hides(self, *paths: str) -> bool:
         """As `Outbound.hides`."""
         return any(self.pseudonyms.names.match(path) for path in paths)
+
+    def told(self) -> list[str]:
+        """As `Outbound.told`."""
+        return [self.pseudonyms.key.id, self.digest(b"the same key").hex(), *self.pseudonyms.names.told()]
 
     def _document(self, document: Document, again: bool) -> Document | str:
         body = document.body

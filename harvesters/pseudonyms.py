@@ -199,6 +199,10 @@ class Names:
             or path.startswith(self.path_beginnings)
         )
 
+    def told(self) -> list[str]:
+        """In one order, however the setting had them."""
+        return sorted((*self.names, *self.paths, *(f"{each}*" for each in (*self.beginnings, *self.path_beginnings))))
+
     def end(self, name: str) -> bool:
         """Whether a field of that name may be one of them, wherever it is."""
         return self.match(name) or any(self.match(f"{path.rpartition('.')[0]}.{name}") for path in self._all_paths)

@@ -308,6 +308,14 @@ def test_logs_name_nobody() -> None:
     assert privacy.redact(said) == said
 
 
+def test_two_processes_agree_on_what_leaves() -> None:
+    assert outbound("huid", "ip").told() == outbound("ip", "huid").told()
+    other = Pseudonymous(Pseudonyms(Names.parse(["huid", "ip"]), [Key("k1", "another-secret-of-16")]))
+    several = [Outbound(), outbound("huid", "ip"), outbound("huid", "ip*"), other]
+    assert len({str(each.told()) for each in several}) == 4
+    assert SECRET.secret not in str(outbound("huid").told())
+
+
 def test_nobody_tries_what_a_digest_was_made_of() -> None:
     content = b'{"huid": "10564389"}'
     assert Outbound().digest(content) == digest(content)

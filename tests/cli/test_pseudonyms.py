@@ -357,6 +357,7 @@ class TestSettings:
             ("firebase", "load", "dump.json"),
             ("deadletters", "replay", "--all"),
             ("export", "rollcall"),
+            ("backfill", "useractions", "--start", "2026-02-13", "--end", "2026-02-14", "-o", "out.jsonl"),
         ],
     )
     def test_no_good_key_is_78_before_anything_is_read(
