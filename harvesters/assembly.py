@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from harvesters.elastic.client import SearchClient
     from harvesters.elastic.cluster import Acquaintance
     from harvesters.geoip import GeoIP
+    from harvesters.outbound import Outbound
     from harvesters.rate import Slots
     from harvesters.runs import Parts, Place
     from harvesters.sinks.base import Sink
@@ -141,6 +142,21 @@ class Assembly:
 
         return self._closed_with_us(GeoIP(Path(path).expanduser()))
 
+    @cached_property
+    def outbound(self) -> Outbound:
+        """What leaves passes here, and gets its pseudonyms (``HARVEST_PSEUDONYMISE``).
+
+        Raises:
+            ConfigError: a field cannot be read, or there is no key that is good enough.
+        """
+        from harvesters import pseudonyms
+        from harvesters.outbound import Outbound, Pseudonymous
+        from harvesters.privacy import hide_people
+
+        found = pseudonyms.from_settings(self.settings)
+        hide_people(found is not None)
+        return Pseudonymous(found, lambda: self.geoip) if found is not None else Outbound()
+
     def search(self, connections: int = 8) -> SearchClient:
         """The cluster of ``ES_HOST``."""
         from harvesters.elastic.client import SearchClient
@@ -227,7 +243,15 @@ class Assembly:
 
         budget = ErrorBudget(*self.settings.error_budget())
         return Parts(
-            self.clock, self.cache, self.dead_letters, budget, self.stop, self.listeners, self.watched, self.check
+            self.clock,
+            self.cache,
+            self.dead_letters,
+            budget,
+            self.stop,
+            self.listeners,
+            self.watched,
+            self.check,
+            self.outbound,
         )
 
     @property

@@ -24,6 +24,7 @@ from harvesters.cursor import Cursor
 from harvesters.document import Document, Outcome
 from harvesters.errors import Interrupted
 from harvesters.harvest import Harvest, Page
+from harvesters.outbound import Outbound
 from harvesters.prefetch import prefetch
 from harvesters.progress import Progress
 from harvesters.sinks.base import IndexMisfit, Sink
@@ -79,6 +80,7 @@ class Pipeline:
         progress: moves the checkpoint.
         stop: set to finish the batch in hand, commit, and raise `Interrupted`.
         watched: the run that this is, which is told what is fetched, delivered and committed.
+        outbound: what documents and letters pass on their way out.
     """
 
     harvest: Harvest
@@ -91,6 +93,7 @@ class Pipeline:
     counts: Counts = field(default_factory=Counts)
     accepted: DeliveredLog | None = None
     watched: Watched = field(default_factory=lambda: Watched(""))
+    outbound: Outbound = field(default_factory=Outbound)
     _dead_marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=_DEAD))
     _under_way: dict[str, Mark] = field(default_factory=dict)
     _reached: Cursor | None = None
@@ -166,7 +169,7 @@ class Pipeline:
         rows: list[tuple[Any, Mark, bytes]] = []
         for row in page.rows:
             raw = canonical(row)
-            rows.append((row, Mark.of(self.harvest.row_id(row), raw), raw))
+            rows.append((row, Mark(self.harvest.row_id(row), self.outbound.digest(raw)), raw))
         known: dict[str, bytes] = {}
         if self.delivered is not None and rows:
             # The batch before is being delivered, and the log does not know its rows yet: one that is edited and edited
@@ -177,10 +180,11 @@ class Pipeline:
             fresh = [item for item in rows if known.get(item[1].id) != item[1].digest]
             batch.duplicates = len(rows) - len(fresh)
             rows = fresh
-        made = self.harvest.documents([row for row, _, _ in rows])
+        made = self.outbound.documents(self.harvest.documents([row for row, _, _ in rows]))
         for (row, mark, raw), document in zip(rows, made, strict=True):
             if isinstance(document, str):
-                batch.letters.append(DeadLetter(self.harvest.kind, self.harvest.row_id(row), document, row))
+                letter = DeadLetter(self.harvest.kind, self.harvest.row_id(row), document, row)
+                batch.letters.append(self.outbound.letter(letter))
                 continue
             if mark.id in known:
                 document.mutable = True
@@ -193,7 +197,7 @@ class Pipeline:
     def _deliver(self, batch: _Batch) -> None:
         self.progress.check()  # a process that was frozen must not write old over new
         outcomes = self._send(batch) if batch.documents else []
-        letters = [*batch.letters, *_refused(batch, outcomes)]
+        letters = [*batch.letters, *self._refused(batch, outcomes)]
         marks = [batch.marks[outcome.document.id] for outcome in outcomes if outcome.delivered]
         dead = len(letters)
         letters = self._news(letters)
@@ -215,13 +219,24 @@ class Pipeline:
         try:
             return self.sink.send(batch.documents)
         except IndexMisfit as misfit:
-            if self._news(_refused(batch, misfit.outcomes)):
+            if self._news(self._refused(batch, misfit.outcomes)):
                 raise
             return misfit.outcomes
 
+    def _refused(self, batch: _Batch, outcomes: Iterable[Outcome]) -> list[DeadLetter]:
+        return [
+            self.outbound.letter(
+                DeadLetter(one.document.kind, one.document.id, one.reason, _parsed(batch.raw[one.document])),
+                one.document,
+            )
+            for one in outcomes
+            if not one.delivered
+        ]
+
     def _news(self, letters: list[DeadLetter]) -> list[DeadLetter]:
         """Those that no run that ended well has had."""
-        marks = [Mark.of(letter.id, canonical([letter.reason, letter.row])) for letter in letters]
+        said = [canonical([letter.reason, letter.row]) for letter in letters]
+        marks = [Mark(letter.id, self.outbound.digest(each)) for letter, each in zip(letters, said, strict=True)]
         known = self.accepted.known(mark.id for mark in marks) if self.accepted is not None and marks else {}
         self._dead_marks += marks
         return [letter for letter, mark in zip(letters, marks, strict=True) if known.get(mark.id) != mark.digest]
@@ -237,14 +252,6 @@ class Pipeline:
         self.counts.duplicates += batch.duplicates
         self.counts.delivered += delivered
         self.counts.dead += dead
-
-
-def _refused(batch: _Batch, outcomes: Iterable[Outcome]) -> list[DeadLetter]:
-    return [
-        DeadLetter(one.document.kind, one.document.id, one.reason, _parsed(batch.raw[one.document]))
-        for one in outcomes
-        if not one.delivered
-    ]
 
 
 def _parsed(raw: bytes) -> Any:

@@ -28,6 +28,8 @@ _SHAPES = (
     re.compile(r"()\{[^{}]*PRIVATE KEY[^{}]*\}?"),  # a service account
     re.compile(r"()-----BEGIN[A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END[A-Z ]*PRIVATE KEY-----|\Z)"),
 )
+# What says who somebody is where no field does: in the paths and in the words of a server's refusals.
+_PEOPLE = (re.compile(r"(/users/)[^/?\s]+"), re.compile(r"()[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+"))
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]{64,}={0,2}\s*")
 _MOST = 1_000_000  # characters that are looked at for an excerpt
 _SHORTEST = 3  # characters: masking one or two letters would mask half of every line
@@ -37,6 +39,7 @@ _lock = threading.Lock()
 _known: dict[str, frozenset[str]] = {}
 _tokens: dict[str, OrderedDict[str, frozenset[str]]] = {}
 _pattern: re.Pattern[str] | None = None
+_hide_people = False
 
 
 def protect(secrets: Iterable[str]) -> None:
@@ -46,6 +49,12 @@ def protect(secrets: Iterable[str]) -> None:
         with _lock:
             _known.update(new)
             _compile()
+
+
+def hide_people(wanted: bool) -> None:
+    """Whether `redact` masks e-mail addresses, and ids of users in paths, from now on."""
+    global _hide_people
+    _hide_people = wanted
 
 
 def protect_token(owner: str, token: str) -> None:
@@ -106,7 +115,7 @@ def redact(text: str) -> str:
     """`text` without secrets."""
     if _pattern is not None:
         text = _pattern.sub(MASK, text)
-    for shape in _SHAPES:
+    for shape in (*_SHAPES, *_PEOPLE) if _hide_people else _SHAPES:
         text = shape.sub(rf"\1{MASK}", text)
     return text
 

@@ -19,6 +19,7 @@ from harvesters.clock import Clock
 from harvesters.cursor import Cursor, TimeCursor
 from harvesters.errors import Exit, HarvestError, LeaseHeld
 from harvesters.harvest import Harvest
+from harvesters.outbound import Outbound
 from harvesters.pipeline import Counts, Pipeline
 from harvesters.prefetch import aside
 from harvesters.progress import Progress
@@ -129,6 +130,7 @@ class Parts:
     listeners: Sequence[Listener] = (telemetry.log_report,)
     watched: Watched = field(default_factory=lambda: Watched(""))
     check: Callable[[], None] = lambda: None
+    outbound: Outbound = field(default_factory=Outbound)
 
 
 Remember = Callable[[Cache, Harvest, Sink, bool], DeliveredLog]
@@ -383,6 +385,7 @@ class _Harvesting:
             counts=run.counts,
             accepted=self.accepted,
             watched=run.parts.watched,
+            outbound=run.parts.outbound,
         )
         what = f"{planned.window} from " if planned.window is not None else ""
         log.info("harvesting %s%s to %s", what, run.harvest.source, run.sink.name)

@@ -24,7 +24,7 @@ class Setting:
 
 _OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
 _ELASTIC, _ZOOM, _FIREBASE, _LOGS, _WEB = "Elasticsearch", "Zoom", "Firebase", "Logs and telemetry", "Web"
-_KAFKA, _LISTINGS = "Kafka", "Listings"
+_KAFKA, _LISTINGS, _PRIVACY = "Kafka", "Listings", "Privacy"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -138,6 +138,23 @@ SETTINGS: tuple[Setting, ...] = (
         "Where documents go that can never be delivered: a directory, s3://bucket/prefix or sqs://queue.",
         without="files under HARVEST_STATE_DIR/dead-letters",
         example="s3://my-harvest-bucket/dead-letters",
+    ),
+    Setting(
+        "HARVEST_PSEUDONYMISE",
+        _PRIVACY,
+        "Fields that leave with pseudonyms, commas between: a name at any depth, * at its end, a path with dots there "
+        "only.",
+        without="every field leaves as it is",
+        example="huid,ip,proxy*,host.email",
+    ),
+    Setting(
+        "HARVEST_PSEUDONYM_KEY",
+        _PRIVACY,
+        "Keys of the pseudonyms: ID:SECRET, commas between, or @FILE with one a line; the first is used, others look "
+        "people up. A SECRET has 16 characters or more.",
+        without="required by HARVEST_PSEUDONYMISE",
+        secret=True,
+        example="@/etc/harvest/pseudonym-keys",
     ),
     Setting(
         "HARVEST_STATE_DIR",

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from harvesters.pseudonyms import KEY
+
 if TYPE_CHECKING:
     from ua_parser import Parser
 
@@ -42,6 +44,8 @@ def parsed(useragent: str) -> Mapping[str, str]:
 def add_to(body: dict[str, Any]) -> None:
     """Put ``ua`` beside the ``useragent`` of a user action, where there is one."""
     useragent = body.get("useragent")
+    if KEY in body and "ua" in body:
+        return  # the useragent may be a pseudonym by now
     if isinstance(useragent, str) and useragent:
         before = body.get("ua")
         found = parsed(useragent)

@@ -25,7 +25,7 @@ FLOORS = (
         "privacy",
         "intervals",
     }
-    | {"exact", "settingtable", "loopclock"},
+    | {"exact", "settingtable", "loopclock", "pseudonyms", "rownames"},
     {
         "http",
         "retry",
@@ -44,7 +44,7 @@ FLOORS = (
         "elastic",
     },
     {"stores", "sinks", "search", "kafka"},
-    {"pipeline", "runs", "harvest", "progress", "prefetch", "watched"},
+    {"pipeline", "runs", "harvest", "progress", "prefetch", "watched", "outbound"},
     {"assembly"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "listings", "dev"}
     | {"logs"},

@@ -120,6 +120,8 @@ def backfill(
         chosen = BY_NAME[job]
         assembly.job = chosen.name
         first, last = _moment(start, chosen, "--start"), _moment(end, chosen, "--end")
+        if not status:
+            _ = assembly.outbound  # pseudonyms that cannot be made end it before anything is read
         if not status and (first is None or last is None):
             raise click.UsageError("--start and --end say which range is to be harvested")
         _refuse_standard_output(chosen, output, start, end)

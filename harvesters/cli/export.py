@@ -143,7 +143,8 @@ def viewing_options(source_index_pattern: str, source: str, **common: Any) -> No
 def rollcall(**common: Any) -> None:
     """Who takes the courses that have episodes: series,huid,status,first_name,mi,last_name,reg_level.
 
-    Asks the registrar's service at BANNER_ENDPOINT_BASE for each series.
+    Asks the registrar's service at BANNER_ENDPOINT_BASE for each series. Fields that HARVEST_PSEUDONYMISE names have
+    the pseudonyms that user actions have.
 
     \b
     Example:
@@ -154,7 +155,8 @@ def rollcall(**common: Any) -> None:
 
     base = settings_of().url("BANNER_ENDPOINT_BASE")
     with _indices(common) as (selection, _, assembly):
-        _write(Rollcall(selection, BannerClient(base, assembly.retry, assembly.timeout)), common, assembly)
+        banner = BannerClient(base, assembly.retry, assembly.timeout)
+        _write(Rollcall(selection, banner, assembly.outbound), common, assembly)
 
 
 @contextmanager

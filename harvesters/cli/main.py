@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("harvesters.cli.status", "status", "How the jobs are doing: lag, leases, last runs."),
     "config": ("harvesters.cli.config", "config", "Every setting: its value, and where that comes from."),
     "doctor": ("harvesters.cli.doctor", "doctor", "Check settings, credentials and servers; changes nothing."),
+    "pseudonym": ("harvesters.cli.pseudonym", "pseudonym", "The pseudonyms of a value, and what is under them."),
     "deadletters": (
         "harvesters.cli.deadletters",
         "deadletters",

@@ -116,6 +116,8 @@ def running(job: str = "", moves: bool = True, stays: bool = False) -> Iterator[
     try:
         with assembly.watched as watched:
             try:
+                if job:
+                    _ = assembly.outbound  # pseudonyms that cannot be made end a run before anything is read
                 yield assembly
             except (WindowError, click.ClickException):
                 watched.forget()

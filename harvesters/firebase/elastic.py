@@ -15,6 +15,7 @@ from harvesters.firebase.documents import Row
 from harvesters.firebase.events import Removal
 from harvesters.firebase.indices import PREFIX
 from harvesters.firebase.pushid import push_ms
+from harvesters.pseudonyms import KEY
 from harvesters.search import scan, templates
 from harvesters.sinks.base import IndexMisfit, Sink
 
@@ -24,7 +25,7 @@ Hit = dict[str, Any]
 Body = dict[str, Any]
 
 _BATCH = 1000
-_SAFE = ("id", "type", "created_at", "hour", "weekday", "day_of_month", "day_of_year", "month", "year")
+_SAFE = (KEY, "id", "type", "created_at", "hour", "weekday", "day_of_month", "day_of_year", "month", "year")
 _RECENT = 20_000  # places of documents that are remembered until searches certainly see them
 _NAMES = 100  # of indices in one URL, which Elasticsearch limits to 4 KB
 

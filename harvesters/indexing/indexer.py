@@ -25,6 +25,7 @@ from harvesters.errors import Interrupted
 from harvesters.indexing.held import Held, HoldLost
 from harvesters.indexing.messages import KIND, NoDocument, parsed, to_document
 from harvesters.indexing.source import Message, SqsSource
+from harvesters.outbound import Outbound
 from harvesters.sinks.base import Sink
 from harvesters.sinks.deadletters import DeadLetter, DeadLetters, ErrorBudget
 from harvesters.watched import Watched
@@ -60,6 +61,7 @@ class Indexer:
         receivers: threads that receive, and as many that delete.
         stop: set to receive no more, finish what is in hand, and return.
         watched: the run that this is, which is told what is fetched, delivered and committed.
+        outbound: what documents and letters pass on their way out.
     """
 
     source: SqsSource
@@ -73,6 +75,7 @@ class Indexer:
     receivers: int = 4
     counts: IndexCounts = field(default_factory=IndexCounts)
     watched: Watched = field(default_factory=lambda: Watched(""))
+    outbound: Outbound = field(default_factory=Outbound)
     _held: Held = field(init=False)
     _sending: dict[Document, Message] = field(default_factory=dict)
     # No SimpleQueue: before Python 3.13 its `get` forgets its timeout when a signal comes shortly before the end of it.
@@ -149,14 +152,14 @@ class Indexer:
         finished: list[Message] = []
         lost = {*self._held.lost(batch)}
         self._leave(lost)
-        for message in batch:
-            if message in lost:
-                continue
-            try:
-                messages[to_document(message.body, self.zone)] = message
-            except NoDocument as error:
-                letters.append(DeadLetter(KIND, message.id, str(error), parsed(message.body)))
+        ours = [message for message in batch if message not in lost]
+        made = self.outbound.documents([self._mapped(message) for message in ours], again=True)
+        for message, document in zip(ours, made, strict=True):
+            if isinstance(document, str):
+                letters.append(self._letter(message, message.id, document))
                 finished.append(message)
+            else:
+                messages[document] = message
         self._sending = messages
         try:
             with self.watched.step("deliver") as step:
@@ -171,7 +174,7 @@ class Indexer:
             if outcome.delivered:
                 self.counts.indexed += 1
             else:
-                letters.append(DeadLetter(KIND, outcome.document.id, outcome.reason, parsed(message.body)))
+                letters.append(self._letter(message, outcome.document.id, outcome.reason, outcome.document))
         if letters:
             self.dead_letters.write(letters)
             self.budget.spend(letters)
@@ -181,6 +184,15 @@ class Indexer:
         if letters:
             wait(futures)  # what is in the dead letters is not to come back
             self.budget.check(max(self.counts.received, self._expected), self.dead_letters.name, _REST)
+
+    def _mapped(self, message: Message) -> Document | str:
+        try:
+            return to_document(message.body, self.zone)
+        except NoDocument as error:
+            return str(error)
+
+    def _letter(self, message: Message, id: str, reason: str, document: Document | None = None) -> DeadLetter:
+        return self.outbound.letter(DeadLetter(KIND, id, reason, parsed(message.body)), document, again=True)
 
     def _leave(self, messages: Collection[Message]) -> None:
         """Leave these to whoever has them now, or gets them next."""

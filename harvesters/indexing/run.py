@@ -44,6 +44,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
     # What is in hand is finished after SIGTERM too, so its retries go on: their clock does not know of it.
     patient = Assembly(settings, threading.Event(), assembly.job)
     with closing(patient):
+        _ = patient.outbound  # what it takes is looked at before anything is read
         sink = patient.elastic(fresh_pattern="useractions-*")
         queue = settings.require("SQS_QUEUE_NAME")
         source = SqsSource(queue, assembly.retry, wanted.visibility, 2 * wanted.receivers + 2, patient.retry)
@@ -58,6 +59,7 @@ def index_queue(assembly: Assembly, wanted: IndexWanted) -> Report:
             follow=wanted.follow,
             receivers=wanted.receivers,
             watched=assembly.watched,
+            outbound=patient.outbound,
         )
         sink.may_send = indexer.check
         with closing(sink), closing(source):

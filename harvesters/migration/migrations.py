@@ -121,6 +121,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         undo=profiles.without_folded_words,
         unmap=profiles.without_folded_words,
     ),
+    Migration(
+        8,
+        "episodes can say which key their pseudonyms are made with",
+        "episodes",
+        born=3,
+        apply=lambda body: body,
+        outdated=lambda properties: "pseudonym_key" not in properties,
+        undo=upgrade.without_pseudonym_key,
+        unmap=upgrade.without_pseudonym_key,
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harvesters import useragents
+from harvesters.pseudonyms import KEY
 from harvesters.zoom.meetings import SUMMED, summed
 
 _NOBODY = ("", "None")
@@ -100,6 +101,11 @@ def with_sums(body: dict[str, Any]) -> dict[str, Any]:
 def without_sums(fields: dict[str, Any]) -> dict[str, Any]:
     """A meeting, or the mapping of its fields, without the numbers that one sums."""
     return _without(tuple(SUMMED), fields)
+
+
+def without_pseudonym_key(fields: dict[str, Any]) -> dict[str, Any]:
+    """A document, or the mapping of its fields, that does not say which key its pseudonyms are made with."""
+    return _without((KEY,), fields)
 
 
 def todays(body: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ SEARCH = "/search/episode.json"
 _DCE_SERIES = re.compile(r"(\d{4})(\d{2})(\d{5})")
 _UNKNOWN_EXPIRE = 60.0  # between a live stream and its recording an episode is unknown for a while
 _LOOKUPS = 4
+EPISODE_FIELDS = ("title", "duration", "start", "course", "series", "year", "term", "crn", "type", "description")
+"""What an episode says in a user action."""
 
 
 @dataclass

@@ -13,6 +13,7 @@ from harvesters.assembly import Assembly
 from harvesters.cursor import Times
 from harvesters.errors import ConfigError
 from harvesters.opencast.client import OpencastClient
+from harvesters.pseudonyms import KEY
 from harvesters.runs import HarvestRun, OnPlan
 from harvesters.settings import Settings
 from harvesters.spans import Everything, Span
@@ -109,12 +110,15 @@ def open_useractions(
     Args:
         stepwise: whether the run may commit in its middle.
     """
-    from harvesters.opencast.episodes import EpisodeLookup
+    from harvesters.opencast.episodes import EPISODE_FIELDS, EpisodeLookup
     from harvesters.opencast.useractions import UserActions
 
     settings = assembly.settings
     client = open_client(assembly, _ENGAGE)
-    episodes = EpisodeLookup(client, assembly.cache, settings.number("EPISODE_CACHE_EXPIRE"))
+    expire = settings.number("EPISODE_CACHE_EXPIRE")
+    if assembly.outbound.hides(*(f"episode.{name}" for name in EPISODE_FIELDS)):
+        expire = 0.0  # what is kept in Redis stays there as it is
+    episodes = EpisodeLookup(client, assembly.cache, expire)
     zone, name = settings.timezone(_ZONE), source_name(settings)
     return UserActions(client, episodes, assembly.cache, zone, batch_size, wait, stepwise, name)
 
@@ -187,7 +191,8 @@ def load_episodes(
 
     require_episodes(assembly)
     # An index from before an upgrade would refuse each episode; that is said before Opencast is asked for them.
-    form.require_fitting(assembly.search(), target, templates.find("episodes"))
+    absent = () if assembly.outbound.hiding else (KEY,)
+    form.require_fitting(assembly.search(), target, templates.find("episodes"), absent)
     chosen = list(dict.fromkeys(mpids))
     engage, admin = open_client(assembly, _ENGAGE), open_client(assembly, _ADMIN)
     wanted = chosen or _mpids(assembly, patterns)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from harvesters.assembly import Assembly
 from harvesters.document import Document
+from harvesters.outbound import Outbound, unpacked
 from harvesters.sinks.base import IndexMisfit, Sink
 from harvesters.sinks.deadletters import DeadLetter
 
@@ -19,10 +20,14 @@ _STRANGE = (AttributeError, KeyError, LookupError, OverflowError, TypeError, Val
 
 @dataclass(frozen=True)
 class Died:
-    """A letter that is not delivered, and why; `as_it_was`: that says nothing new of it, so its reason stays."""
+    """A letter that is not delivered, and why; `as_it_was`: that says nothing new of it, so its reason stays.
+
+    `letter` is what it should be by now, where its row must not stay as it is.
+    """
 
     reason: str
     as_it_was: bool = False
+    letter: DeadLetter | None = None
 
 
 class Again(Protocol):
@@ -57,11 +62,13 @@ class Mapped:
     Args:
         map: a document for each row, or the reason why there can be none.
         sink: the job's own.
+        outbound: what documents and letters pass on their way out.
         opened: what is closed with it.
     """
 
     map: Callable[[Sequence[Any]], list[Document | str]]
     sink: Sink
+    outbound: Outbound
     opened: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -76,7 +83,13 @@ class Mapped:
 
     def deliver(self, letters: Sequence[DeadLetter]) -> list[Died | None]:
         """Map and send; of two versions of one document the later one is sent when the earlier one is settled."""
-        made = self._documents([letter.row for letter in letters])
+        rows = [unpacked(letter.row) for letter in letters]
+        made = self._documents([row for row, _ in rows])
+        for document, (_, kept) in zip(made, rows, strict=True):
+            if isinstance(document, Document) and kept:
+                document.body.update(kept)
+                document.__dict__.pop("encoded", None)
+        made = self.outbound.documents(made, again=True)
         endings = [Died(one) if isinstance(one, str) else None for one in made]
         places: dict[Document, int] = {}
         for at, document in enumerate(made):
@@ -87,7 +100,11 @@ class Mapped:
                 places = {}
             places[document] = at
         self._send(places, endings)
-        return endings
+        documents = [one if isinstance(one, Document) else None for one in made]
+        return [
+            self._told(letter, died, document) if died is not None else None
+            for letter, died, document in zip(letters, endings, documents, strict=True)
+        ]
 
     def finish(self) -> None:
         """The sink's."""
@@ -97,6 +114,14 @@ class Mapped:
         """Let go of the sink, and of what the mapping asks."""
         self.sink.close()
         self.opened.close()
+
+    def _told(self, letter: DeadLetter, died: Died, document: Document | None) -> Died:
+        """Why it died, and what the letter should hold where its row is still in the clear."""
+        reason = letter.reason if died.as_it_was else died.reason
+        now = self.outbound.letter(replace(letter, reason=reason), document, again=True)
+        if now.row is letter.row:
+            return died
+        return replace(died, reason=died.reason if died.as_it_was else now.reason, letter=now)
 
     def _send(self, places: dict[Document, int], endings: list[Died | None]) -> None:
         if not places:
@@ -134,7 +159,7 @@ def useractions(assembly: Assembly, output: str | None) -> Again:
     opened = ExitStack()
     harvest = open_useractions(assembly)
     opened.callback(harvest.close)
-    return Mapped(harvest.documents, actions_sink(assembly, output), opened)
+    return Mapped(harvest.documents, actions_sink(assembly, output), assembly.outbound, opened)
 
 
 def index(assembly: Assembly, output: str | None) -> Again:
@@ -149,7 +174,8 @@ def index(assembly: Assembly, output: str | None) -> Again:
         except NoDocument as error:
             return str(error)
 
-    return Mapped(_each(document), assembly.sink(output or "es", fresh_pattern="useractions-*"))
+    sink = assembly.sink(output or "es", fresh_pattern="useractions-*")
+    return Mapped(_each(document), sink, assembly.outbound)
 
 
 def load_episodes(assembly: Assembly, output: str | None) -> Again:
@@ -159,7 +185,7 @@ def load_episodes(assembly: Assembly, output: str | None) -> Again:
 
     now = assembly.clock.now()
     sink = episodes_sink(assembly, KIND) if output in (None, "es") else assembly.sink(output)
-    return Mapped(_each(lambda row: document_of(row, now)), sink)
+    return Mapped(_each(lambda row: document_of(row, now)), sink, assembly.outbound)
 
 
 def zoom(assembly: Assembly, output: str | None) -> Again:
@@ -168,7 +194,8 @@ def zoom(assembly: Assembly, output: str | None) -> Again:
     from harvesters.zoom.run import open_sink, where_is
 
     geoip = where_is(assembly)
-    return Mapped(_each(lambda row: document_of(row, geoip)), open_sink(assembly, output or "es"))
+    sink = open_sink(assembly, output or "es")
+    return Mapped(_each(lambda row: document_of(row, geoip)), sink, assembly.outbound)
 
 
 def firebase_events(assembly: Assembly, output: str | None) -> Again:
@@ -178,7 +205,7 @@ def firebase_events(assembly: Assembly, output: str | None) -> Again:
 
     indices, mapper = open_indices(assembly.settings), open_mapper(assembly.settings)
     sink = open_sink(assembly, output or "es", indices.events, indices.of_event, True)
-    return Mapped(_each(lambda row: document_of(row, mapper, assembly.clock.now)), sink)
+    return Mapped(_each(lambda row: document_of(row, mapper, assembly.clock.now)), sink, assembly.outbound)
 
 
 def firebase_profiles(assembly: Assembly, output: str | None) -> Again:
@@ -237,7 +264,8 @@ def _people(assembly: Assembly, output: str | None, what: str, fill: Callable[[d
     indices = open_indices(assembly.settings)
     name = indices.profiles if what == "profiles" else indices.classes
     mapper = EntityMapper(name, fill, open_scrubber(assembly.settings))
-    return Mapped(_each(mapper.document), open_sink(assembly, output or "es", name, lambda document: name))
+    sink = open_sink(assembly, output or "es", name, lambda document: name)
+    return Mapped(_each(mapper.document), sink, assembly.outbound)
 
 
 def _each(document: Callable[[Any], Document | str]) -> Callable[[Sequence[Any]], list[Document | str]]:

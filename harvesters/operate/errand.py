@@ -268,8 +268,9 @@ def _renewed(backfill: Backfill, claim: Claim, expires: datetime, state: Backfil
 
 
 def place_of(backfill: Backfill) -> str:
-    """Where its state is, without saying it."""
-    return canonical.digest(backfill.store.blob.place.encode("utf-8", "surrogateescape"), 6).hex()
+    """Where its state is, and which pseudonyms leave, without saying it."""
+    told = [backfill.store.blob.place, *backfill.assembly.outbound.told()]
+    return canonical.digest("\n".join(told).encode("utf-8", "surrogateescape"), 6).hex()
 
 
 def window_of(text: str) -> Window:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from harvesters.elastic import paths
@@ -43,14 +43,16 @@ def is_replaced(client: SearchClient, index: str) -> bool:
     return index not in named and bool(named)
 
 
-def require_fitting(client: SearchClient, index: str, template: Template) -> None:
+def require_fitting(client: SearchClient, index: str, template: Template, but: Collection[str] = ()) -> None:
     """See that `index` would take documents of today; one that is not there yet is fine.
+
+    `but`: fields that they will not have.
 
     Raises:
         ConfigError: it would refuse each, as an index does that an older version made.
     """
     for name, mapping in _mappings(client, index).items():
-        misfits = list(_misfits(mapping, template.mappings))
+        misfits = list(_misfits(mapping, template.mappings, but=but))
         if misfits:
             raise ConfigError(
                 f"the index {name} of {client.name} is in the form of an older version (its {', '.join(misfits[:3])}) "
@@ -66,12 +68,14 @@ def _mappings(client: SearchClient, index: str) -> dict[str, Body]:
     return {name: body["mappings"] for name, body in found if isinstance(body, Mapping) and "mappings" in body}
 
 
-def _misfits(theirs: Body, ours: Body, prefix: str = "", strict: bool = False) -> Iterator[str]:
+def _misfits(
+    theirs: Body, ours: Body, prefix: str = "", strict: bool = False, but: Collection[str] = ()
+) -> Iterator[str]:
     strict = str(theirs["dynamic"]).lower() == "strict" if "dynamic" in theirs else strict
     known = theirs.get("properties", {})
     for name, wanted in ours.get("properties", {}).items():
         if name not in known:
-            if strict:
+            if strict and f"{prefix}{name}" not in but:
                 yield f"{prefix}{name} is not mapped, and it is strict"
             continue
         found, here = str(known[name].get("type", "object")), str(wanted.get("type", "object"))

@@ -1,13 +1,14 @@
-"""Who takes the courses that have episodes."""
+"""Who takes the courses that have episodes; under the pseudonyms of the user actions, where those have some."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harvesters.opencast.episodes import series_parts
+from harvesters.outbound import Outbound
 from harvesters.tables.banner import BannerClient
 from harvesters.tables.selection import Selection
 
@@ -20,6 +21,7 @@ class Rollcall:
 
     selection: Selection
     banner: BannerClient
+    outbound: Outbound = field(default_factory=Outbound)
     columns: tuple[str, ...] = ("series", "huid", "status", "first_name", "mi", "last_name", "reg_level")
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -30,7 +32,8 @@ class Rollcall:
                 log.warning("series %s is left out: its id is no YYYYTTCCCCC, so it has no course", series)
                 continue
             for person in self.banner.people(parts["year"] + parts["term"], parts["crn"]):
-                yield {"series": series, **{name: _text(person.get(name)) for name in self.columns[1:]}}
+                told = self.outbound.fields({name: _text(person.get(name)) for name in self.columns[1:]})
+                yield {"series": series, **told}
 
 
 def _text(value: Any) -> str:

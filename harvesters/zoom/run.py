@@ -155,6 +155,7 @@ class ZoomRun:
     def _harvest(self, kept: Kept, span: Span, place: Place | None = None) -> None:
         """Run one harvest; by hand (no `place`) it begins where the state says that an earlier run got to."""
         resumes, state = place is None, kept.state
+        state.outbound = self.assembly.outbound
         notebook = Notebook(self.client.clock.now)
         if resumes:
             notebook.load(state.listing)

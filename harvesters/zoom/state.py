@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +11,10 @@ from typing import Any
 
 import orjson
 
+from harvesters.canonical import canonical
 from harvesters.clock import Clock
 from harvesters.errors import ConfigError, RaceLost
+from harvesters.outbound import Outbound
 from harvesters.stores.blob import Blob, Conflict
 from harvesters.timespan import Window, iso
 from harvesters.zoom.listed import ListedMeeting
@@ -41,15 +42,16 @@ class RunState:
     listing: dict[str, Any] = field(default_factory=dict)
     good: int = 0
     refused: int = 0
+    outbound: Outbound = field(default_factory=Outbound, compare=False)
 
     def has(self, meeting: ListedMeeting) -> bool:
         """The meeting is done, as it is listed now."""
-        found = self.done.get(key(meeting))
-        return found is not None and found[0] == digest(meeting)
+        found = self.done.get(self._key(meeting))
+        return found is not None and found[0] == self._digest(meeting)
 
     def add(self, meeting: ListedMeeting) -> None:
         """The meeting is delivered, with all of its sessions."""
-        self.done[key(meeting)] = (digest(meeting), meeting.filed.timestamp())
+        self.done[self._key(meeting)] = (self._digest(meeting), meeting.filed.timestamp())
 
     def forget(self, before: datetime) -> None:
         """Drop the meetings that are filed before then: nobody will ask for them again."""
@@ -61,7 +63,20 @@ class RunState:
         window = [iso(self.window.start), iso(self.window.end)] if self.window is not None else None
         since = iso(self.since) if self.since is not None else None
         counts = {"good": self.good, "refused": self.refused}
-        return {"window": window, "since": since, "done": dict(self.done), "listing": self.listing, **counts}
+        # With pseudonyms the lists, which say who met, are not kept: they are asked for again.
+        listing = {} if self.outbound.hiding else self.listing
+        return {"window": window, "since": since, "done": dict(self.done), "listing": listing, **counts}
+
+    def _key(self, meeting: ListedMeeting) -> str:
+        """A short name of a meeting."""
+        return self._short(meeting.uuid.encode("utf-8", "replace") or repr(meeting.row).encode(), 9)
+
+    def _digest(self, meeting: ListedMeeting) -> str:
+        """A short digest of all that the list says of it."""
+        return self._short(canonical(meeting.row), 6)
+
+    def _short(self, content: bytes, size: int) -> str:
+        return base64.b64encode(self.outbound.digest(content, size)).decode()
 
     @classmethod
     def decode(cls, data: dict[str, Any]) -> RunState:
@@ -137,20 +152,3 @@ def _dumps(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:  # a listed row may hold what orjson does not write: half a surrogate pair, a very long number
         return json.dumps(value, default=str).encode()
-
-
-def key(meeting: ListedMeeting) -> str:
-    """A short name of a meeting."""
-    return _short(meeting.uuid.encode("utf-8", "replace") or repr(meeting.row).encode(), 9)
-
-
-def digest(meeting: ListedMeeting) -> str:
-    """A short digest of all that the list says of it."""
-    try:
-        return _short(orjson.dumps(meeting.row, option=orjson.OPT_SORT_KEYS), 6)
-    except TypeError:
-        return _short(repr(meeting.row).encode("utf-8", "backslashreplace"), 6)
-
-
-def _short(content: bytes, size: int) -> str:
-    return base64.b64encode(hashlib.blake2b(content, digest_size=size).digest()).decode()

@@ -30,11 +30,12 @@ from tests.indices import Cluster
 
 
 def documents(path: Path) -> list[str]:
-    """What is in a file; in what order fields stand does not count, nor that of the list of a map's keys."""
+    """What is in a file; in what order fields stand does not count, nor that of a list made of a map."""
     found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     for one in found:
-        if isinstance(one.get("involved"), list):
-            one["involved"].sort()
+        for name, value in one.items():
+            if isinstance(value, list):
+                one[name] = sorted(value, key=lambda item: json.dumps(item, sort_keys=True))
     return sorted(json.dumps(one, sort_keys=True) for one in found)
 
 

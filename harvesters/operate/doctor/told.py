@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harvesters import pseudonyms
 from harvesters.errors import ConfigError, Exit
 from harvesters.operate.doctor.check import Examination
 from harvesters.operate.jobs import JOBS
@@ -23,11 +24,16 @@ _NUMBERS = (
 _ZONES = ("ZOOM_TIMEZONE", "FIREBASE_TIMEZONE", "OPENCAST_TIMEZONE")
 _URLS = ("MATTERHORN_ENGAGE_HOST", "MATTERHORN_ADMIN_HOST", "ES_HOST", "ZOOM_API_URL", "ZOOM_OAUTH_URL")
 _FILES = ("ES_CA_CERTS", "GEOLITE_PATH", "KAFKA_CA_CERTS")
+_OF_ACTIONS = ("huid", "ip", "proxy1", "useragent", "session_id")
 _PERSONAL = {
-    "useractions": ("huid", "ip", "proxy*", "useragent", "session_id"),
-    "index": ("huid", "ip", "proxy*", "useragent", "session_id"),
-    "zoom": ("user_name", "email", "ip", "host.email", "host.first_name", "host.last_name"),
-    "firebase-events": ("creator", "first_name", "last_name"),
+    "useractions": _OF_ACTIONS,
+    "index": _OF_ACTIONS,
+    "load_episodes": ("creator", "contributor"),
+    "zoom": (
+        *("user_name", "user_id", "ip_address", "host.name", "host.email", "host.host_id"),
+        *("zoom.email", "zoom.id", "zoom.participant_user_id"),
+    ),
+    "firebase-events": ("creator", "buid", "first_name", "last_name", "involved", "profile_pic_url_tiny"),
 }
 _REMEDY = "Put it right in the environment or the settings file; `harvest.py config` shows where it comes from."
 
@@ -57,17 +63,18 @@ def settings(about: Examination) -> None:
 
 def privacy(about: Examination) -> None:
     """Name personal fields that no pseudonym takes the place of."""
-    covered = about.settings.names(_PSEUDONYMISE) if _PSEUDONYMISE in _KNOWN else []
-    for job in about.jobs:
-        clear = [name for name in _PERSONAL.get(job.name, ()) if name not in covered]
+    named = about.settings.names(pseudonyms.FIELDS)
+    covered = pseudonyms.Names.parse(named)
+    harvests = [job for job in about.jobs if job.name in _PERSONAL]
+    for job in harvests:
+        clear = [name for name in _PERSONAL[job.name] if not covered.match(name)]
         if clear:
-            remedy = f"Name them in {_PSEUDONYMISE} if they should not." if _PSEUDONYMISE in _KNOWN else ""
+            remedy = f"Name them in {pseudonyms.FIELDS} if they should not."
             about.warn("privacy", f"{job.name}: these leave in the clear: {', '.join(clear)}", remedy)
+    if harvests and not about.found:
+        about.ok("privacy", "personal fields leave with pseudonyms")
     if any(job.name.startswith("listings") for job in about.jobs):
         about.warn("privacy", "listings and the access log keep what they are given, users' ids too")
-
-
-_PSEUDONYMISE = "HARVEST_PSEUDONYMISE"
 
 
 def _readings(given: Settings) -> list[Callable[[], Any]]:
@@ -87,6 +94,8 @@ def _readings(given: Settings) -> list[Callable[[], Any]]:
         lambda: given.optional_number("ACCESS_LOG_MAX_BYTES", minimum=1),
         lambda: given.choice("OPENCAST_AUTH", ("digest", "basic")),
         given.error_budget,
+        lambda: pseudonyms.from_settings(given),
+        lambda: pseudonyms.keys_of(given) if given.given(pseudonyms.KEYS) else None,
         lambda: Place.of(given.get("HARVEST_DEAD_LETTERS"), given.state_dir()),
         lambda: _firebase(given),
     ]

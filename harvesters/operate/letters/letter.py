@@ -54,6 +54,7 @@ class Letter:
         if time.tzinfo is None or not all(isinstance(text, str) for text in (kind, id, reason, job)):
             return None
         named = digest(json.dumps([fields["time"], kind, id, row], sort_keys=True).encode(), _NAME).hex()
+        named = fields["letter"] if isinstance(fields.get("letter"), str) else named
         return cls(named, time, job or _job(kind, row, settings), raw, where, fields)
 
     @property
@@ -71,9 +72,10 @@ class Letter:
         """As a run writes it."""
         return DeadLetter(str(self.fields["kind"]), self.id, self.reason, self.fields["row"])
 
-    def died_again(self, reason: str) -> bytes:
-        """The same letter, with the reason that it has now."""
-        return json.dumps({**self.fields, "job": self.job, "reason": reason}).encode()
+    def died_again(self, reason: str, now: DeadLetter | None = None) -> bytes:
+        """The same letter, with the reason that it has now; and with the row of `now`, under its old name."""
+        changed = {"letter": self.name, "row": now.row} if now is not None else {}
+        return json.dumps({**self.fields, "job": self.job, "reason": reason, **changed}).encode()
 
     def line(self) -> dict[str, Any]:
         """A line of `ls`."""

@@ -91,6 +91,7 @@ def replay(assembly: Assembly, selection: Selection, output: str | None) -> Tall
         NotDurable: a job's output is standard output.
         HarvestError: as for `look`, and as a sink's `send`. Letters stay until they are acknowledged.
     """
+    _ = assembly.outbound  # pseudonyms that cannot be made end it before anything is read
     with ExitStack() as stack:
         work = _Replay(assembly, selection, output, stack)
         _in_each_box(assembly, work.work)
@@ -132,8 +133,10 @@ class _Replay:
                 self.tally.gone += 1
                 continue
             self._stays(letter, died.reason)
-            if not died.as_it_was and died.reason != letter.reason:
-                changes[letter] = letter.died_again(died.reason)
+            reason = letter.reason if died.as_it_was else died.reason
+            reason = died.letter.reason if died.letter is not None else reason
+            if reason != letter.reason or died.letter is not None:
+                changes[letter] = letter.died_again(reason, died.letter)
         lease.check()
         portion.settle(changes)
 
