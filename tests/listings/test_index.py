@@ -222,7 +222,7 @@ class TestPoison:
         others = [market.cluster.name(name) for name in ("one", "two")]
         for name in ("one", "two"):
             market.cluster.create(name, {})
-        point(market, *[{"index": others[0], "is_write_index": written}, {"index": others[1]}])
+        point(market, {"index": others[0], "is_write_index": written}, {"index": others[1]})
         market.send({"id": "a"})
         result = market.run("index")
         assert result.code == 78
