@@ -69,6 +69,7 @@ class Reader(ABC):
         self._looked = self._answered = retry.clock.monotonic()
         self._missing = False
         self._skipped: dict[int, int] = {}
+        self._owed: set[int] = set()  # to be read as soon as there is a topic again
         self._tries = 0
         try:
             self._client: Consumer = Consumer(
@@ -196,6 +197,7 @@ class Reader(ABC):
 
         self._refresh()
         if self._missing:
+            self._owed.update(partitions)
             return
         left, ends = self._left(self.topic), self._topics.ends(self.topic)
         self._age += 1
@@ -307,6 +309,7 @@ class Reader(ABC):
         if found.id == before.id:
             if found.partitions > before.partitions:
                 self._grown()
+            self._pay()
             return False
         log.warning("the topic %s was made anew: it is read from its beginning", found.name)
         self._skipped.clear()
@@ -321,7 +324,17 @@ class Reader(ABC):
             else:
                 self._end([partition])
         self._grown()
+        self._pay()
         return True
+
+    def _pay(self) -> None:
+        """Read the partitions that came while there was no topic."""
+        owed, self._owed = self._owed, set()
+        if owed:
+            held = {each.partition for each in self._client.assignment()}  # the client began them by itself
+            if wanted := sorted(owed & held - self._positions.keys()):
+                self._client.incremental_unassign(self._assigned(wanted))
+                self._begin(wanted)
 
     def _beyond(self, partition: int, position: int, low: int, high: int) -> int:
         """Where to go on in a partition that has fewer messages than were read of it."""

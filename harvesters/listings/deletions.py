@@ -18,8 +18,8 @@ import orjson
 
 from harvesters.elastic import bulk, paths
 from harvesters.elastic.client import SearchClient
-from harvesters.elastic.errors import error_type, reason
-from harvesters.errors import ConfigError, SinkUnavailable
+from harvesters.errors import SinkUnavailable
+from harvesters.listings.indexname import ensure_index
 from harvesters.listings.place import Place
 from harvesters.search import scan
 from harvesters.timespan import iso
@@ -131,18 +131,3 @@ class Deletions:
 def _entry(found: Mapping[str, Any]) -> tuple[str, Place | None]:
     source = found.get("_source", {})
     return str(source.get("id", "")), Place.read(source.get("origin"))
-
-
-def ensure_index(client: SearchClient, name: str, body: Mapping[str, Any]) -> bool:
-    """Make the index where there is none of that name, nor an alias; whether it was made.
-
-    Raises:
-        ConfigError: no index can be called or be made so.
-    """
-    path = f"/{paths.name(name)}"
-    if client.request("GET", path, accept=(404,), params={"filter_path": "*.aliases"}).found:
-        return False
-    answer = client.request("PUT", path, body, accept=(400,))
-    if answer.status == 400 and error_type(answer.body) != "resource_already_exists_exception":
-        raise ConfigError(f"{client.name} makes no index {name!r}: {reason(answer.body)}")
-    return answer.status == 200

@@ -13,6 +13,7 @@ from harvesters.elastic.client import SearchClient
 from harvesters.errors import ConfigError
 from harvesters.listings.change import Change, Fate, Fates, Stored
 from harvesters.listings.deletions import Deletions
+from harvesters.listings.indexname import require_one
 from harvesters.listings.place import Place
 from harvesters.listings.stored import Listings
 from harvesters.search import form
@@ -20,6 +21,11 @@ from harvesters.timespan import iso
 
 TEMPLATE = "listings"
 _CONFLICT = 409
+# What an index asks of documents that is not in our template, by how it refuses the others.
+_WANTS = {
+    "strict_dynamic_mapping_exception": "the index takes no fields that it does not know",
+    "routing_missing_exception": "the index wants routing with each document",
+}
 
 
 class Turn:
@@ -170,9 +176,14 @@ class Turn:
         """Refused for good; unless that is the index's fault and not the listing's.
 
         Raises:
-            ConfigError: the index maps a field of ours otherwise.
+            ConfigError: the index maps a field of ours otherwise, or is an alias by now that cannot be written to.
         """
-        if refusal.field and (differs := form.difference(self._client, self._index, TEMPLATE, refusal.field)):
+        if refusal.kind == "illegal_argument_exception":
+            require_one(self._client, self._index)
+        differs = _WANTS.get(refusal.kind, "")
+        if refusal.field and not differs:
+            differs = form.difference(self._client, self._index, TEMPLATE, refusal.field)
+        if differs:
             raise ConfigError(
                 f"{self._client.name} refused the listing {change.id!r} ({refusal.kind}): {differs}. Name another "
                 "index in LISTINGS_INDEX, or remove this one: it is filled again from the beginning of the topic once "

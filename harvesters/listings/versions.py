@@ -17,7 +17,8 @@ from functools import cached_property
 from harvesters.elastic import bulk, paths
 from harvesters.elastic.client import SearchClient
 from harvesters.listings.change import Change, Fates, turns
-from harvesters.listings.deletions import Deletions, ensure_index
+from harvesters.listings.deletions import Deletions
+from harvesters.listings.indexname import ensure_index
 from harvesters.listings.place import Place
 from harvesters.listings.stored import Listings
 from harvesters.listings.turn import TEMPLATE, Turn
@@ -39,11 +40,11 @@ class Versions:
         that had deleted it, and was killed before it looked again.
 
         Raises:
-            ConfigError: no index can be called so.
+            ConfigError: no index can be called so, or it leads to several.
         """
-        self._ensure_template()
         self._deletions.prepare()
         ensure_index(self.client, self.index, {"settings": self._form.settings, "mappings": self._form.mappings})
+        self._ensure_template()
         for places in self._deletions.recent():
             self._remove(places)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from harvesters.errors import ConfigError
 from harvesters.kafka.consumer import GroupConsumer, left_behind
 from harvesters.kafka.reader import Reader
 from harvesters.kafka.records import Batch, Gap, Record
-from harvesters.kafka.topics import Topic
+from harvesters.kafka.topics import Topic, Topics
 from harvesters.kafka.whole import WholeTopic
 from harvesters.retry import RetryPolicy
 from tests.brokers import Broker
@@ -56,6 +58,32 @@ def member(kafka: Broker, keeper: Keeper) -> Iterator[Callable[[], GroupConsumer
     yield make
     for each in made:
         each.close()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_partitions_that_come_while_the_topic_is_away_are_read_when_it_is_back(
+    kafka: Broker, keeper: Keeper, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    kafka.make(kafka.listings)
+    find, away = Topics.find, [True]
+    consumer = GroupConsumer(
+        kafka.settings, RetryPolicy(SystemClock(), 20), kafka.listings, "LISTINGS_TOPIC", kafka.group, keeper, False
+    )
+    with closing(consumer):
+
+        def look(topics: Topics, name: str) -> Topic | None:
+            found = None if away[0] else find(topics, name)
+            return replace(found, id="anew") if found is not None and anew else found
+
+        monkeypatch.setattr(Topics, "find", look)
+        consumer.open()
+        deadline = time.monotonic() + 30
+        while not consumer._client.assignment() and time.monotonic() < deadline:
+            consumer.poll(0.1)
+        away[0] = False
+        for partition in range(3):
+            kafka.send(kafka.listings, [("k", {"id": partition})], partition=partition)
+        assert {record.partition for record in read(consumer, 3)} == {0, 1, 2}
 
 
 def whole(kafka: Broker, keeper: Keeper, left: Mapping[int, int]) -> WholeTopic:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,58 @@ class TestPoison:
         assert market.run("index").code == 78
         assert not market.caught_up()
         assert market.letters() == []
+
+    @pytest.mark.parametrize("mapping", [{"dynamic": "strict"}, {"_routing": {"required": True}}])
+    def test_an_index_that_wants_more_than_ours_is_78_and_nothing_is_lost(
+        self, market: Market, mapping: dict[str, Any]
+    ) -> None:
+        market.cluster.create("listings", mapping)
+        market.send({"id": "a", "price": 4})
+        assert market.run("index").code == 78
+        assert not market.caught_up()
+        assert market.letters() == []
+
+    @pytest.mark.parametrize("written", [None, True])
+    def test_an_alias_of_two_indices_is_78_and_nothing_is_lost(self, market: Market, written: bool | None) -> None:
+        others = [market.cluster.name(name) for name in ("one", "two")]
+        for name in ("one", "two"):
+            market.cluster.create(name, {})
+        point(market, {"index": others[0], "is_write_index": written}, {"index": others[1]})
+        market.send({"id": "a"})
+        result = market.run("index")
+        assert result.code == 78
+        assert all(name in result.err for name in others)
+        assert not market.caught_up()
+        assert market.letters() == []
+
+    def test_an_alias_that_is_not_for_writing_is_78_and_nothing_is_lost(self, market: Market) -> None:
+        market.cluster.create("one", {})
+        point(market, {"index": market.cluster.name("one"), "is_write_index": False})
+        market.send({"id": "a"})
+        assert market.run("index").code == 78
+        assert not market.caught_up()
+
+    def test_an_alias_of_one_index_is_as_good_as_that(self, market: Market) -> None:
+        market.cluster.create("one", {})
+        point(market, {"index": market.cluster.name("one")})
+        market.send({"id": "a"})
+        market.send({"id": "a", "title": "again"})
+        assert market.run("index").code == 0
+        assert market.cluster.documents("one")["a"]["title"] == "again"
+
+    @pytest.mark.parametrize("name", ["_x", "a,b", "a*", "a:b", "..", "Upper"])
+    def test_a_name_that_is_none_is_78_and_nothing_is_lost(self, market: Market, name: str) -> None:
+        market.send({"id": "a"})
+        assert market.run("index", env={"LISTINGS_INDEX": name}).code == 78
+        assert not market.caught_up()
+        assert market.letters() == []
+
+
+def point(market: Market, *places: dict[str, Any]) -> None:
+    """Make the name of the index an alias of these."""
+    actions = [{"add": {"alias": market.index, **{k: v for k, v in each.items() if v is not None}}} for each in places]
+    with closing(market.cluster.client()) as client:
+        client.request("POST", "/_aliases", {"actions": actions})
 
 
 class TestEnds:

@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harvesters.elastic.client import Answer, SearchClient
+from harvesters.errors import ConfigError
 from harvesters.listings.change import Change, Fate
 from harvesters.listings.message import parse_listing
 from harvesters.listings.place import Place
@@ -220,3 +221,24 @@ def test_a_listing_is_only_read_where_it_is_there_already(worlds: Iterator[World
     changes = [change for world in itertools.islice(worlds, 50) for change in world.changes([version(OLD)])]
     process.apply(changes)
     assert [path.rpartition("/")[2] for path in process.client.asked] == ["_bulk", "%09"]
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["one is written to", "none is"])
+def test_an_alias_that_comes_to_lead_to_two_indices_ends_the_run(cluster: Cluster, written: bool) -> None:
+    """What is there cannot be read any more, and must neither be tried for ever nor be a dead letter."""
+    for name in ("one", "two"):
+        cluster.create(name, {})
+
+    def point(name: str, written: bool = False) -> None:
+        write = {"is_write_index": True} if written else {}
+        action = {"add": {"index": cluster.name(name), "alias": cluster.name("listings"), **write}}
+        cluster.ask("POST", "/_aliases", {"actions": [action]})
+
+    point("one")
+    world = World(cluster, cluster.name("listings"), "1")
+    world.process().prepare()
+    assert world.apply(version(OLD)) == [Fate.INDEXED]
+    point("one", written)
+    point("two")
+    with pytest.raises(ConfigError, match=cluster.name("two")):
+        world.apply(version(NEW))
