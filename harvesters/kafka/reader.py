@@ -215,8 +215,8 @@ class Reader(ABC):
             wanted.append(TopicPartition(self.topic.name, partition, start))
         if wanted:
             self._client.incremental_assign(wanted)
-            if self._paused:
-                self._client.pause(wanted)
+            # The client keeps for each partition that it was paused, also when it is given up and comes back.
+            (self._client.pause if self._paused else self._client.resume)(wanted)
 
     def _end(self, partitions: Iterable[int]) -> None:
         """Read these no more."""

@@ -109,6 +109,15 @@ def read(reader: Reader, count: int, then: Callable[[Batch], object] = lambda ba
     return records
 
 
+def until(done: Callable[[], bool], *members: GroupConsumer) -> None:
+    """Have them poll until it is so."""
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        for each in members:
+            each.poll(0.05)
+
+
 def commits(consumer: GroupConsumer) -> bool:
     """Whether the brokers say that it is committed."""
     deadline = time.monotonic() + 30
@@ -194,6 +203,22 @@ class TestMember:
             second.poll(0.1)
         assert keeper.finished == 1
         assert {*first.positions, *second.positions} == {0, 1}
+
+    def test_partitions_that_went_while_it_paused_are_read_when_they_come_back(
+        self, kafka: Broker, member: Callable[[], GroupConsumer]
+    ) -> None:
+        kafka.make(kafka.listings)
+        first = member()
+        until(lambda: len(first.positions) == 3, first)
+        first.pause()
+        second = member()
+        until(lambda: len(first.positions) < 3 and len(second.positions) > 0, first, second)
+        first.resume()
+        second.close()
+        until(lambda: len(first.positions) == 3, first)
+        for partition in range(3):
+            kafka.send(kafka.listings, [("k", {"id": partition})], partition=partition)
+        assert {record.partition for record in read(first, 3)} == {0, 1, 2}
 
     def test_what_is_finished_then_is_committed_before_they_are_the_other_one_s(
         self, kafka: Broker, member: Callable[[], GroupConsumer], keeper: Keeper
