@@ -26,8 +26,6 @@ from tests.cli.test_useractions import compact
 from tests.clocks import patient
 from tests.conformance.letterplaces import letter
 
-NOW = datetime.now(UTC)
-
 
 def told(result: Result, job: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = json.loads(result.out)["jobs"]
@@ -35,7 +33,7 @@ def told(result: Result, job: str) -> dict[str, Any]:
 
 
 def keep(state: Path, checkpoint: str, ago: timedelta, code: int | None = 0, seconds: float = 0.0) -> None:
-    started = NOW - ago
+    started = datetime.now(UTC) - ago
     ended = started if code is not None else None
     record = RunRecord(started, ended, seconds, code, "done", "host", {"rows": 1})
     RunRecords(FileBlob(state / f"{checkpoint}.last-runs")).keep(record)
@@ -57,8 +55,10 @@ def test_lag_is_the_time_since_the_checkpoint(
     harvest: Command, opencast: OpencastSimulator, state: Path, tmp_path: Path
 ) -> None:
     assert harvest("useractions", "-i", "10", "-o", str(tmp_path / "out.jsonl")).code == 0
-    (state / "last-action-timestamp").write_text(compact(NOW - timedelta(minutes=20)) + "Z")
-    (state / "last-firebase-event").write_text(push_floor(int((NOW - timedelta(hours=3)).timestamp() * 1000)))
+    (state / "last-action-timestamp").write_text(compact(datetime.now(UTC) - timedelta(minutes=20)) + "Z")
+    (state / "last-firebase-event").write_text(
+        push_floor(int((datetime.now(UTC) - timedelta(hours=3)).timestamp() * 1000))
+    )
     result = harvest("status", "--json", "--max-lag", "15m", "--max-lag", "firebase-events=7d")
     assert result.code == 69
     actions, events = told(result, "useractions"), told(result, "firebase-events")

@@ -19,7 +19,7 @@ import requests
 from botocore.exceptions import ClientError
 from elasticsearch import ApiError, Elasticsearch, helpers
 
-from harvesters.standins import base
+from harvesters.standins import base, maven
 from harvesters.standins.base import HOST, StandIn, StandInFailed, StandInMissing, child_environment, free_port
 from harvesters.standins.elasticmq import ElasticMQ
 from harvesters.standins.elasticsearch import Elasticsearch as Node
@@ -197,6 +197,7 @@ def test_without_java_nothing_is_installed_and_the_remedy_is_named(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(maven, "_JDKS", tmp_path / "none")
     assert not kind.installed()
     with pytest.raises(StandInMissing) as missing:
         kind(directory=tmp_path).start()
