@@ -163,6 +163,7 @@ class Totals:
         return int(count)
 
     def _open(self) -> None:
+        self._database.close()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
