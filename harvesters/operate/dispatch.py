@@ -6,13 +6,12 @@ import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from harvesters.errors import Interrupted
-from harvesters.operate.backfill import Backfill, Wanted
 from harvesters.operate.backfillstate import BackfillState, Result
 from harvesters.operate.errand import Errand
-from harvesters.operate.foreman import Show, Tally, settle
+from harvesters.operate.foreman import Counting, Show, settle
 from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
@@ -42,26 +41,14 @@ class ErrandQueue(Protocol):
 
 
 @dataclass
-class Dispatch:
-    """One call of the command; a job for `runs.run`. Killed, the workers go on, and the same command joins them."""
+class Dispatch(Counting):
+    """One call of the command. Killed, the workers go on, and the same command joins them."""
 
-    backfill: Backfill
-    wanted: Wanted
     queue: ErrandQueue
     show: Show
-    tally: Tally = field(default_factory=Tally)
     _run: str = field(default_factory=lambda: uuid.uuid4().hex)
     _todo: list[Window] = field(default_factory=list)
     _begun: set[Window] = field(default_factory=set)
-
-    @property
-    def command(self) -> str:
-        """For the report."""
-        return f"backfill {self.backfill.job.name}"
-
-    def fields(self, seconds: float) -> dict[str, Any]:
-        """For the report."""
-        return self.tally.fields(self.backfill.id, self.wanted.window)
 
     def work(self) -> None:
         """Queue what is missing, and watch until it is done.

@@ -63,24 +63,12 @@ class Tally:
 
 
 @dataclass
-class Foreman:
-    """One run of a back-fill on this machine; a job for `runs.run`.
-
-    Args:
-        show: told of the tally, twice a second.
-    """
+class Counting:
+    """A job for `runs.run` that does the windows of `backfill` which are `wanted`, and counts them."""
 
     backfill: Backfill
     wanted: Wanted
-    workers: int
-    show: Show
-    tally: Tally = field(default_factory=Tally)
-    _todo: deque[Window] = field(default_factory=deque)
-    _later: deque[Window] = field(default_factory=deque)
-    _under_way: dict[str, int] = field(default_factory=dict)
-    _stopping: bool = False
-    _state: BackfillState | None = None
-    _ahead: Any = None
+    tally: Tally = field(default_factory=Tally, kw_only=True)
 
     @property
     def command(self) -> str:
@@ -90,6 +78,24 @@ class Foreman:
     def fields(self, seconds: float) -> dict[str, Any]:
         """For the report."""
         return self.tally.fields(self.backfill.id, self.wanted.window)
+
+
+@dataclass
+class Foreman(Counting):
+    """One run of a back-fill on this machine.
+
+    Args:
+        show: told of the tally, twice a second.
+    """
+
+    workers: int
+    show: Show
+    _todo: deque[Window] = field(default_factory=deque)
+    _later: deque[Window] = field(default_factory=deque)
+    _under_way: dict[str, int] = field(default_factory=dict)
+    _stopping: bool = False
+    _state: BackfillState | None = None
+    _ahead: Any = None
 
     def work(self) -> None:
         """Do what is left.

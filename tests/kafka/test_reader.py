@@ -195,12 +195,9 @@ class TestMember:
     ) -> None:
         kafka.make(kafka.listings, 2)
         first = member()
-        while len(first.positions) < 2:
-            first.poll(0.1)
+        until(lambda: len(first.positions) == 2, first)
         second = member()
-        while not second.positions:
-            first.poll(0.1)
-            second.poll(0.1)
+        until(lambda: len(second.positions) > 0, first, second)
         assert keeper.finished == 1
         assert {*first.positions, *second.positions} == {0, 1}
 
