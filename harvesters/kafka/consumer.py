@@ -140,9 +140,18 @@ class GroupConsumer(Reader):
         if self._closing or self._silent:
             return
         self._closing = True
-        leaving = threading.Thread(target=self._client.close, name="leave", daemon=True)
+        leaving = threading.Thread(target=self._let_go, name="leave", daemon=True)
         leaving.start()
         leaving.join(_LEAVING)
+
+    def _let_go(self) -> None:
+        """In a thread: what the client says against leaving changes nothing, and would be a traceback."""
+        from confluent_kafka import KafkaException
+
+        try:
+            self._client.close()
+        except KafkaException as error:
+            log.debug("%s: left without its word: %s", self.name, error)
 
     def _left(self, topic: Topic) -> Mapping[int, int]:
         return self._committed(self._topics)
