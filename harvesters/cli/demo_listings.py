@@ -44,7 +44,7 @@ def market(environment: Mapping[str, str], free_port: Callable[[], int]) -> None
     harvest(environment, "listings", "log")
     harvest(environment, "listings", "count")
     with _serving(environment, free_port()) as (_, url):
-        after = _search(url)
+        after = _search_until(url, lambda titles: titles[0] == title)
     if before[0] == title or after[0] != title:
         raise click.ClickException("the views have not changed the order; please report this")
 
@@ -70,11 +70,22 @@ def _wait(server: subprocess.Popen[bytes], url: str) -> None:
 
 def _search(url: str) -> list[str]:
     """The titles that are found, best first, as they are shown."""
-    answer = _ok(requests.get(f"{url}/api/v1/search", params={"q": _QUERY}, timeout=_PATIENCE)).json()
+    return _search_until(url, lambda titles: True)
+
+
+def _search_until(url: str, found: Callable[[list[str]], bool]) -> list[str]:
+    """The same, once they are so: Elasticsearch shows what was written about a second later."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        answer = _ok(requests.get(f"{url}/api/v1/search", params={"q": _QUERY}, timeout=_PATIENCE)).json()
+        titles = [hit["title"] for hit in answer["hits"]]
+        if found(titles) or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
     say(f"\nGET /api/v1/search?q={_QUERY.replace(' ', '+')}")
     for rank, hit in enumerate(answer["hits"], 1):
         say(f"  {rank}. {hit['title']}, {hit['visits']} views")
-    return [hit["title"] for hit in answer["hits"]]
+    return titles
 
 
 def _ok(answer: requests.Response) -> requests.Response:
