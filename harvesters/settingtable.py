@@ -24,7 +24,7 @@ class Setting:
 
 _OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
 _ELASTIC, _ZOOM, _FIREBASE, _LOGS, _WEB = "Elasticsearch", "Zoom", "Firebase", "Logs and telemetry", "Web"
-_KAFKA, _LISTINGS, _PRIVACY = "Kafka", "Listings", "Privacy"
+_KAFKA, _LISTINGS, _PRIVACY, _MESSAGES = "Kafka", "Listings", "Privacy", "Messages"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -177,6 +177,12 @@ SETTINGS: tuple[Setting, ...] = (
         without="REDIS_URL",
         secret=True,
         example="redis://redis.example.edu:6379/1",
+    ),
+    Setting(
+        "CELERY_RESULT_BACKEND",
+        _STORE,
+        "Read for the former service's sake: results of tasks are kept nowhere, but what they compute in Elasticsearch.",
+        secret=True,
     ),
     Setting(
         "CELERY_VISIBILITY_TIMEOUT",
@@ -383,6 +389,43 @@ SETTINGS: tuple[Setting, ...] = (
         "Header in which the proxy that logs people in names the user of a page view.",
         default="X-User-Id",
     ),
+    Setting(
+        "MESSAGES_TIMEZONE",
+        _MESSAGES,
+        "Time zone of the midnights of analytics, of dates in exports and of MESSAGES_BEAT.",
+        default="UTC",
+        example="Europe/Rome",
+    ),
+    Setting("MESSAGES_BEAT", _MESSAGES, "Time of day at which `beat` has analytics computed again.", default="04:00"),
+    Setting(
+        "CARDINALITY_PRECISION_THRESHOLD",
+        _MESSAGES,
+        "Distinct values up to which a cardinality is exact, 40000 at most; above it is within 1 %.",
+        default="40000",
+    ),
+    Setting(
+        "INSTANCE",
+        _MESSAGES,
+        "URL of the platform: hub, task manager, profile manager and incentive server lie below it.",
+        without="what needs the platform ends with 78",
+        example="https://platform.example.edu/prod",
+    ),
+    Setting("APIKEY", _MESSAGES, "Key for the platform; it is sent nowhere else.", without="78 too", secret=True),
+    Setting("HARVEST_PLATFORM_PARALLEL", _MESSAGES, "Requests to the platform at one time.", default="8"),
+    Setting(
+        "MIGRATION_MANAGER_INDEX",
+        _MESSAGES,
+        "Index in which the former service's migrator noted what it had done; that is not done again.",
+        default="migrations",
+    ),
+    Setting(
+        "MIGRATION_FOLDER",
+        _MESSAGES,
+        "Read for the former service's sake, with a warning: our migrations are built in.",
+    ),
+    Setting("SENTRY_DSN", _LOGS, "Where errors are sent to.", without="nowhere", secret=True),
+    Setting("SENTRY_RELEASE", _LOGS, "Release that Sentry is told of.", without="our version"),
+    Setting("SENTRY_ENVIRONMENT", _LOGS, "Environment that Sentry is told of.", example="production"),
     Setting(
         "HARVEST_PING_URL",
         _LOGS,

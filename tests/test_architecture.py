@@ -47,7 +47,7 @@ FLOORS = (
     {"pipeline", "runs", "harvest", "progress", "prefetch", "watched", "outbound"},
     {"assembly"},
     {"opencast", "zoom", "firebase", "indexing", "tables", "insights", "migration", "profiles", "listings", "dev"}
-    | {"logs"},
+    | {"logs", "messages"},
     {"operate", "tasks"},
     {"cli", "web"},
 )
