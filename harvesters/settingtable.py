@@ -181,7 +181,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CELERY_RESULT_BACKEND",
         _STORE,
-        "Read for the former service's sake: results of tasks are kept nowhere, but what they compute in Elasticsearch.",
+        "Read for the former service's sake: what tasks compute is in Elasticsearch, so no result is kept.",
         secret=True,
     ),
     Setting(
