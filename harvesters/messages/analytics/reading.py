@@ -172,9 +172,7 @@ class Messages:
                     seen.add(place)
                     yield hit.get("_source", {})
 
-    def _unread(
-        self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]
-    ) -> set[Key]:
+    def _unread(self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]) -> set[Key]:
         """The values of messages in older indices that cannot be told by keywords."""
         if not layout.old:
             return set()
