@@ -13,7 +13,7 @@ from harvesters.errors import ConfigError
 from harvesters.messages.platform.door import Door
 from harvesters.messages.platform.paging import Listing, Page, Row
 from harvesters.messages.platform.seconds import Bounds
-from harvesters.privacy import excerpt
+from harvesters.privacy import excerpt, protect
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 
@@ -58,7 +58,9 @@ class Platform:
         settings.require_all("INSTANCE", "APIKEY")
         parallel = settings.number("HARVEST_PLATFORM_PARALLEL", minimum=1)
         timeout = settings.number("HARVEST_HTTP_TIMEOUT", minimum=0.001)
-        return cls(settings.url("INSTANCE"), settings.get("APIKEY"), retry, timeout, int(min(parallel, 256)))
+        key = settings.get("APIKEY")
+        protect([key])  # given by a flag it is in no setting that was read at the start
+        return cls(settings.url("INSTANCE"), key, retry, timeout, int(min(parallel, 256)))
 
     def close(self) -> None:
         """Let go of connections and threads; what is under way is not waited for."""
