@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 AT, ZONE = "MESSAGES_BEAT", "MESSAGES_TIMEZONE"
 _KEY, _LOCK = "harvest.beat.sent", "harvest.beat.lock"
-_HELD = 10  # seconds after which the lock of a beat that was killed ends
+_HELD = 5  # seconds after which the lock of a beat that was killed ends
 _LOOK = 5.0  # seconds between two looks, also at whether Redis is there
 _SOON = 0.5  # seconds, while another beat is at it
 _AHEAD = timedelta(hours=1)  # a time in the future is one of a clock that was wrong; of two clocks one may be ahead
