@@ -7,6 +7,7 @@ import click
 from harvesters.cli.main import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "compute": ("harvesters.cli.messages_compute", "compute", "Compute analytics at once, without Celery."),
     "export": ("harvesters.cli.messages_export", "export", "Counts, questions, users, tasks and messages as files."),
     "id_email": ("harvesters.cli.messages_users", "id_email", "Ids and e-mail addresses of an application's users."),
     "apps_usage": ("harvesters.cli.messages_users", "apps_usage", "Which applications each user enabled."),
