@@ -15,7 +15,7 @@ from harvesters.messages import descriptors, windows
 from harvesters.messages.analytics.aggregations import aggregate
 from harvesters.messages.analytics.reading import Chosen, Messages
 from harvesters.messages.descriptors import Aggregation
-from tests.messages.talk import DAYS, START, Said, Talk, conversation
+from tests.messages.talk import DAYS, START, Said, Talk, conversation, numbers, values
 from tests.nodes import node_for_a_test
 
 END = START + timedelta(days=DAYS)
@@ -38,26 +38,6 @@ def found(talk: Talk, field: str, name: str, *filters: tuple[str, str, Any]) -> 
     finally:
         client.close()
     return said[name] if said is not None and name in said else said
-
-
-def values(messages: list[Said], field: str) -> list[Any]:
-    """Each value of a field, those of lists and objects one by one, null left out."""
-
-    def leaves(value: Any, path: list[str]) -> Iterator[Any]:
-        if isinstance(value, list):
-            for each in value:
-                yield from leaves(each, path)
-        elif path:
-            if isinstance(value, dict) and path[0] in value:
-                yield from leaves(value[path[0]], path[1:])
-        elif value is not None and not isinstance(value, dict):
-            yield value
-
-    return [leaf for said in messages for leaf in leaves(said, field.split("."))]
-
-
-def numbers(messages: list[Said], field: str) -> list[float]:
-    return [float(one) for one in values(messages, field) if isinstance(one, int | float) and not isinstance(one, bool)]
 
 
 def with_any(messages: list[Said], field: str, is_so: Callable[[Any], bool]) -> list[Said]:
