@@ -11,7 +11,7 @@ from harvesters.elastic import bulk
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import Exit
 from harvesters.messages import erasure
-from harvesters.messages.erasure import EraseFailed, Erased
+from harvesters.messages.erasure import Erased, EraseFailed
 from tests.clocks import patient
 from tests.messages.chats import Chats, log, message
 
@@ -64,7 +64,7 @@ class TestWhatGoes:
 
     def test_what_comes_meanwhile_goes_too(self, chats: Chats, monkeypatch: pytest.MonkeyPatch) -> None:
         chats.put(DAY, {"a": message("1")})
-        deliver, posted = bulk.deliver, []
+        deliver, posted = bulk.deliver, list[bool]()
 
         def delivered(*arguments: Any, **options: Any) -> Any:
             if not posted:
@@ -196,7 +196,7 @@ class TestFailure:
         chats.put("message-2021-01-02", {"b": message("1")})
         chats.put("logging-wenet-2021-1-2", {"l": log("1")})
         chats.ask("POST", "/message-2021-01-01/_close")
-        with pytest.raises(EraseFailed, match="closed indices .*: message-2021-01-01") as failed:
+        with pytest.raises(EraseFailed, match=r"closed indices .*: message-2021-01-01") as failed:
             erase(chats, "anna")
         assert failed.value.erased == Erased(1, 1)
         with pytest.raises(EraseFailed):
