@@ -18,7 +18,7 @@ from harvesters.settings import Settings
 from harvesters.web import analytics
 from harvesters.web.backend import Backend
 from harvesters.web.problems import add_handlers
-from tests.messages.desk import MOVING, NOW, TOTAL, Desk, desk_for_a_test
+from tests.messages.desk import MOVING, TOTAL, Desk, desk_for_a_test
 from tests.web.conftest import NO_REDIS, silent  # noqa: F401 - fixture
 
 GIVEN = {**TOTAL, "timespan": MOVING}
@@ -138,4 +138,3 @@ def test_no_broker_answers(silent: str) -> None:  # noqa: F811
 def test_a_threshold_that_is_none_keeps_it_from_starting(value: str) -> None:
     with pytest.raises(ConfigError), face(CARDINALITY_PRECISION_THRESHOLD=value):
         pass
-    assert NOW.tzinfo is not None
