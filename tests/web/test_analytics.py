@@ -9,16 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from httpx import Response
 from redis import Redis
 from starlette.testclient import TestClient
 
 from harvesters.errors import ConfigError
-from harvesters.settings import Settings
-from harvesters.web import analytics
-from harvesters.web.backend import Backend
-from harvesters.web.problems import add_handlers
 from tests.messages.desk import MOVING, TOTAL, Desk, desk_for_a_test
+from tests.web import conftest
 from tests.web.conftest import NO_REDIS, silent  # noqa: F401 - fixture
 
 GIVEN = {**TOTAL, "timespan": MOVING}
@@ -33,14 +30,17 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
 
 @contextmanager
 def face(**settings: str) -> Iterator[TestClient]:
-    """The routes alone."""
-    values = {"ES_HOST": "http://127.0.0.1:1", "REDIS_URL": NO_REDIS, "HARVEST_SEARCH_TIMEOUT": "5", **settings}
-    backend, app = Backend(Settings(values)), FastAPI()
-    app.include_router(analytics.router(backend))
-    add_handlers(app)
-    with TestClient(app, "http://127.0.0.1") as client:
+    """The part that serves them."""
+    with conftest.face(["messages"], **{"HARVEST_SEARCH_TIMEOUT": "5", **settings}) as client:
         yield client
-    backend.close()
+
+
+def refused(answer: Response, status: int) -> str:
+    """That an answer is an error, as clients of old know it; what it says."""
+    assert answer.status_code == status
+    assert [*answer.json()] == ["status", "code"]
+    assert answer.json()["code"] == status
+    return str(answer.json()["status"])
 
 
 def test_an_analytic_from_its_beginning_to_its_end(desk: Desk) -> None:
@@ -57,14 +57,14 @@ def test_an_analytic_from_its_beginning_to_its_end(desk: Desk) -> None:
         for _ in range(2):
             gone = client.delete("/analytic", params={"id": id})
             assert (gone.status_code, gone.json()) == (200, {})
-        assert client.get("/analytic", params={"id": id}).status_code == 404
+        refused(client.get("/analytic", params={"id": id}), 404)
         assert desk.analytics() == {}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'"count"', b'{"type": "count"}', "é".encode("latin-1")])
 def test_what_is_no_descriptor_is_refused(body: bytes) -> None:
     with face() as client:
-        assert client.post("/analytic", content=body).status_code == 400
+        assert refused(client.post("/analytic", content=body), 400).startswith("Malformed request: ")
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,21 @@ def test_what_is_no_descriptor_is_refused(body: bytes) -> None:
 def test_a_window_that_cannot_be_is_refused(timespan: Any) -> None:
     with face() as client:
         answer = client.post("/analytic", json={**GIVEN, "timespan": timespan})
-    assert answer.status_code == 400
-    assert "analytic not valid" in answer.text
+    assert refused(answer, 400).startswith("Malformed request: analytic not valid. Cause: ")
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("query", ["", "?id=", "?project=p"])
 def test_an_id_is_wanted(method: str, query: str) -> None:
     with face() as client:
-        assert client.request(method, f"/analytic{query}").status_code == 400
+        assert "`id`" in refused(client.request(method, f"/analytic{query}"), 400)
 
 
 def test_elasticsearch_is_away() -> None:
     with face(HARVEST_SEARCH_TIMEOUT="0.2") as client:
         for method, query in (("POST", ""), ("GET", "?id=x"), ("DELETE", "?id=x")):
             answer = client.request(method, f"/analytic{query}", json=GIVEN)
-            assert answer.status_code == 503
+            refused(answer, 503)
             assert int(answer.headers["Retry-After"]) > 0
 
 
@@ -121,7 +120,7 @@ def test_computing_is_queued(redis_url: str, query: str, task: str, arguments: l
 @pytest.mark.parametrize("query", ["?timeWindowType=default", "?timeWindowType=custom", "?timeWindowType=", "?id="])
 def test_what_is_no_kind_of_window(query: str) -> None:
     with face() as client:
-        assert client.post(f"/analytic/compute{query}").status_code == 400
+        refused(client.post(f"/analytic/compute{query}"), 400)
 
 
 def test_no_broker_answers(silent: str) -> None:  # noqa: F811
@@ -129,12 +128,18 @@ def test_no_broker_answers(silent: str) -> None:  # noqa: F811
         with face(CELERY_BROKER_URL=url) as client:
             began = time.monotonic()
             answer = client.post("/analytic/compute?id=x")
-            assert answer.status_code == 503
+            refused(answer, 503)
             assert "Retry-After" in answer.headers
             assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("value", ["40001", "many"])
 def test_a_threshold_that_is_none_keeps_it_from_starting(value: str) -> None:
-    with pytest.raises(ConfigError), face(CARDINALITY_PRECISION_THRESHOLD=value):
+    with pytest.raises(ConfigError, match="CARDINALITY"), face(CARDINALITY_PRECISION_THRESHOLD=value):
         pass
+
+
+@pytest.mark.parametrize("path", ["/analytic", "/analytic/compute"])
+def test_other_methods(path: str) -> None:
+    with face() as client:
+        refused(client.put(path), 405)
