@@ -79,7 +79,7 @@ class Talk:
         for said in messages:
             self.ours[triple(said)] = said
         mapping = self.node.mappings("messages")
-        bulk = []
+        bulk: list[tuple[str, str | None, bytes]] = []
         for said in self.ours.values():
             parsed = Message.parse(said)
             bulk.append((f"message-{parsed.day}", parsed.trace_id, stored.document(parsed)))

@@ -89,7 +89,8 @@ def test_older_messages_without_ids_are_one_of_their_user(talk: Talk) -> None:
 
 def test_the_window_is_half_open_to_the_microsecond(talk: Talk) -> None:
     talk.post(conversation(8, 60))
-    for said in [*talk.ours.values()][:5]:
+    talk.post_old(conversation(12, 60, metadata=False))
+    for said in [*[*talk.ours.values()][:3], *talk.old[:3]]:
         moment = moment_of(said)
         agree(talk, moment, END)
         agree(talk, START, moment)

@@ -117,7 +117,10 @@ def test_who_is_born_on_the_last_of_february_is_older_on_the_first_of_march() ->
 def test_people_by_age_and_gender_with_every_group(world: World, platform: Platform) -> None:
     genders = ("M", "F", "O", "non-binary", "not-say", None, "X")
     for user in range(1, 30):  # the profiles of the rest are gone
-        fields = {"gender": genders[user % 7], "dateOfBirth": {"year": 1950 + 2 * user, "month": 1, "day": 1}}
+        fields: dict[str, Any] = {
+            "gender": genders[user % 7],
+            "dateOfBirth": {"year": 1950 + 2 * user, "month": 1, "day": 1},
+        }
         world.profiles[str(user)] = profile(str(user), **fields)
     found = ofplatform.genders(platform, "app", bounds(5, 35))
     wanted = Counter(

@@ -28,11 +28,9 @@ _NAMED = 1_000  # indices that a warning may name
 
 def aggregate(messages: Messages, chosen: Chosen, wanted: Aggregation) -> Said | None:
     """The aggregation; None where there is nothing that it can be of, or where something could not be seen."""
-    name = without_keyword(wanted.field)
-    if not (filters.is_value(wanted.field) or name in WORDS):
+    if not (filters.is_value(wanted.field) or without_keyword(wanted.field) in WORDS):
         return None
-    layout = messages.layout(name)
-    found = _Values(messages, layout, _filtered(chosen, wanted), wanted)
+    found = _Values(messages, messages.layout(), _filtered(chosen, wanted), wanted)
     if found.unseen():
         return None
     if wanted.aggregation == "value_count":
