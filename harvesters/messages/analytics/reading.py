@@ -36,7 +36,6 @@ _DOUBT = 1.02  # an estimate that is so much too high may be of a number that is
 _SHORT = 256  # characters of a keyword that Elasticsearch maps by itself
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 4, 11, tzinfo=UTC)  # of nanoseconds in 64 bits
 _MILLISECOND = timedelta(milliseconds=1)
-_PLAIN = {"keyword", "text", "constant_keyword"}
 
 
 @dataclass(frozen=True)
@@ -177,9 +176,7 @@ class Messages:
         old = every - _with(known.get(OURS, {}), every)
         strange: set[str] = set()
         for name in wanted:
-            kinds = known.get(name, {})
-            strange |= _with(kinds, every) - _with(known.get(f"{name}{EXACT}", {}), every)
-            strange |= _with({kind: about for kind, about in kinds.items() if kind not in _PLAIN}, every)
+            strange |= _with(known.get(name, {}), every) - _with(known.get(f"{name}{EXACT}", {}), every)
         return Layout(old, frozenset(strange) & old)
 
     def _caps(self, params: Mapping[str, str]) -> Any:
