@@ -108,6 +108,16 @@ def test_of_keywords(talk: Talk) -> None:
     assert found(talk, "userId", "cardinality") == len({str(said["userId"]) for said in talk.all()})
 
 
+def test_of_texts_that_are_longer_than_a_keyword(talk: Talk) -> None:
+    first = next(said for said in conversation(14, 50) if said["type"] == "request")
+    texts = ["short", "x" * 100_000, "x" * 100_000, "y" * 100_000, "short"]
+    talk.post(
+        {**first, "project": "p", "messageId": f"{place}", "content": {"type": "text", "value": text}}
+        for place, text in enumerate(texts)
+    )
+    agree_on_any(talk, "content.value")
+
+
 def test_there_is_no_result_without_a_number(talk: Talk) -> None:
     talk.post(conversation(6, 50))
     for name in ("avg", "min", "max", "sum", "stats", "extended_stats", "percentiles"):
