@@ -284,7 +284,6 @@ class _Teller:
             include_source_context=False,
             max_breadcrumbs=0,
             send_client_reports=False,
-            send_default_pii=False,
             attach_stacktrace=False,
             spotlight=False,
             debug=False,

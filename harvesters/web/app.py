@@ -79,12 +79,12 @@ def create(
         responses=describe(*_ANYWHERE),
         middleware=[
             Middleware(Headers),
-            Middleware(Failures),
             Middleware(Bugs),
             Middleware(Hosts, loopback_only=not known, proxies=Proxies.read(settings.names("HARVEST_PROXY"))),
             Middleware(Gate, keys=known, rate=rate),
             Middleware(Head),
             Middleware(Bodies),
+            Middleware(Failures),  # last, for the route is known to none before
         ],
     )
     app.state.pages = pages
