@@ -32,7 +32,7 @@ log = logging.getLogger("harvesters")
 COMPLETION = "_HARVEST_PY_COMPLETE"
 """The variable in which a shell asks for completions."""
 
-_SECRET_OPTIONS = ("-p", "--password", "--key", "--secret")
+_SECRET_OPTIONS = ("-p", "--password", "-a", "--apikey", "--key", "--secret")
 
 _ABOUT_SETTINGS = ("config", "doctor")
 """Commands that say themselves what is wrong with the settings."""
@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "worker": ("harvesters.cli.worker", "worker", "Do what is queued: back-fills, analytics."),
     "beat": ("harvesters.cli.beat", "beat", "Queue what workers have to compute each day."),
     "schedule": ("harvesters.cli.schedule", "schedule", "Entries for cron, systemd or Kubernetes."),
+    "messages": ("harvesters.cli.messages", "messages", "Messages of chatbots: exports."),
     "listings": ("harvesters.cli.listings", "listings", "Put listings and page views on Kafka."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
