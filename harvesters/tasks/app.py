@@ -109,7 +109,7 @@ def make_app(settings: Settings) -> Celery:
     )
     stopping = Stopping()
     backfill.register(app, settings, stopping)
-    messages.register(app, settings, broker_url(settings), stopping, comes_back / 2)
+    messages.register(app, settings, broker_url(settings), stopping, comes_back)
     watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping)
     signals.worker_init.connect(watch.begin, weak=False)
     signals.worker_process_shutdown.connect(lambda **named: sentry.finish(), weak=False)
