@@ -106,6 +106,7 @@ def test_nothing_that_is_logged_or_raised_leaves(telling: Sentry) -> None:
         log.exception("it failed for %s", MARKER)
         log.error("%s", error)
         telemetry.log_end(error)
+        log.error("a bug while answering /message?userId=%s", MARKER, extra={"error": error})
     sentry.answered(503, MARKER, "/message")
     thread = threading.Thread(target=lambda: fail(MARKER))
     with pytest.MonkeyPatch.context() as patch:
@@ -115,10 +116,10 @@ def test_nothing_that_is_logged_or_raised_leaves(telling: Sentry) -> None:
     log.warning("no error")
     sentry.finish()
     events = telling.events()
-    assert len(events) == 8
+    assert len(events) == 9
     assert MARKER.encode() not in telling.raw()
     assert {one["type"] for one in events[3]["exception"]["values"]} == {"KeyError", "Unavailable"}
-    assert events[6]["logentry"]["message"] == "503 - /message"
+    assert events[7]["logentry"]["message"] == "503 - /message"
     for event in events:
         assert set(event) <= sentry._ALLOWED
         assert event["tags"]["command"] == "a test"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harvesters.assembly import Assembly
+from harvesters.clock import SystemClock
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,9 +19,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BUDGET = "HARVEST_RETRY_BUDGET"
+_BUDGET, _THRESHOLD = "HARVEST_RETRY_BUDGET", "CARDINALITY_PRECISION_THRESHOLD"
 _HERE = 5.0  # seconds for which a request is tried again: what waits for longer is to let others pass
 _LOOK = 0.2  # seconds between two looks at whether the worker is told to stop
+
+
+def check(settings: Settings) -> None:
+    """See that the settings of analytics can be read.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    settings.timezone("MESSAGES_TIMEZONE")
+    if settings.given(_THRESHOLD):
+        from harvesters.messages.analytics import threshold
+
+        threshold(settings)
+
+
+class _Finishing(SystemClock):
+    """Waits for what is away end when the worker is told to stop; what has answers so far is finished."""
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            super().sleep(seconds)
 
 
 @dataclass
@@ -98,6 +120,7 @@ class Analytics:
         ttl = max(1.0, min(told.number("HARVEST_LEASE_TTL", minimum=1), self.lease))
         settings = told.with_flags({_BUDGET: budget, "HARVEST_LEASE_TTL": ttl})
         assembly = Assembly(settings, part=True)
+        assembly.clock = _Finishing(assembly.stop)
 
         def platform() -> Platform:
             return Platform.from_settings(settings, assembly.retry)

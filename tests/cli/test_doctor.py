@@ -105,6 +105,7 @@ def test_a_state_that_cannot_be_written_is_69(harvest: Command, tmp_path: Path) 
         ({"INSTANCE": "http://127.0.0.1:1"}, "platform", 78),
         ({"MESSAGES_BEAT": "25:00"}, "settings", 78),
         ({"MESSAGES_TIMEZONE": "Mars"}, "settings", 78),
+        ({"CARDINALITY_PRECISION_THRESHOLD": "40001"}, "settings", 78),
     ],
 )
 def test_settings(harvest: Command, env: dict[str, str], check: str, code: int) -> None:

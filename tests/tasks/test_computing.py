@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from harvesters.assembly import Assembly
-from harvesters.errors import Unavailable
+from harvesters.errors import Interrupted, Unavailable
 from harvesters.messages import descriptors
 from harvesters.messages.analytics import AnalyticStore
 from harvesters.operate.analytics import Analytics
 from harvesters.settings import Settings
 from tests.cli.processes import ROOT, wait
+from tests.commandline import run_here
 from tests.nodes import Node, node_for_a_test
 from tests.tasks.office import Office, opened
 
@@ -75,6 +76,12 @@ def test_it_is_computed_and_what_was_deleted_ends_its_task(office: Office, node:
                 store.delete(id)
 
 
+@pytest.mark.parametrize("setting", ["MESSAGES_TIMEZONE=Mars", "CARDINALITY_PRECISION_THRESHOLD=40001"])
+def test_settings_that_cannot_be_read(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(*setting.split("="))
+    assert run_here("worker") == 78
+
+
 def test_it_gives_up_soon_where_the_cluster_is_away_so_that_others_may_pass() -> None:
     told = Settings({"ES_HOST": "127.0.0.1:1", "HARVEST_RETRY_BUDGET": "0.2"})
     with closing(Analytics(told, lambda: False, 4.0)) as analytics, pytest.raises(Unavailable):
@@ -84,4 +91,8 @@ def test_it_gives_up_soon_where_the_cluster_is_away_so_that_others_may_pass() ->
         assembly, computer = opened._opened()
         assert isinstance(assembly, Assembly)
         assert (assembly.retry.budget, computer._ttl) == (5.0, 4.0)
+        assembly.stop.set()
+        assembly.clock.sleep(0)  # as who looks whether to go on: what is in hand is finished
+        with pytest.raises(Interrupted):
+            assembly.clock.sleep(0.01)
         assembly.close()

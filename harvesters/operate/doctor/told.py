@@ -10,6 +10,7 @@ from typing import Any
 
 from harvesters import pseudonyms, sentry
 from harvesters.errors import ConfigError, Exit
+from harvesters.operate import analytics
 from harvesters.operate.beat import Daily
 from harvesters.operate.doctor.check import Examination
 from harvesters.operate.jobs import JOBS
@@ -100,6 +101,7 @@ def _readings(given: Settings) -> list[Callable[[], Any]]:
         lambda: Place.of(given.get("HARVEST_DEAD_LETTERS"), given.state_dir()),
         lambda: _firebase(given),
         lambda: Daily.of(given),
+        lambda: analytics.check(given),
         lambda: given.optional_number("CELERY_VISIBILITY_TIMEOUT", minimum=1),
         lambda: given.number("HARVEST_PLATFORM_PARALLEL", minimum=1),
         lambda: sentry.check(given),
