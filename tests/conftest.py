@@ -49,6 +49,7 @@ _SETTINGS = (
         "LISTINGS_",
         "LOGGLY_",
     ),
+    *("APIKEY", "CARDINALITY_", "INSTANCE", "MESSAGES_", "MIGRATION_", "SENTRY_"),
     *("MATTERHORN_", "MAX_START_END_SPAN", "OPENCAST_", "REDIS_URL", "S3_", "SQS_", "VIEWS_", "WS_", "ZOOM_"),
 )
 _KEPT = {"ES_TEST_URL"}
