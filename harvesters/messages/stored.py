@@ -59,16 +59,33 @@ def document(message: Message, id: str | None = None) -> bytes:
 def log_document(log: Fields) -> bytes:
     """The document of a log that was checked (`logs.py`)."""
     said, verbatim = _placed(log, _log_places)
-    ours: Fields = {}
-    if "metadata" in verbatim and (user := user_of_log(log)) is not None:
-        ours["user"] = user
+    users = users_of_log(log)
+    ours: Fields = {"user": users} if users else {}
     return _dumped(said, ours, verbatim, [])
 
 
-def user_of_log(log: Mapping[str, Any]) -> str | None:
-    """Whom a log, as posted, is about: its ``metadata.userId`` as a text."""
-    metadata = log.get("metadata")
-    return text_of(metadata.get("userId")) if isinstance(metadata, dict) else None
+def users_of_log(log: Mapping[str, Any]) -> list[str]:
+    """Whom a log, as posted, is about: its ``metadata.userId`` as a text. A list has what one of it has."""
+    return [text for metadata in _each(log.get("metadata")) if isinstance(metadata, dict) for text in _texts(metadata)]
+
+
+def _texts(metadata: Mapping[str, Any]) -> Iterator[str]:
+    for user in _each(metadata.get("userId")):
+        if isinstance(user, str) and is_text(user):
+            yield str(user)
+        elif (text := text_of(user)) is not None:
+            yield text
+
+
+def _each(value: Any) -> Iterator[Any]:
+    """What is in a list, in lists of it too; anything else is itself."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left += reversed(one)
+        else:
+            yield one
 
 
 def original(source: bytes | Mapping[str, Any]) -> Fields:
@@ -224,10 +241,4 @@ def _has_numbers(value: Any) -> bool:
 
 def digest(value: Any) -> str:
     """An id made of all that `value` says, whatever the order of its keys."""
-    return hashlib.sha256(exact.dumps(_in_order(value))).hexdigest()
-
-
-def _in_order(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _in_order(value[name]) for name in sorted(value)}
-    return [_in_order(each) for each in value] if isinstance(value, list) else value
+    return hashlib.sha256(exact.dumps(value, in_order=True)).hexdigest()
