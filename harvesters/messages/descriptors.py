@@ -80,7 +80,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Filter:
-    """What a message has to be like: ``gr`` >, ``gre`` ≥, ``lq`` <, ``lqe`` ≤, ``term`` exactly, ``match`` full text."""
+    """What a message has to be: ``gr`` >, ``gre`` ≥, ``lq`` <, ``lqe`` ≤, ``term`` exactly, ``match`` by words."""
 
     field: str
     operation: str

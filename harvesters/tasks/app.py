@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-QUEUES = ("harvest",)
+QUEUES = ("harvest", "messages")
 """All of ours; a worker serves them all unless it is told which."""
 
 _RESTORE = 2.0  # seconds between two looks for tasks of workers that were killed
+_MUTEX = 3  # seconds after which another worker may look, when one was killed while it did
 _SOCKET = 10.0  # seconds for one answer of the broker
 _PING = 5.0  # seconds between two looks at whether it is there
 
@@ -73,14 +74,16 @@ def make_app(settings: Settings) -> Celery:
     from celery import Celery, signals
     from kombu.entity import Queue
 
-    from harvesters.tasks import backfill
+    from harvesters.tasks import backfill, messages
 
     app = Celery("harvest", broker=broker_url(settings), set_as_current=False)
+    app.harvest_settings = settings  # for the scheduler, which Celery makes
     # A task is looked for when its time is over, and every so many seconds: the first is shortened by the second.
     comes_back = max(1.0, visibility(settings) - 2 * _RESTORE)
     app.conf.update(
         task_queues=[Queue(name) for name in QUEUES],
         task_default_queue=QUEUES[0],
+        task_routes={"tasks.*": {"queue": messages.QUEUE}},
         task_serializer="json",
         accept_content=["json"],  # pickle from a broker is code that anybody may send
         task_ignore_result=True,
@@ -93,16 +96,19 @@ def make_app(settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # `_Watch` has a limit
+        beat_scheduler="harvesters.tasks.beat:Scheduler",
         broker_transport_options={
             "visibility_timeout": comes_back,
             "unacked_restore_interval": min(_RESTORE, comes_back / 2),
             "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": _MUTEX,
             "socket_timeout": _SOCKET,
             "socket_connect_timeout": _SOCKET,
         },
     )
     stopping = Stopping()
     backfill.register(app, settings, stopping)
+    messages.register(app, settings, broker_url(settings), stopping, comes_back / 2)
     watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping)
     signals.worker_init.connect(watch.begin, weak=False)
     signals.worker_shutting_down.connect(lambda **named: stopping.set(), weak=False)

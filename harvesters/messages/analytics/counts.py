@@ -1,10 +1,10 @@
-"""Counts and segments of messages. A message is one for each project, userId and messageId, however often it is there."""
+"""Counts and segments of messages: one for each project, userId and messageId, however often it is there."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from itertools import batched, groupby
+from itertools import groupby, islice
 
 from harvesters.messages.analytics.reading import Chosen, Messages
 
@@ -40,7 +40,10 @@ def _new(messages: Messages, chosen: Chosen, name: str) -> int:
     values = (key[0] for key in messages.distinct(chosen, [name]))
     if chosen.start is None:
         return sum(1 for _ in values)
-    return sum(len(some) - len(messages.earlier(chosen, name, some)) for some in batched(values, _BATCH))
+    found = 0
+    while some := [*islice(values, _BATCH)]:
+        found += len(some) - len(messages.earlier(chosen, name, some))
+    return found
 
 
 def _with_one_message(messages: Messages, chosen: Chosen) -> int:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
+import orjson
+
 from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
 from harvesters.messages.names import MESSAGES
@@ -125,7 +127,7 @@ class Messages:
         layout = self.layout(*fields, *chosen.equal)
         unread = sorted(self._unread(layout, chosen, fields, optional))
         sources = {str(place): {"terms": {"field": f"{name}{EXACT}"}} for place, name in enumerate(fields)}
-        query = {"bool": {"filter": [*chosen.exact, *chosen.anywhere], "must_not": _in(layout.strange)}}
+        query = {"bool": {"filter": [*chosen.exact, *chosen.anywhere], "must_not": within(layout.strange)}}
         keys = (tuple(map(str, bucket["key"].values())) for bucket in self.reader.buckets(sources, query))
         return (key for key, _ in groupby(heapq.merge(keys, unread) if unread else keys))
 
@@ -172,23 +174,31 @@ class Messages:
                     seen.add(place)
                     yield hit.get("_source", {})
 
-    def _unread(self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]) -> set[Key]:
-        """The values of messages in older indices that cannot be told by keywords."""
+    def in_old(
+        self, layout: Layout, chosen: Chosen, source: Collection[str], lacking: Collection[Query] = ()
+    ) -> Iterator[Mapping[str, Any]]:
+        """Fields of the chosen messages in older indices; of those that can be told by keywords the `lacking` alone."""
         if not layout.old:
-            return set()
-        lacking = [_lacks(name, name in optional) for name in (*fields, *chosen.equal)]
+            return
         exact = chosen.exact if len(chosen.project) <= _SHORT else []
-        ways = [
-            {"bool": {"filter": _in(layout.strange)}},
-            {"bool": {"filter": [*_in(layout.old), *exact[:1]], "should": lacking, "minimum_should_match": 1}},
+        some: Query = {"should": [*lacking], "minimum_should_match": 1} if lacking else {}
+        ways: list[Query] = [
+            {"bool": {"filter": within(layout.strange)}},
+            {"bool": {"filter": [*within(layout.old), *exact[:1]], **some}},
         ]
         query = {"bool": {"filter": chosen.anywhere, "should": ways, "minimum_should_match": 1}}
-        found: set[Key] = set()
-        for document in self.documents(query, [*dict.fromkeys(("project", *fields, *chosen.equal))]):
+        for document in self.documents(query, [*dict.fromkeys(("project", *source, *chosen.equal))]):
             if chosen.holds(document):
-                values = [text_of(document, name) for name in fields]
-                if all(value is not None or name in optional for name, value in zip(fields, values, strict=True)):
-                    found.add(tuple(value or "" for value in values))
+                yield document
+
+    def _unread(self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]) -> set[Key]:
+        """The values of messages in older indices that cannot be told by keywords."""
+        lacking = [_lacks(name, name in optional) for name in (*fields, *chosen.equal)]
+        found: set[Key] = set()
+        for document in self.in_old(layout, chosen, fields, lacking):
+            values = [text_of(document, name) for name in fields]
+            if all(value is not None or name in optional for name, value in zip(fields, values, strict=True)):
+                found.add(tuple(value or "" for value in values))
         return found
 
     def _estimate(self, chosen: Chosen, name: str) -> int:
@@ -202,17 +212,13 @@ def text_of(source: Any, name: str) -> str | None:
     """What a keyword of the field `name` (with dots) would be; None where there is nothing that could be one."""
     for part in name.split("."):
         source = source.get(part) if isinstance(source, Mapping) else None
-    if isinstance(source, bool):
-        return str(source).lower()
-    return str(source) if isinstance(source, str | int | float) else None
+    if isinstance(source, bool | int | float):
+        return orjson.dumps(source).decode()
+    return source if isinstance(source, str) else None
 
 
-def old(layout: Layout) -> list[Query]:
-    """What holds documents to older indices."""
-    return _in(layout.old)
-
-
-def _in(indices: Iterable[str]) -> list[Query]:
+def within(indices: Iterable[str]) -> list[Query]:
+    """What holds documents to these indices."""
     return [{"terms": {"_index": sorted(indices)}}]
 
 
