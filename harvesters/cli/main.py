@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "schedule": ("harvesters.cli.schedule", "schedule", "Entries for cron, systemd or Kubernetes."),
     "messages": ("harvesters.cli.messages", "messages", "Messages of chatbots: exports."),
     "listings": ("harvesters.cli.listings", "listings", "Put listings and page views on Kafka."),
+    "messages": ("harvesters.cli.messages", "messages", "Store, count, export and erase messages of chatbots."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
     "status": ("harvesters.cli.status", "status", "How the jobs are doing: lag, leases, last runs."),

@@ -1,4 +1,4 @@
-"""Which indices of messages are in today's form, and which were made by dynamic mapping."""
+"""Which indices of messages, or of logs, are in today's form, and which were made by dynamic mapping."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from harvesters.search.templates import Template
 
 log = logging.getLogger(__name__)
 
-TEMPLATE = "messages"
-
-_MARK = "harvest.id"  # a keyword in our mapping, and nothing or a text in any other
+_MARKS = {
+    "messages": "harvest.id",
+    "logging": "harvest.user",
+}  # keywords in our mapping, and nothing or texts in others
 _FRESH = 1.0  # seconds for which it is believed which indices are old
 _KNOWN = 60.0  # seconds for which an index in our form is believed to be one
 _BESIDE = "-2"
 
 
 def old_indices(client: SearchClient, pattern: str = MESSAGES) -> frozenset[str]:
-    """The indices behind `pattern` that are in an older form, or in none, by their own names (no aliases)."""
-    asked = {"fields": _MARK, "include_unmapped": True}
+    """The indices of messages behind `pattern` that are in an older form, by their own names (no aliases)."""
+    mark = _MARKS["messages"]
+    asked = {"fields": mark, "include_unmapped": True}
     said = client.request("GET", f"/{paths.pattern(pattern)}/_field_caps", params=asked).body
-    types = said["fields"].get(_MARK, {})
+    types = said["fields"].get(mark, {})
     if "keyword" not in types:
         return frozenset(said["indices"])
     return frozenset(said["indices"]) - frozenset(types["keyword"].get("indices", said["indices"]))
@@ -43,10 +45,12 @@ class Forms:
     """What is known of the indices; each is asked for as rarely as may be. For all threads of a process.
 
     Args:
+        template: the name of the template that they follow.
         now: seconds that only ever grow.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, template: str = "messages", now: Callable[[], float] = time.monotonic) -> None:
+        self._name = template
         self._lock = threading.Lock()
         self._old: TTLCache[str, frozenset[str]] = TTLCache(1, _FRESH, now)
         self._places: TTLCache[str, str] = TTLCache(100_000, _KNOWN, now)
@@ -54,7 +58,7 @@ class Forms:
 
     @cached_property
     def _template(self) -> Template:
-        return templates.find(TEMPLATE)
+        return templates.find(self._name)
 
     def old(self, client: SearchClient) -> frozenset[str]:
         """As `old_indices`, a second old at most."""
@@ -69,7 +73,7 @@ class Forms:
     def places(self, client: SearchClient, indices: Iterable[str]) -> dict[str, str]:
         """Where to write what belongs into each of `indices`: it is made if it is not there.
 
-        An index that dynamic mapping made would refuse some messages, and nothing could be counted in it. Until it is
+        An index that dynamic mapping made would refuse some documents, and nothing could be counted in it. Until it is
         migrated, what is new stands beside it, in ``INDEX-2``.
         """
         wanted = {*indices}
@@ -94,7 +98,7 @@ class Forms:
             self._put_template(client)
             self._make(client, name)
             answer = client.request("GET", f"/{paths.name(name)}/_mapping")
-        ours = all(_is_ours(each) for each in answer.body.values())
+        ours = all(_is_ours(each, _MARKS[self._name]) for each in answer.body.values())
         return name if ours else self._place(client, f"{name}{_BESIDE}")
 
     def _make(self, client: SearchClient, name: str) -> None:
@@ -107,7 +111,7 @@ class Forms:
         """Have the template there for whoever else makes an index, as a restored one that is written to."""
         if self._templates_put:
             return
-        ensure_template(client, TEMPLATE)
+        ensure_template(client, self._name)
         self._templates_put = True
 
 
@@ -120,6 +124,6 @@ def ensure_template(client: SearchClient, name: str) -> None:
         log.warning("the index template %s was not put: %s", name, error)
 
 
-def _is_ours(said: Mapping[str, Any]) -> bool:
+def _is_ours(said: Mapping[str, Any], mark: str) -> bool:
     """Whether a mapping has the form that ours gives."""
-    return form.type_at(said["mappings"], _MARK) == "keyword"
+    return form.type_at(said["mappings"], mark) == "keyword"

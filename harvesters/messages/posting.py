@@ -77,7 +77,7 @@ class Poster:
             HarvestError: it does not answer, or takes nothing.
         """
         last = [*{draft.trace_id: draft for draft in drafts}.values()]
-        for part in _parts(last):
+        for part in parts(last):
             self._post(client, part)
             progress()
 
@@ -92,7 +92,7 @@ class Poster:
                     self._recent[draft.trace_id] = places[draft.index]
         if refused:
             self.forms.forget()
-            raise Rejected(_told(client, refused))
+            raise Rejected(told(client, refused))
         written = {(places[draft.index], draft.trace_id) for draft in drafts}
         self._delete(client, drafts, [hit for hit in earlier if (hit.index, hit.id) not in written])
 
@@ -110,7 +110,7 @@ class Poster:
             ]
             refused = bulk.deliver(client, actions, settled=_GONE, results=results)
             if refused:
-                raise ProtocolError(_told(client, refused))
+                raise ProtocolError(told(client, refused))
             gone = [hit for number, hit in enumerate(earlier) if results[number] == "404" and hit.id not in traces]
             earlier = [hit for hit in self._earlier(client, drafts) if hit.id not in traces] if gone else []
 
@@ -181,7 +181,7 @@ def _all(client: SearchClient, query: dict[str, Any], source: list[str] | bool =
     return hits
 
 
-def _parts(drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
+def parts(drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
     """`drafts` by requests that are not too large."""
     part: list[Draft] = []
     size = 0
@@ -195,7 +195,7 @@ def _parts(drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
         yield part
 
 
-def _told(client: SearchClient, refused: dict[int, ItemRefusal]) -> str:
+def told(client: SearchClient, refused: dict[int, ItemRefusal]) -> str:
     """Why, without what the cluster quotes of a message."""
     first = next(iter(refused.values()))
     return f"{client.name} refused {len(refused)} messages ({first.status} {first.kind}, field {first.field or 'none'})"

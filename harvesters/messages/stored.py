@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -46,9 +47,8 @@ def document(message: Message, id: str | None = None) -> bytes:
     if id not in (None, trace):
         ours["triple"] = trace
     said, verbatim = _placed(message.fields, _message_places)
-    if said["timestamp"] != (read := _timestamp(message)):
-        verbatim["timestamp"] = said["timestamp"]
-        said["timestamp"] = read
+    if said["timestamp"] != (read := _timestamp(message.moment)):
+        verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
     values = values_of(message.fields["metadata"], "metadata")
     intent = message.fields.get("intent")
     if intent is not None:
@@ -56,9 +56,11 @@ def document(message: Message, id: str | None = None) -> bytes:
     return _dumped(said, ours, verbatim, values)
 
 
-def log_document(log: Fields) -> bytes:
-    """The document of a log that was checked (`logs.py`)."""
+def log_document(log: Fields, moment: datetime) -> bytes:
+    """The document of a log of that moment; it was checked (`logs.py`)."""
     said, verbatim = _placed(log, _log_places)
+    if said["timestamp"] != (read := _timestamp(moment)):
+        verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
     users = users_of_log(log)
     ours: Fields = {"user": users} if users else {}
     return _dumped(said, ours, verbatim, [])
@@ -186,12 +188,12 @@ def _log_places(log: Fields) -> Iterator[tuple[str, bool]]:
         yield "metadata", searched and _is_plain(metadata)
 
 
-def _timestamp(message: Message) -> str:
-    """The timestamp as the cluster reads it."""
-    offset = message.moment.utcoffset()
+def _timestamp(moment: datetime) -> str:
+    """A timestamp as the cluster reads it."""
+    offset = moment.utcoffset()
     if offset is None or (abs(offset.total_seconds()) <= _WIDEST and not offset.microseconds):
-        return message.moment.isoformat()
-    return (aware(message.moment) - offset).replace(tzinfo=None).isoformat() + "+00:00"
+        return moment.isoformat()
+    return (aware(moment) - offset).replace(tzinfo=None).isoformat() + "+00:00"
 
 
 def _is_word(value: Any) -> bool:
