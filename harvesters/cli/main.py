@@ -59,7 +59,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "worker": ("harvesters.cli.worker", "worker", "Do what is queued: back-fills, analytics."),
     "beat": ("harvesters.cli.beat", "beat", "Queue what workers have to compute each day."),
     "schedule": ("harvesters.cli.schedule", "schedule", "Entries for cron, systemd or Kubernetes."),
-    "messages": ("harvesters.cli.messages", "messages", "Messages of chatbots: exports."),
     "listings": ("harvesters.cli.listings", "listings", "Put listings and page views on Kafka."),
     "messages": ("harvesters.cli.messages", "messages", "Store, count, export and erase messages of chatbots."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
