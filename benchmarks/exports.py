@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.children import ROOT, baseline, harvest
@@ -30,7 +31,7 @@ from harvesters.simulators.wenet import generate
 MESSAGES, PROFILES = 200_000, 400
 START, DAYS = datetime(2021, 7, 1, tzinfo=UTC), 10
 LATENCY = 0.05  # seconds before each answer of the platform
-_BATCH = 5_000
+_BATCH = 2_000
 
 
 def messages(sizes: Sizes) -> Iterator[Figure]:
@@ -41,12 +42,13 @@ def messages(sizes: Sizes) -> Iterator[Figure]:
         _fill(node.url, count, end)
         path, by_hand = Path(name, "messages.json"), Path(name, "by-hand.json")
         environment = _environment(Path(name), ES_HOST=node.url, APP_ID=generate.APP)
-        span = ("-s", START.isoformat(), "-e", end.isoformat())
+        command, log = ("messages", "export", "-mf", str(path), "-s", START.isoformat()), Path(name, "log")
+        few = harvest([*command, "-e", (START + timedelta(days=1)).isoformat()], environment, log)
         seconds, plain, peaks = [], [], []
         for _ in range(sizes.runs):
             measured = baseline("messages", environment, url=node.url, project=generate.APP, path=str(by_hand))
             plain.append(float(measured["seconds"]))
-            run = harvest(["messages", "export", "-mf", str(path), *span], environment, Path(name, "log"))
+            run = harvest([*command, "-e", end.isoformat()], environment, log)
             seconds.append(run.seconds)
             peaks.append(run.peak)
         if measured["messages"] != count or path.stat().st_size < by_hand.stat().st_size / 2:
@@ -55,6 +57,8 @@ def messages(sizes: Sizes) -> Iterator[Figure]:
     note = f"{ours:.1f} s, by hand {theirs:.1f} s"
     yield Figure(f"{count:,} messages as a file: of the time by hand", ours / theirs, "×", Target(1.5), note)
     yield Figure(f"{count:,} messages as a file: most memory", max(peaks), "MB")
+    growth = (statistics.median(peaks) / few.peak - 1) * 100
+    yield Figure(f"growth of it from the {count // DAYS:,} of one day", growth, "%", Target(15))
 
 
 def profiles(sizes: Sizes) -> Iterator[Figure]:
@@ -79,8 +83,8 @@ def _fill(url: str, count: int, end: datetime) -> None:
     world = generate.generate(1000, 0, START, end)
     made = generate.messages(world, count, START, end)
     store = MessageStore(client)
-    for first in range(0, count, _BATCH):
-        store.post([Message.parse(message) for message in made[first : first + _BATCH]])
+    while batch := [Message.parse(message) for message in islice(made, _BATCH)]:
+        store.post(batch)
     client.request("POST", "/message-*/_refresh")
     client.close()
 

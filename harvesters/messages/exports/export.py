@@ -139,8 +139,10 @@ class Export:
                 self._tally.add(message)
             return
         array = Array(to[self.asked.messages])
+        counted = self.asked.analytics is not None or self.asked.users is not None
         for message in self._watched(self.source.messages()):
-            self._tally.add(message)
+            if counted:
+                self._tally.add(message)
             if isinstance(message.get("metadata"), dict):
                 message["metadata"] = repair(message["metadata"], "question", "answer")
             array.add(message)
