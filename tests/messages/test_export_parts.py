@@ -170,7 +170,7 @@ def test_an_array_keeps_what_json_can_hardly_say() -> None:
 
 
 def test_a_table_is_what_csv_writes(tmp_path: Path) -> None:
-    rows = [["a,b", 'say "x"', "two\nlines", None, 5], ["tab\there", "", "=1+1"]]
+    rows: list[list[Any]] = [["a,b", 'say "x"', "two\nlines", None, 5], ["tab\there", "", "=1+1"]]
     for suffix, delimiter in ((".csv", ","), (".tsv", "\t"), (".CSV", ",")):
         expected, stream = io.StringIO(), io.StringIO()
         csv.writer(expected, delimiter=delimiter).writerows(rows)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from harvesters.messages import moments
+from harvesters.messages.ids import text_of
 
 Row = dict[str, Any]
 
@@ -83,7 +84,7 @@ class Tally:
         if kind == "request":
             content = message.get("content")
             self.contents[str(content.get("type") if isinstance(content, dict) else None)] += 1
-            self._active(str(message.get("userId")), moment_of(message))
+            self._active(text_of(message.get("userId")) or "", moment_of(message))
 
     def _active(self, user: str, moment: datetime | None) -> None:
         if moment is not None:
