@@ -148,7 +148,10 @@ class Messages:
         sources = {str(place): {"terms": {"field": f"{name}{EXACT}"}} for place, name in enumerate(fields)}
         unsure = [*within(layout.strange), *_at_edges(layout, chosen)]
         query = {"bool": {"filter": [*chosen.exact, *chosen.anywhere], "must_not": unsure}}
-        keys = (tuple(map(str, bucket["key"].values())) for bucket in self.reader.buckets(sources, query, size=_PAGE))
+        keys = (
+            tuple(str(bucket["key"][name]) for name in sources)
+            for bucket in self.reader.buckets(sources, query, size=_PAGE)
+        )
         return (key for key, _ in groupby(heapq.merge(keys, unread) if unread else keys))
 
     def count(self, chosen: Chosen, name: str) -> int:
