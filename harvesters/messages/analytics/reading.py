@@ -129,10 +129,6 @@ class Messages:
         """Searches that no shard is missing from."""
         return IndexReader(self.client, self.index, filled_by="messages serve")
 
-    def number(self, chosen: Chosen) -> int:
-        """How many documents there are."""
-        return self.found({"bool": {"filter": [*chosen.exact, *chosen.anywhere]}})
-
     def found(self, query: Query) -> int:
         """How many documents a query finds."""
         answer = self.reader.search({"size": 0, "track_total_hits": True, "query": query})
