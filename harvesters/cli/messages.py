@@ -7,6 +7,7 @@ import click
 from harvesters.cli.main import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "serve": ("harvesters.cli.messages_serve", "serve", "Serve messages and analytics, as `serve --parts messages`."),
     "erase": ("harvesters.cli.messages_erase", "erase", "Erase every message of a user, and the logs that name him."),
 }
 
