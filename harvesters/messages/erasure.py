@@ -15,7 +15,7 @@ from harvesters.elastic import bulk, paths
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.errors import Refused
 from harvesters.errors import Exit, HarvestError, ProtocolError, Unavailable
-from harvesters.messages import names, searchable
+from harvesters.messages import names, searchable, stored
 from harvesters.search import scan
 
 _MOST_PASSES = 20
@@ -188,7 +188,7 @@ class _Erasure:
         wanted = [place.query] if place.query is not None else []
         wanted += [{"ids": {"values": [self.only.trace]}}] if self.only.trace is not None else []
         scanned = place.query is None
-        source = [kind.user, "project", "messageId"] if scanned or self.only else False
+        source = [kind.user, "project", "messageId", "harvest.verbatim"] if scanned or self.only else False
         for hits in scan.pages(
             self.client, ",".join(place.indices), only={"bool": {"filter": wanted}}, source=source, ordered=False
         ):
@@ -202,7 +202,7 @@ class _Erasure:
     def _is_meant(self, hit: dict[str, Any], path: str) -> bool:
         """Whether it goes: without a `path` it is known whose it is."""
         body = hit.get("_source")
-        if path and not searchable.holds(body, path, self.user):
+        if path and not searchable.holds(_restored(body, path.split(".")[0]), path, self.user):
             return False
         return not self.only or self.only.takes(hit["_id"], body)
 
@@ -226,6 +226,12 @@ class _Erasure:
         """Count documents that went: of a copy under way the original counts."""
         if place.read:
             self.erased = replace(self.erased, **{kind.counted: getattr(self.erased, kind.counted) + more})
+
+
+def _restored(body: Any, name: str) -> Any:
+    """The document with `name` as it was posted, where the mapping would have refused that."""
+    verbatim = body.get("harvest", {}).get("verbatim", {})
+    return {**body, name: stored.loads(verbatim[name].encode())} if name in verbatim else body
 
 
 def _routing(hit: dict[str, Any]) -> dict[str, str]:

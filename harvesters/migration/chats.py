@@ -69,6 +69,7 @@ class ChatMigrator:
     done: frozenset[int] = frozenset()
     _created: dict[str, int] = field(default_factory=dict, init=False)
     _unknown: dict[str, str] = field(default_factory=dict, init=False)
+    _halfway: set[str] = field(default_factory=set, init=False)  # names that somebody had taken in the end
 
     def run(self) -> int:
         """Do what is pending; returns how many indices were replaced.
@@ -270,10 +271,11 @@ class ChatMigrator:
     def _groups(self, kind: _Kind) -> dict[str, list[Index]]:
         """The indices of a kind, by the name of what they are joined to."""
         groups: dict[str, list[Index]] = {}
-        for index in self._indices(kind):
+        indices = [*self._indices(kind)]
+        for index in indices:
             named = Named.read(index.logical)
             if kind is not _MESSAGES:
-                old = named is None and 7 not in self.done
+                old = (named is None and 7 not in self.done) or index.logical in self._halfway
                 if old or not self._born(kind, index) or self._renames(kind, index):
                     groups.setdefault(_ANALYTICS, []).append(index)
             elif named is None:
@@ -283,6 +285,7 @@ class ChatMigrator:
         return dict(sorted(groups.items()))
 
     def _indices(self, kind: _Kind) -> Iterator[Index]:
+        self._halfway.clear()
         answer = self.client.request("GET", f"/{paths.pattern(kind.pattern)}", params={"expand_wildcards": "all"})
         for name, body in sorted(answer.body.items()):
             made = retention.MIGRATED.fullmatch(name)
@@ -291,6 +294,8 @@ class ChatMigrator:
                 continue
             index = Index.read(name, logical, body)
             self._created[index.uuid] = index.created
+            if made is not None and logical not in body["aliases"]:
+                self._halfway.add(logical)
             theirs = index.hidden and logical + SWAPPED not in body["aliases"]  # hidden, and not by a swap
             ours = kind is _MESSAGES or Named.read(logical) or {"descriptor", "query"} & set(index.properties)
             if ours and not theirs:
@@ -311,7 +316,8 @@ class ChatMigrator:
 
     def _needed(self, kind: _Kind, name: str, indices: list[Index]) -> bool:
         return kind is not _MESSAGES or any(
-            not self._born(kind, index) or index.logical != name or self._renames(kind, index) for index in indices
+            not self._born(kind, index) or index.logical != name or name in self._halfway or self._renames(kind, index)
+            for index in indices
         )
 
     def _born(self, kind: _Kind, index: Index) -> bool:

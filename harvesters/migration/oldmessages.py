@@ -8,7 +8,8 @@ from harvesters import exact
 from harvesters.exact import Number
 from harvesters.messages import stored
 from harvesters.messages.ids import is_text, trace_id
-from harvesters.messages.model import Invalid, Message
+from harvesters.messages.model import Invalid, Message, parse_timestamp
+from harvesters.messages.moments import EPOCH
 from harvesters.messages.values import values_of
 
 Body = dict[str, Any]
@@ -35,11 +36,12 @@ def message(said: Body, id: str) -> Body:
 def log(body: Body) -> Body:
     """The document of a log."""
     said = stored.original(body)
-    made: Body = stored.loads(stored.log_document(said))
-    moment = said.get("timestamp")
-    if moment is None or isinstance(moment, str):
-        return made
-    return _beside({**made, "timestamp": None}, {"timestamp": moment})
+    try:
+        return stored.loads(stored.log_document(said, parse_timestamp(said.get("timestamp"))))  # type: ignore[no-any-return]
+    except Invalid:
+        made: Body = stored.loads(stored.log_document({**said, "timestamp": EPOCH.isoformat()}, EPOCH))
+    del made["timestamp"]
+    return _beside(made, {"timestamp": said["timestamp"]} if "timestamp" in said else {})
 
 
 def _beside(made: Body, odd: Body) -> Body:
