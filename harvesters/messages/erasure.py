@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -213,11 +214,16 @@ class _Erasure:
             self._count(kind, place, len(fresh))
             return
         results: dict[int, str] = {}
+        known: list[int] = []  # results, before each request
         lines = [bulk.delete(hit["_index"], hit["_id"], **_routing(hit)) for hit in hits]
         try:
-            refused = bulk.deliver(self.client, lines, settled=(404,), results=results)
+            refused = bulk.deliver(
+                self.client, lines, settled=(404,), results=results, before=lambda: known.append(len(results))
+            )
         finally:
-            self._count(kind, place, sum(result == "deleted" for result in results.values()))
+            # Asked again without having heard of any, we may have deleted ourselves what is not there any more.
+            ours = {"deleted", "404"} if any(one == next for one, next in pairwise(known)) else {"deleted"}
+            self._count(kind, place, sum(result in ours for result in results.values()))
         if refused:
             why = next(iter(refused.values())).reason
             raise Unavailable(f"{self.client.name} refused to delete {len(refused)} documents: {why}")

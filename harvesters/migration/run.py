@@ -312,9 +312,7 @@ class Migrator:
 
 def brief(client: SearchClient) -> SearchClient:
     """The same for a run that was told to stop, or whose cluster is away: it tries for a few seconds more."""
-    made = replace(client, retry=RetryPolicy(SystemClock(), _FEW_SECONDS))
-    made.raw = client.raw  # its connections, which whoever made it closes
-    return made
+    return client.under(RetryPolicy(SystemClock(), _FEW_SECONDS))
 
 
 def _transform(migrations: Sequence[Migration], undo: bool) -> Callable[[Body], Body]:
