@@ -175,10 +175,10 @@ class _Erasure:
         told = self.client.request("GET", path, params=everything).body
         found = {}
         for name, body in told.items():
-            settings = body["settings"]["index"]
-            if settings.get("verified_before_close") == "true":
+            config = body["settings"]["index"]
+            if config.get("verified_before_close") == "true":
                 self._closed.add(name)
-            blocks = settings.get("blocks", {})
+            blocks = config.get("blocks", {})
             found[name] = (body["mappings"], any(str(blocks.get(block)) == "true" for block in _BLOCKS))
         answer = self.client.request("POST", f"{path}/_refresh", params={"expand_wildcards": "open,hidden"}).body
         if answer["_shards"]["failed"]:
