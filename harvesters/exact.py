@@ -42,8 +42,12 @@ def loads(body: bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def dumps(value: Any) -> bytes:
-    """The JSON text of what `loads` returned, or of anything made of the same; everything beyond ASCII is escaped."""
+def dumps(value: Any, in_order: bool = False) -> bytes:
+    """The JSON text of what `loads` returned, or of anything made of the same; everything beyond ASCII is escaped.
+
+    Args:
+        in_order: sort the keys of objects.
+    """
     parts: list[str] = []
     left: list[tuple[bool, Any]] = [(False, value)]  # no recursion, which would end where Python's stack does
     while left:
@@ -52,7 +56,8 @@ def dumps(value: Any) -> bytes:
             parts.append(str(one))
         elif isinstance(one, dict):
             left.append((True, "}"))
-            for place, (name, inner) in reversed([*enumerate(one.items())]):
+            members = sorted(one.items(), key=lambda member: str(member[0])) if in_order else one.items()
+            for place, (name, inner) in reversed([*enumerate(members)]):
                 left += (False, inner), (True, f"{',' if place else ''}{json.dumps(str(name))}:")
             left.append((True, "{"))
         elif isinstance(one, list | tuple):

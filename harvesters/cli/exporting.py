@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harvesters.cli.progress import Show, progress
 from harvesters.cli.runtime import setting_option
-from harvesters.errors import ConfigError
+from harvesters.errors import ConfigError, Interrupted
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +63,19 @@ def platform_of(assembly: Assembly) -> Iterator[Platform]:
 
     with Platform.from_settings(assembly.settings, assembly.retry) as platform:
         yield platform
+
+
+@contextmanager
+def bar(assembly: Assembly) -> Iterator[Show]:
+    """Shows how far an export is; whoever shows that it goes on is ended there when the run is told to stop."""
+    with progress("exporting") as show:
+
+        def look(part: float, text: str) -> None:
+            if assembly.stop.is_set():
+                raise Interrupted("told to stop: the export is not complete; run the same command again")
+            show(part, text)
+
+        yield look
 
 
 def require_extra(package: str) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harvesters.cli.exporting import mistakes, platform_of, platform_options, require_extra, span
-from harvesters.cli.progress import progress
+from harvesters.cli.exporting import bar, mistakes, platform_of, platform_options, require_extra, span
 from harvesters.cli.runtime import running, setting_option, settings_of
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def export() -> None:
     with (
         running() as assembly,
         platform_of(assembly) if asked.platform else nullcontext() as platform,
-        progress("exporting") as show,
+        bar(assembly) as show,
     ):
         source = Stored(assembly, app, bounds)
         Export(asked, app, bounds, zone, source, platform, ilog, survey, show).write()

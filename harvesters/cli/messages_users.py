@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harvesters.cli.exporting import mistakes, platform_of, platform_options, require_extra, span
-from harvesters.cli.progress import progress
+from harvesters.cli.exporting import bar, mistakes, platform_of, platform_options, require_extra, span
 from harvesters.cli.runtime import running, setting_option, settings_of
+from harvesters.errors import ConfigError
 
 if TYPE_CHECKING:
     from harvesters.messages.exports.appsusage import Usage
@@ -37,7 +37,7 @@ def id_email() -> None:
     path = _sheet(settings, "FILE", "-f/--file")
     bounds, zone = span(settings)
     settings.require_all("APP_ID", "INSTANCE", "APIKEY")
-    with running() as assembly, platform_of(assembly) as platform, progress("exporting") as show:
+    with running() as assembly, platform_of(assembly) as platform, bar(assembly) as show:
         count = idemail.write(path, settings.get("APP_ID"), bounds, zone, platform, show)
     log.info("exported %d users to %s", count, path)
 
@@ -65,7 +65,7 @@ def apps_usage() -> None:
     settings = settings_of()
     path = _sheet(settings, "OUTPUT_FILE", "-o/--output")
     usage, zone = _usage(settings, path)
-    with running() as assembly, platform_of(assembly) as platform, progress("exporting") as show:
+    with running() as assembly, platform_of(assembly) as platform, bar(assembly) as show:
         count = appsusage.write(path, usage, zone, platform, show)
     log.info("exported %d users to %s", count, path)
 
@@ -84,6 +84,8 @@ def _usage(settings: Settings, output: Path) -> tuple[Usage, tzinfo]:
     require_extra("dateparser")
     completed = [entry for path, column in files.items() for entry in dumps.read(path, column)]
     apps = appsusage.listed(settings.get("APP_IDS"))
+    if not apps:
+        raise ConfigError("APP_IDS names no application: write ids with semicolons between.")
     return appsusage.Usage(apps, settings.get("ILOG_ID"), settings.get("SURVEY_ID"), completed, bounds), zone
 
 

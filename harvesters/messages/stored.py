@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -46,9 +47,8 @@ def document(message: Message, id: str | None = None) -> bytes:
     if id not in (None, trace):
         ours["triple"] = trace
     said, verbatim = _placed(message.fields, _message_places)
-    if said["timestamp"] != (read := _timestamp(message)):
-        verbatim["timestamp"] = said["timestamp"]
-        said["timestamp"] = read
+    if said["timestamp"] != (read := _timestamp(message.moment)):
+        verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
     values = values_of(message.fields["metadata"], "metadata")
     intent = message.fields.get("intent")
     if intent is not None:
@@ -56,19 +56,38 @@ def document(message: Message, id: str | None = None) -> bytes:
     return _dumped(said, ours, verbatim, values)
 
 
-def log_document(log: Fields) -> bytes:
-    """The document of a log that was checked (`logs.py`)."""
+def log_document(log: Fields, moment: datetime) -> bytes:
+    """The document of a log of that moment; it was checked (`logs.py`)."""
     said, verbatim = _placed(log, _log_places)
-    ours: Fields = {}
-    if "metadata" in verbatim and (user := user_of_log(log)) is not None:
-        ours["user"] = user
+    if said["timestamp"] != (read := _timestamp(moment)):
+        verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
+    users = users_of_log(log)
+    ours: Fields = {"user": users} if users else {}
     return _dumped(said, ours, verbatim, [])
 
 
-def user_of_log(log: Mapping[str, Any]) -> str | None:
-    """Whom a log, as posted, is about: its ``metadata.userId`` as a text."""
-    metadata = log.get("metadata")
-    return text_of(metadata.get("userId")) if isinstance(metadata, dict) else None
+def users_of_log(log: Mapping[str, Any]) -> list[str]:
+    """Whom a log, as posted, is about: its ``metadata.userId`` as a text. A list has what one of it has."""
+    return [text for metadata in _each(log.get("metadata")) if isinstance(metadata, dict) for text in _texts(metadata)]
+
+
+def _texts(metadata: Mapping[str, Any]) -> Iterator[str]:
+    for user in _each(metadata.get("userId")):
+        if isinstance(user, str) and is_text(user):
+            yield str(user)
+        elif (text := text_of(user)) is not None:
+            yield text
+
+
+def _each(value: Any) -> Iterator[Any]:
+    """What is in a list, in lists of it too; anything else is itself."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left += reversed(one)
+        else:
+            yield one
 
 
 def original(source: bytes | Mapping[str, Any]) -> Fields:
@@ -169,12 +188,12 @@ def _log_places(log: Fields) -> Iterator[tuple[str, bool]]:
         yield "metadata", searched and _is_plain(metadata)
 
 
-def _timestamp(message: Message) -> str:
-    """The timestamp as the cluster reads it."""
-    offset = message.moment.utcoffset()
+def _timestamp(moment: datetime) -> str:
+    """A timestamp as the cluster reads it."""
+    offset = moment.utcoffset()
     if offset is None or (abs(offset.total_seconds()) <= _WIDEST and not offset.microseconds):
-        return message.moment.isoformat()
-    return (aware(message.moment) - offset).replace(tzinfo=None).isoformat() + "+00:00"
+        return moment.isoformat()
+    return (aware(moment) - offset).replace(tzinfo=None).isoformat() + "+00:00"
 
 
 def _is_word(value: Any) -> bool:
@@ -224,10 +243,4 @@ def _has_numbers(value: Any) -> bool:
 
 def digest(value: Any) -> str:
     """An id made of all that `value` says, whatever the order of its keys."""
-    return hashlib.sha256(exact.dumps(_in_order(value))).hexdigest()
-
-
-def _in_order(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _in_order(value[name]) for name in sorted(value)}
-    return [_in_order(each) for each in value] if isinstance(value, list) else value
+    return hashlib.sha256(exact.dumps(value, in_order=True)).hexdigest()

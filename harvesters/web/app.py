@@ -109,7 +109,7 @@ def _whole(settings: Settings, name: str) -> int:
 def _add_front_door(app: FastAPI, served: Sequence[Part]) -> None:
     @app.get("/", include_in_schema=False)
     async def front_door() -> RedirectResponse:
-        return RedirectResponse(served[0].page if served else "/docs", 303)
+        return RedirectResponse(next((part.page for part in served if part.page), "/docs"), 303)
 
 
 def _describe(app: FastAPI, locked: bool) -> None:

@@ -89,7 +89,10 @@ def test_older_messages_without_ids_are_one_of_their_user(talk: Talk) -> None:
 
 def test_the_window_is_half_open_to_the_microsecond(talk: Talk) -> None:
     talk.post(conversation(8, 60))
-    for said in [*talk.ours.values()][:5]:
+    old = conversation(12, 60, metadata=False)
+    near = (moment_of(old[0]) - timedelta(microseconds=1)).isoformat()
+    talk.post_old([{**old[0], "userId": "near", "messageId": "near", "timestamp": near}, *old])
+    for said in [*[*talk.ours.values()][:3], *talk.old[1:4]]:
         moment = moment_of(said)
         agree(talk, moment, END)
         agree(talk, START, moment)

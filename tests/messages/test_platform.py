@@ -128,9 +128,9 @@ def test_windows_of_tasks_and_transactions_are_half_open(
     client: Platform, simulator: WenetSimulator, start: float | None, end: float | None, expected: list[int]
 ) -> None:
     simulator.world.tasks = [task(f"t{second}", "app", "1", "?", second) for second in (1000, 1001, 1002)]
-    bounds = [at(bound) if bound is not None else None for bound in (start, end)]
-    assert [row["_creationTs"] for row in client.tasks("app", *bounds)] == expected
-    assert [row["_creationTs"] for row in client.transactions("app", *bounds)] == expected
+    first, last = (at(bound) if bound is not None else None for bound in (start, end))
+    assert [row["_creationTs"] for row in client.tasks("app", first, last)] == expected
+    assert [row["_creationTs"] for row in client.transactions("app", first, last)] == expected
 
 
 @pytest.mark.parametrize(

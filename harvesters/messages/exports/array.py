@@ -11,8 +11,9 @@ import orjson
 
 from harvesters.exact import Number
 
-# A number that orjson spells otherwise than Python does; in indented JSON one ends its line, as no text does.
-_SPELLED = re.compile(rb"(?:[0-9]e[-+]?[0-9]+|[ -]0\.0000[0-9]+),?$", re.MULTILINE)
+# Numbers that orjson may spell otherwise than Python does: 1e16, 0.00005. In indented JSON a number ends its line, as
+# no text does. Two patterns that begin with a letter of their own are found six times as fast as one that does not.
+_SPELLED = (re.compile(rb"e[-+]?[0-9]+,?$", re.MULTILINE), re.compile(rb"0\.0000[0-9]+,?$", re.MULTILINE))
 
 
 class Array:
@@ -37,7 +38,7 @@ def _dumps(element: Any) -> str:
     """orjson is ten times as fast as Python, and writes the same but for what it refuses and the numbers above."""
     try:
         written = orjson.dumps(element, option=orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_SUBCLASS)
-        if not _SPELLED.search(written):
+        if not any(pattern.search(written) for pattern in _SPELLED):
             return written.decode()
     except TypeError:
         pass

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from harvesters.messages import moments
+from harvesters.messages.ids import text_of
 
 Row = dict[str, Any]
 
@@ -83,9 +84,17 @@ class Tally:
         if kind == "request":
             content = message.get("content")
             self.contents[str(content.get("type") if isinstance(content, dict) else None)] += 1
-            self._active(str(message.get("userId")), message.get("timestamp"))
+            self._active(text_of(message.get("userId")) or "", moment_of(message))
 
-    def _active(self, user: str, timestamp: Any) -> None:
-        moment = moments.aware(moments.parse(str(timestamp)))
-        first, last = self.activity.get(user, (moment, moment))
-        self.activity[user] = min(first, moment), max(last, moment)
+    def _active(self, user: str, moment: datetime | None) -> None:
+        if moment is not None:
+            first, last = self.activity.get(user, (moment, moment))
+            self.activity[user] = min(first, moment), max(last, moment)
+
+
+def moment_of(message: Row) -> datetime | None:
+    """When a message was sent; None where older indices hold what is no time."""
+    try:
+        return moments.aware(moments.parse(message["timestamp"]))
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from harvesters.messages import moments
 from harvesters.messages.exports import counts
 from harvesters.messages.exports.array import Array
 from harvesters.messages.exports.files import whole_files
@@ -140,20 +139,22 @@ class Export:
                 self._tally.add(message)
             return
         array = Array(to[self.asked.messages])
+        counted = self.asked.analytics is not None or self.asked.users is not None
         for message in self._watched(self.source.messages()):
-            self._tally.add(message)
+            if counted:
+                self._tally.add(message)
             if isinstance(message.get("metadata"), dict):
                 message["metadata"] = repair(message["metadata"], "question", "answer")
             array.add(message)
         array.close()
 
     def _watched(self, messages: Iterator[Row]) -> Iterator[Row]:
-        start = self.bounds.start
+        """The same, while the bar shows how far into the span they are."""
+        start, end = self.bounds
         for count, message in enumerate(messages):
-            if not count % _LOOK:
-                moment = moments.aware(moments.parse(message["timestamp"])).astimezone(UTC)
+            if not count % _LOOK and (moment := counts.moment_of(message)) is not None:
                 start = start if start is not None else moment
-                whole = max((self.bounds.end - start).total_seconds(), 1.0)
+                whole = max((end - start).total_seconds(), 1.0)
                 self.show(0.1 + 0.6 * (moment - start).total_seconds() / whole, f"{count} messages")
             yield message
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
+
+import orjson
 
 _BLANK = " \t\n\r"  # what JSON takes for it
 
@@ -15,13 +16,23 @@ def repaired(text: Any) -> Any:
         return text
     bare = text.strip(_BLANK)
     if bare.startswith('"') and bare.endswith('"'):  # other JSON stays, so nothing else is worth a try
-        with suppress(ValueError):
-            text = json.loads(bare)
+        text = _decoded(bare, text)
     if ":" not in text:
         return text
     import emoji
 
     return emoji.emojize(text, language="alias")
+
+
+def _decoded(bare: str, otherwise: str) -> str:
+    try:
+        decoded: str = orjson.loads(bare)
+    except ValueError:  # it is none, or holds half of a surrogate pair
+        try:
+            decoded = json.loads(bare)
+        except ValueError:
+            return otherwise
+    return decoded
 
 
 def repair(values: Any, *names: str) -> Any:

@@ -20,9 +20,8 @@ def chosen(settings: Settings, now: datetime, zone: tzinfo) -> Bounds | None:
     given = _of_one_source(settings)
     start, end = given.get(START), given.get(END)
     if start and end:
-        moments = (_moment(start, zone), _moment(end, zone))
         try:
-            return Fixed(*moments).bounds()
+            return Fixed(_moment(start, zone), _moment(end, zone)).bounds()
         except ValueError as error:
             raise ValueError(f"{START} and {END}: {error}") from None
     if start or end:

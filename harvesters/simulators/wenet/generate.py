@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,12 +76,12 @@ def _task(made: random.Random, number: int, users: list[str], second: int) -> Ro
     return one
 
 
-def messages(world: World, count: int, start: datetime, end: datetime, seed: int = 1) -> list[dict[str, Any]]:
+def messages(world: World, count: int, start: datetime, end: datetime, seed: int = 1) -> Iterator[dict[str, Any]]:
     """So many messages of users of the application and its bot between two times, for ``POST /messages``."""
     made = random.Random(seed)
     users = list(world.apps[APP].users)
     step = (end - start) / max(1, count)
-    return [_message(made, number, made.choice(users), start + number * step) for number in range(count)]
+    return (_message(made, number, made.choice(users), start + number * step) for number in range(count))
 
 
 def _message(made: random.Random, number: int, user: str, moment: datetime) -> dict[str, Any]:
