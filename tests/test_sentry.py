@@ -139,15 +139,22 @@ def test_an_outage_does_not_flood(telling: Sentry) -> None:
 
 def test_the_web_face(server: Sentry, tmp_path: Path) -> None:
     key = {"HARVEST_API_KEYS": f"bot:key-{MARKER}", "SENTRY_DSN": server.dsn, "HARVEST_SEARCH_TIMEOUT": "0.3"}
-    with serving(tmp_path / "log", "--parts", "profiles", "--workers", "2", **key) as running:
-        answer = running.get(f"/api/v1/profiles?q={MARKER}", headers={"X-API-Key": f"key-{MARKER}", "Cookie": MARKER})
-        assert answer.status_code == 503, answer.text
-        wait(lambda: server.events())
+    asked = [
+        f"/api/v1/profiles?q={MARKER}",
+        f"/messages?project={MARKER}&userId={MARKER}&fromTime=2021-01-01T00:00:00&toTime=2021-02-01T00:00:00",
+        f"/message?traceId={MARKER}",
+        f"/analytic?id={MARKER}",
+    ]
+    with serving(tmp_path / "log", "--parts", "profiles,messages", "--workers", "2", **key) as running:
+        for path in asked:
+            answer = running.get(path, headers={"X-API-Key": f"key-{MARKER}", "Cookie": MARKER})
+            assert answer.status_code == 503, answer.text
+        wait(lambda: len(server.events()) >= len(asked))
         assert running.end() == 0
-    event = server.events()[0]
-    assert event["tags"] == {
-        "command": "harvest.py serve", "status": "503", "method": "GET", "route": "/api/v1/profiles",
-    }  # fmt: skip
+    tags = [event["tags"] for event in server.events()]
+    assert sorted(one["route"] for one in tags) == ["/analytic", "/api/v1/profiles", "/message", "/messages"]
+    for one in tags:
+        assert (one["command"], one["status"], one["method"]) == ("harvest.py serve", "503", "GET")
     assert MARKER.encode() not in server.raw()
 
 
