@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from harvesters.messages.analytics import counts
+from harvesters.errors import Unavailable
+from harvesters.messages.analytics import counts, reading
 from harvesters.messages.analytics.reading import Chosen, Messages
 from harvesters.messages.descriptors import COUNT, METRICS
 from tests.messages.talk import DAYS, START, Talk, conversation, counted, moment_of, segmented
@@ -104,7 +105,9 @@ def test_without_any_index(talk: Talk) -> None:
     agree(talk, None, END)
 
 
-def test_more_values_than_a_page_and_than_the_threshold(talk: Talk) -> None:
+def test_more_values_than_a_page_and_than_the_threshold(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PAGE", 5_000)
+    monkeypatch.setattr(counts, "_BATCH", 3_000)
     first = conversation(9, 1)[0]
     many = [{**first, "userId": f"u{number}", "messageId": "m", "project": "p"} for number in range(12_000)]
     later = (START + timedelta(days=3)).isoformat()
@@ -114,3 +117,16 @@ def test_more_values_than_a_page_and_than_the_threshold(talk: Talk) -> None:
     assert counts.count(messages_of(talk), chosen, "bot", "response") == 12_000
     assert counts.count(messages_of(talk), chosen, "user", "total") == 12_000
     assert counts.count(messages_of(talk, 100), chosen, "user", "total") == pytest.approx(12_000, rel=0.01)
+
+
+def test_there_is_no_number_while_a_part_of_the_cluster_is_away(talk: Talk) -> None:
+    talk.post(conversation(13, 20))
+    path, nowhere = f"/{talk.node.prefix}message-red", {"index.routing.allocation.require._name": "nobody"}
+    body = {"settings": {**nowhere, "number_of_replicas": 0}, "mappings": talk.node.mappings("messages")}
+    talk.node.ask("PUT", path, body, params={"wait_for_active_shards": 0})
+    messages = messages_of(talk)
+    for each in METRICS_OF_MESSAGES:
+        with pytest.raises(Unavailable):
+            counts.count(messages, Chosen("p", START, END), *each)
+    with pytest.raises(Unavailable):
+        counts.segments(messages, Chosen("p", START, END), "all")

@@ -33,6 +33,7 @@ OURS = "harvest.values.path"
 
 _PRECISION = 40_000  # the highest that a cluster knows: within 1 % of any number
 _DOUBT = 1.02  # an estimate that is so much too high may be of a number that is to be exact
+_PAGE = 50_000  # values at once: each page looks at all messages, and 65,535 is what clusters allow
 _SHORT = 256  # characters of a keyword that Elasticsearch maps by itself
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 4, 11, tzinfo=UTC)  # of nanoseconds in 64 bits
 _MILLISECOND = timedelta(milliseconds=1)
@@ -128,10 +129,6 @@ class Messages:
         """Searches that no shard is missing from."""
         return IndexReader(self.client, self.index, filled_by="messages serve")
 
-    def number(self, chosen: Chosen) -> int:
-        """How many documents there are."""
-        return self.found({"bool": {"filter": [*chosen.exact, *chosen.anywhere]}})
-
     def found(self, query: Query) -> int:
         """How many documents a query finds."""
         answer = self.reader.search({"size": 0, "track_total_hits": True, "query": query})
@@ -147,7 +144,10 @@ class Messages:
         sources = {str(place): {"terms": {"field": f"{name}{EXACT}"}} for place, name in enumerate(fields)}
         unsure = [*within(layout.strange), *_at_edges(layout, chosen)]
         query = {"bool": {"filter": [*chosen.exact, *chosen.anywhere], "must_not": unsure}}
-        keys = (tuple(map(str, bucket["key"].values())) for bucket in self.reader.buckets(sources, query))
+        keys = (
+            tuple(str(bucket["key"][name]) for name in sources)
+            for bucket in self.reader.buckets(sources, query, size=_PAGE)
+        )
         return (key for key, _ in groupby(heapq.merge(keys, unread) if unread else keys))
 
     def count(self, chosen: Chosen, name: str) -> int:
