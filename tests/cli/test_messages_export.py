@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harvesters.messages.exports.array import Array
 from harvesters.messages.model import Message
 from harvesters.messages.store import MessageStore
 from harvesters.simulators.base import Response
@@ -396,6 +399,28 @@ def test_after_a_failure_all_old_files_stand(
     assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == dict.fromkeys(
         FILES.values(), "old"
     )
+
+
+def test_a_full_disk_ends_with_69_and_leaves_the_old_files(
+    harvest: Command, chat: Chat, platform: WenetSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.post(message(number) for number in range(2500))
+    path = tmp_path / "messages.json"
+    path.write_text("old")
+    add, room = Array.add, iter(range(500))
+
+    def until_full(self: Array, element: Any) -> None:
+        if next(room, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        add(self, element)
+
+    monkeypatch.setattr(Array, "add", until_full)
+    result = run(harvest, tmp_path, "-mf")
+    assert result.code == 69
+    assert "Make room" in result.err
+    assert "Traceback" not in result.err
+    assert path.read_text() == "old"
+    assert [one for one in tmp_path.iterdir() if one.is_file()] == [path]
 
 
 def test_names_in_the_environment_are_enough(
