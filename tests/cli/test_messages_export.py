@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 
+from harvesters.assembly import Assembly
+from harvesters.cli.exporting import bar
+from harvesters.errors import Interrupted
 from harvesters.messages.exports.array import Array
 from harvesters.messages.model import Message
 from harvesters.messages.store import MessageStore
+from harvesters.settings import Settings
 from harvesters.simulators.base import Response
 from harvesters.simulators.wenet.server import WenetSimulator
 from harvesters.simulators.wenet.world import App, World, cohort, profile, task, transact
@@ -421,6 +425,15 @@ def test_a_full_disk_ends_with_69_and_leaves_the_old_files(
     assert "Traceback" not in result.err
     assert path.read_text() == "old"
     assert [one for one in tmp_path.iterdir() if one.is_file()] == [path]
+
+
+def test_a_run_that_is_told_to_stop_ends_where_it_shows_that_it_goes_on() -> None:
+    assembly = Assembly(Settings())
+    with bar(assembly) as show:
+        show(0.1, "500 messages")
+        assembly.stop.set()
+        with pytest.raises(Interrupted):
+            show(0.2, "1000 messages")
 
 
 def test_names_in_the_environment_are_enough(
