@@ -26,8 +26,12 @@ def worker(concurrency: int, queues: tuple[str, ...]) -> int:
       harvest.py worker
       harvest.py worker --concurrency 4 --queue messages
     """
+    from harvesters.operate.analytics import check
     from harvesters.tasks.app import make_app, require_celery, run_worker
 
     require_celery()
+    settings, served = settings_of(), list(queues or QUEUES)
+    if "messages" in served:
+        check(settings)
     level = logging.getLevelName(logging.getLogger().level)
-    return run_worker(make_app(settings_of()), concurrency, list(queues or QUEUES), level)
+    return run_worker(make_app(settings), concurrency, served, level)

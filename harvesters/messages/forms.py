@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _MARKS = {
     "messages": "harvest.id",
     "logging": "harvest.user",
+    "analytics": "id",
 }  # keywords in our mapping, and nothing or texts in others
 _FRESH = 1.0  # seconds for which it is believed which indices are old
 _KNOWN = 60.0  # seconds for which an index in our form is believed to be one

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ class Poster:
 
     def _post(self, client: SearchClient, drafts: Sequence[Draft]) -> None:
         places = self.forms.places(client, {draft.index for draft in drafts})
-        earlier = [*self._earlier(client, drafts), *self._just_written(client, drafts, places)]
+        earlier = [*self._earlier(client, drafts, places), *self._just_written(client, drafts, places)]
         actions = [bulk.write(places[draft.index], draft.trace_id, draft.body) for draft in drafts]
         refused = bulk.deliver(client, actions)
         with self._lock:
@@ -94,9 +94,11 @@ class Poster:
             self.forms.forget()
             raise Rejected(told(client, refused))
         written = {(places[draft.index], draft.trace_id) for draft in drafts}
-        self._delete(client, drafts, [hit for hit in earlier if (hit.index, hit.id) not in written])
+        self._delete(client, drafts, places, [hit for hit in earlier if (hit.index, hit.id) not in written])
 
-    def _delete(self, client: SearchClient, drafts: Sequence[Draft], earlier: Sequence[Raw]) -> None:
+    def _delete(
+        self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str], earlier: Sequence[Raw]
+    ) -> None:
         """Delete what was there earlier, in the versions that were found. Nobody but the service of old times made
         other ids than ours, so these go in any version; and a migration may just have put them elsewhere."""
         traces = {draft.trace_id for draft in drafts}
@@ -112,12 +114,13 @@ class Poster:
             if refused:
                 raise ProtocolError(told(client, refused))
             gone = [hit for number, hit in enumerate(earlier) if results[number] == "404" and hit.id not in traces]
-            earlier = [hit for hit in self._earlier(client, drafts) if hit.id not in traces] if gone else []
+            again = self._earlier(client, drafts, places) if gone else ()
+            earlier = [hit for hit in again if hit.id not in traces]
 
-    def _earlier(self, client: SearchClient, drafts: Sequence[Draft]) -> Iterator[Raw]:
-        """What searches find of these triples, as it was a moment ago."""
+    def _earlier(self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str]) -> Iterator[Raw]:
+        """What searches find of these triples, as it was a moment ago; but not what is written over anyway."""
         for part in chunks(drafts, _ASKED):
-            yield from self._of_ours(client, part)
+            yield from self._of_ours(client, part, places)
         if old := self.forms.old(client):
             for part in chunks(drafts, _ASKED_OLD):
                 triples = {draft.ids for draft in part}
@@ -125,14 +128,20 @@ class Poster:
                     if stored.ids_of(hit.fields) in triples:
                         yield hit
 
-    def _of_ours(self, client: SearchClient, drafts: Sequence[Draft]) -> list[Raw]:
-        traces = [draft.trace_id for draft in drafts]
-        asked = [{"ids": {"values": traces}}, {"terms": {"harvest.triple": traces}}]
-        hits = _all(client, {"bool": {"should": asked, "minimum_should_match": 1}})
+    def _of_ours(self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str]) -> list[Raw]:
+        traces: dict[str, list[str]] = {}
+        for draft in drafts:
+            traces.setdefault(places[draft.index], []).append(draft.trace_id)
+        elsewhere = [
+            {"bool": {"filter": [{"ids": {"values": ids}}], "must_not": [questions.among([place])]}}
+            for place, ids in traces.items()
+        ]
+        renamed = {"terms": {"harvest.triple": [draft.trace_id for draft in drafts]}}
+        hits = _all(client, {"bool": {"should": [*elsewhere, renamed], "minimum_should_match": 1}})
         if len(hits) < MOST or len(drafts) == 1:
             return hits
         half = len(drafts) // 2
-        return [*self._of_ours(client, drafts[:half]), *self._of_ours(client, drafts[half:])]
+        return [*self._of_ours(client, drafts[:half], places), *self._of_ours(client, drafts[half:], places)]
 
     def _just_written(self, client: SearchClient, drafts: Sequence[Draft], places: dict[str, str]) -> Iterator[Raw]:
         """What this process has written elsewhere so recently that no search may find it yet."""

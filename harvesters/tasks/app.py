@@ -6,9 +6,10 @@ import logging
 import mmap
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harvesters import telemetry
+from harvesters import sentry, telemetry
 from harvesters.clock import SystemClock
 from harvesters.errors import ConfigError, Exit, Unavailable
 from harvesters.privacy import protect, redact
@@ -108,11 +109,12 @@ def make_app(settings: Settings) -> Celery:
     )
     stopping = Stopping()
     backfill.register(app, settings, stopping)
-    messages.register(app, settings, broker_url(settings), stopping, comes_back / 2)
+    messages.register(app, settings, broker_url(settings), stopping, comes_back)
     watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping)
     signals.worker_init.connect(watch.begin, weak=False)
+    signals.worker_process_shutdown.connect(lambda **named: sentry.finish(), weak=False)
     signals.worker_shutting_down.connect(lambda **named: stopping.set(), weak=False)
-    signals.setup_logging.connect(_log_as_we_do, weak=False)
+    signals.setup_logging.connect(partial(_log_as_we_do, settings), weak=False)
     return app
 
 
@@ -214,7 +216,8 @@ def named(app: Celery) -> str:
     return redact(str(app.connection_for_read().as_uri()))
 
 
-def _log_as_we_do(loglevel: Any = "INFO", **named: Any) -> None:
+def _log_as_we_do(settings: Settings, loglevel: Any = "INFO", **named: Any) -> None:
     """`celery -A` logs as `harvest.py` does, secrets masked; `harvest.py worker` has configured that already."""
     if not any(isinstance(one, telemetry.LineHandler) for one in logging.getLogger().handlers):
         telemetry.configure(loglevel if isinstance(loglevel, str) else logging.getLevelName(loglevel), "text")
+        sentry.begin(settings, "celery")

@@ -21,17 +21,17 @@ UPDATE_FIXED = "tasks.update_not_concluded_fixed_time_window_analytics"
 MOVING = "moving"
 
 
-def register(app: Celery, settings: Settings, url: str, stopping: Callable[[], bool], longest: float) -> None:
+def register(app: Celery, settings: Settings, url: str, stopping: Callable[[], bool], visible: float) -> None:
     """Let `app` compute analytics.
 
     Args:
         url: of the broker.
-        longest: seconds that one message of a task may wait.
+        visible: seconds after which a message that a worker has comes back.
     """
     from celery import signals
 
-    analytics = Analytics(settings, stopping)
-    patience = Patience(ledger_of(url), longest)
+    analytics = Analytics(settings, stopping, visible)
+    patience = Patience(ledger_of(url), visible / 2)
 
     def close(**named: Any) -> None:
         analytics.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NoReturn, Self
 
-from harvesters.errors import ConfigError, HarvestError, Interrupted, LeaseHeld, RaceLost
+from harvesters.errors import BadInput, ConfigError, HarvestError, Interrupted, LeaseHeld, RaceLost
 from harvesters.tasks.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Patience:
             self._again(task, wait.held(_HELD))
         except Interrupted as error:
             raise Reject("given back", requeue=True) from error
-        except ConfigError as error:  # only a worker with other settings could do better
+        except (BadInput, ConfigError) as error:  # it would fail again
             log.error("%s is given up: %s", task.name, error)
         except HarvestError as error:
             self._failed(task, wait, error)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -17,6 +18,7 @@ from harvesters.errors import ConfigError, HarvestError
 from harvesters.messages import descriptors
 from harvesters.messages.analytics import AnalyticStore, threshold
 from harvesters.messages.analytics.computer import forget
+from harvesters.messages.forms import Forms
 from harvesters.messages.windows import FIXED, MOVING
 from harvesters.web.backend import Backend
 from harvesters.web.problems import Problem
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _PATIENCE = 4.5  # seconds that a broker has to take a task
 _THREADS = 8  # that wait for it
@@ -39,12 +43,15 @@ def router(backend: Backend) -> APIRouter:
     Raises:
         ConfigError: a setting of what is computed cannot be read.
     """
-    routes = APIRouter()
+    routes = APIRouter(tags=["analytics"], include_in_schema=False)
     zone = backend.settings.timezone("MESSAGES_TIMEZONE")
     threshold(backend.settings)
-    clock, queue = SystemClock(), _Queue(backend)
+    clock, queue, forms = SystemClock(), _Queue(backend), Forms("analytics")
 
-    @routes.post("/analytic", summary="Keep a descriptor", tags=["analytics"])
+    async def ask(work: Callable[[AnalyticStore], T]) -> T:
+        return await backend.answer(lambda: work(AnalyticStore(backend.client, forms)))
+
+    @routes.post("/analytic")
     async def create(request: Request) -> dict[str, str]:
         """Keep what is to be computed; the answer's `id` is that of the analytic. It has no result yet."""
         now = clock.now()
@@ -55,31 +62,30 @@ def router(backend: Backend) -> APIRouter:
             raise Problem(400, "Malformed request: data is missing, or no JSON.") from None
         except ValueError as error:
             raise Problem(400, f"Malformed request: analytic not valid. Cause: {error}") from None
-        id = await backend.answer(lambda: AnalyticStore(backend.client).create(descriptor, now))
-        return {"id": id}
+        return {"id": await ask(lambda store: store.create(descriptor, now))}
 
-    @routes.get("/analytic", summary="A descriptor and its result", tags=["analytics"])
+    @routes.get("/analytic")
     async def read(id: Parameter = None) -> dict[str, Any]:
         """The analytic, whose `result` is null until it is computed."""
         wanted = _required(id)
-        found = await backend.answer(lambda: AnalyticStore(backend.client).find(wanted))
+        found = await ask(lambda store: store.find(wanted))
         if found is None:
             raise Problem(404, "Not found: there is no such analytic.")
         return found.out()
 
-    @routes.delete("/analytic", summary="Delete an analytic", tags=["analytics"])
+    @routes.delete("/analytic")
     async def delete(id: Parameter = None) -> dict[str, str]:
         """Delete it; one that there is not is as good as deleted."""
         wanted = _required(id)
 
-        def work() -> None:
-            if AnalyticStore(backend.client).delete(wanted):
-                forget(backend.client, wanted)
+        def work(store: AnalyticStore) -> None:
+            if store.delete(wanted):
+                forget(store.client, wanted)
 
-        await backend.answer(work)
+        await ask(work)
         return {}
 
-    @routes.post("/analytic/compute", summary="Have analytics computed", tags=["analytics"])
+    @routes.post("/analytic/compute")
     async def compute(id: Parameter = None, timeWindowType: Parameter = None) -> dict[str, str]:  # noqa: N803
         """Queue one analytic, or all with that type of window, or all. Workers compute them."""
         if id is not None:

@@ -22,6 +22,7 @@ Write = Callable[[Sequence[Draft], float, Callable[[], None]], None]
 _LANES = 2  # requests under way at once
 _MOST = 2000  # drafts that are written together, unless one post has more
 _LARGEST = 4_000_000  # bytes of them
+_WINDOW = 0.005  # seconds for which a request waits for its share of the posts that there usually are
 _NEARLY = 1.0  # seconds before its time is up in which a post is not tried again
 
 
@@ -49,6 +50,9 @@ class Gatherer:
         self._threads = ThreadPoolExecutor(_LANES, "write")
         self._waiting: deque[_Post] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
+        self._in_hand = 0  # posts that wait or are being written
+        self._usual = 1  # as many as there were at once, lately
+        self._window: asyncio.TimerHandle | None = None
 
     async def post(self, drafts: Sequence[Draft]) -> None:
         """Returns when they are stored.
@@ -61,18 +65,31 @@ class Gatherer:
         loop = asyncio.get_running_loop()
         post = _Post(drafts, loop.create_future(), self._now())
         self._waiting.append(post)
+        self._in_hand += 1
+        self._usual = max(self._usual, self._in_hand)
         timer = loop.call_later(self._patience, self._expire, post)
         self._begin()
         try:
             await post.done
         finally:
             timer.cancel()
+            self._in_hand -= 1
 
     def close(self) -> None:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
+        """Write what waits, unless more is about to come: clients that were answered together post together."""
+        if len(self._waiting) * _LANES >= self._usual:
+            self._begin_now()
+        elif self._waiting and self._window is None and len(self._lanes) < _LANES:
+            self._window = asyncio.get_running_loop().call_later(_WINDOW, self._begin_now)
+
+    def _begin_now(self) -> None:
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
         while self._waiting and len(self._lanes) < _LANES:
             lane = asyncio.ensure_future(self._work(self._taken()))
             self._lanes.add(lane)
@@ -80,6 +97,7 @@ class Gatherer:
 
     def _end(self, lane: asyncio.Task[None]) -> None:
         self._lanes.discard(lane)
+        self._usual = max(1, self._in_hand, self._usual * 9 // 10)
         self._begin()
 
     def _taken(self) -> list[_Post]:

@@ -23,6 +23,7 @@ from harvesters.messages.model import TYPES, Message
 from harvesters.messages.posting import Draft
 from harvesters.messages.reading import Selection
 from harvesters.messages.store import MessageStore
+from harvesters.web import analytics
 from harvesters.web.backend import Backend
 from harvesters.web.cursors import Cursors, Forged
 from harvesters.web.messagewriting import Writing
@@ -109,6 +110,7 @@ def _given(**words: str | None) -> dict[str, str]:
 def router(backend: Backend, pages: Pages, cursors: Cursors) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["messages"], include_in_schema=False)
+    routes.include_router(analytics.router(backend))
     writing = Writing(backend)
     backend.closing(writing.close)
 

@@ -114,7 +114,8 @@ class Bugs:
             await self.app(scope, receive, watched)
         except Exception as error:
             place = "".join(traceback.format_tb(error.__traceback__))
-            log.error("a bug: %s while answering %s\n%s", type(error).__name__, scope["path"], place)
+            told = {"error": error}  # of which Sentry tells the place
+            log.error("a bug: %s while answering %s\n%s", type(error).__name__, scope["path"], place, extra=told)
             if begun:
                 raise ConnectionAbortedError from None
             await refuse(Problem(500, "Something went wrong here; the server's log says where."), scope, receive, send)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
@@ -79,7 +79,7 @@ class Talk:
         for said in messages:
             self.ours[triple(said)] = said
         mapping = self.node.mappings("messages")
-        bulk = []
+        bulk: list[tuple[str, str | None, bytes]] = []
         for said in self.ours.values():
             parsed = Message.parse(said)
             bulk.append((f"message-{parsed.day}", parsed.trace_id, stored.document(parsed)))
@@ -170,3 +170,24 @@ def segmented(talk: Talk, metric: str, start: datetime | None, end: datetime) ->
         return Counter(kind for kind, _ in {(said["type"], triple(said)) for said in within})
     requests = [said for said in within if said["type"] == "request" and said.get("content")]
     return Counter(kind for kind, _ in {(said["content"]["type"], triple(said)) for said in requests})
+
+
+def values(messages: list[Said], field: str) -> list[Any]:
+    """Each value of a field, those of lists and objects one by one, null left out."""
+
+    def leaves(value: Any, path: list[str]) -> Iterator[Any]:
+        if isinstance(value, list):
+            for each in value:
+                yield from leaves(each, path)
+        elif path:
+            if isinstance(value, dict) and path[0] in value:
+                yield from leaves(value[path[0]], path[1:])
+        elif value is not None and not isinstance(value, dict):
+            yield value
+
+    return [leaf for said in messages for leaf in leaves(said, field.split("."))]
+
+
+def numbers(messages: list[Said], field: str) -> list[float]:
+    """Those of the values that are numbers."""
+    return [float(one) for one in values(messages, field) if isinstance(one, int | float) and not isinstance(one, bool)]

@@ -15,7 +15,7 @@ from harvesters.messages import descriptors, windows
 from harvesters.messages.analytics.aggregations import aggregate
 from harvesters.messages.analytics.reading import Chosen, Messages
 from harvesters.messages.descriptors import Aggregation
-from tests.messages.talk import DAYS, START, Said, Talk, conversation
+from tests.messages.talk import DAYS, START, Said, Talk, conversation, numbers, values
 from tests.nodes import node_for_a_test
 
 END = START + timedelta(days=DAYS)
@@ -38,26 +38,6 @@ def found(talk: Talk, field: str, name: str, *filters: tuple[str, str, Any]) -> 
     finally:
         client.close()
     return said[name] if said is not None and name in said else said
-
-
-def values(messages: list[Said], field: str) -> list[Any]:
-    """Each value of a field, those of lists and objects one by one, null left out."""
-
-    def leaves(value: Any, path: list[str]) -> Iterator[Any]:
-        if isinstance(value, list):
-            for each in value:
-                yield from leaves(each, path)
-        elif path:
-            if isinstance(value, dict) and path[0] in value:
-                yield from leaves(value[path[0]], path[1:])
-        elif value is not None and not isinstance(value, dict):
-            yield value
-
-    return [leaf for said in messages for leaf in leaves(said, field.split("."))]
-
-
-def numbers(messages: list[Said], field: str) -> list[float]:
-    return [float(one) for one in values(messages, field) if isinstance(one, int | float) and not isinstance(one, bool)]
 
 
 def with_any(messages: list[Said], field: str, is_so: Callable[[Any], bool]) -> list[Said]:
@@ -128,6 +108,16 @@ def test_of_keywords(talk: Talk) -> None:
     assert found(talk, "userId", "cardinality") == len({str(said["userId"]) for said in talk.all()})
 
 
+def test_of_texts_that_are_longer_than_a_keyword(talk: Talk) -> None:
+    first = next(said for said in conversation(14, 50) if said["type"] == "request")
+    texts = ["short", "x" * 100_000, "x" * 100_000, "y" * 100_000, "short"]
+    talk.post(
+        {**first, "project": "p", "messageId": f"{place}", "content": {"type": "text", "value": text}}
+        for place, text in enumerate(texts)
+    )
+    agree_on_any(talk, "content.value")
+
+
 def test_there_is_no_result_without_a_number(talk: Talk) -> None:
     talk.post(conversation(6, 50))
     for name in ("avg", "min", "max", "sum", "stats", "extended_stats", "percentiles"):
@@ -155,7 +145,7 @@ def test_filters_compare_numbers(talk: Talk, operation: str) -> None:
 def test_filters_over_texts(talk: Talk) -> None:
     talk.post(conversation(8, 200))
     for text in ("red", "blue sky", "z" * 9000):
-        those = with_any(talk.all(), TAG, lambda value, text=text: value == text)
+        those = with_any(talk.all(), TAG, text.__eq__)
         assert found(talk, TAG, "value_count", (TAG, "term", text)) == len(values(those, TAG))
         assert found(talk, TAG, "value_count", (f"{TAG}.keyword", "term", text)) == len(values(those, TAG))
     blue = with_any(talk.all(), TAG, lambda value: "blue" in value.lower())

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from harvesters.messages.analytics import counts
+from harvesters.messages.analytics import counts, reading
 from harvesters.messages.analytics.reading import Chosen, Messages
 from harvesters.messages.descriptors import COUNT, METRICS
 from tests.messages.talk import DAYS, START, Talk, conversation, counted, moment_of, segmented
@@ -89,7 +89,10 @@ def test_older_messages_without_ids_are_one_of_their_user(talk: Talk) -> None:
 
 def test_the_window_is_half_open_to_the_microsecond(talk: Talk) -> None:
     talk.post(conversation(8, 60))
-    for said in [*talk.ours.values()][:5]:
+    old = conversation(12, 60, metadata=False)
+    near = (moment_of(old[0]) - timedelta(microseconds=1)).isoformat()
+    talk.post_old([{**old[0], "userId": "near", "messageId": "near", "timestamp": near}, *old])
+    for said in [*[*talk.ours.values()][:3], *talk.old[1:4]]:
         moment = moment_of(said)
         agree(talk, moment, END)
         agree(talk, START, moment)
@@ -101,7 +104,9 @@ def test_without_any_index(talk: Talk) -> None:
     agree(talk, None, END)
 
 
-def test_more_values_than_a_page_and_than_the_threshold(talk: Talk) -> None:
+def test_more_values_than_a_page_and_than_the_threshold(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PAGE", 5_000)
+    monkeypatch.setattr(counts, "_BATCH", 3_000)
     first = conversation(9, 1)[0]
     many = [{**first, "userId": f"u{number}", "messageId": "m", "project": "p"} for number in range(12_000)]
     later = (START + timedelta(days=3)).isoformat()

@@ -17,7 +17,7 @@ from harvesters.errors import Unavailable
 from harvesters.operate.analytics import Analytics
 from harvesters.stores.file import FileBlob
 from harvesters.stores.lease import Lease
-from harvesters.tasks import beat, waiting
+from harvesters.tasks import beat, messages, waiting
 
 PLACE = "ANALYST_DIRECTORY"
 PAUSE = "ANALYST_PAUSE"
@@ -53,7 +53,7 @@ class Files(Analytics):
 
     def _known(self) -> dict[str, str]:
         lines = (self.place / "known").read_text().split("\n")
-        return dict(line.split() for line in lines if line)  # type: ignore[misc]
+        return dict(line.split() for line in lines if line)
 
     def _write(self, line: str) -> None:
         with (self.place / "told").open("a") as file:
@@ -66,7 +66,7 @@ def stand_in() -> None:
         setattr(Analytics, name, vars(Files)[name])
     if pause := os.environ.get(PAUSE):
         waiting._FIRST = float(pause)
-    send = beat.send
+    send = messages.send
     place = Path(os.environ[PLACE])
 
     def hesitant(*arguments: Any) -> None:
@@ -75,7 +75,7 @@ def stand_in() -> None:
             time.sleep(0.02)
         send(*arguments)
 
-    beat.send = hesitant
+    vars(beat)["send"] = hesitant
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def office(tmp_path: Path, redis_url: str) -> Iterator[Office]:
 def sent(office: Office) -> list[tuple[str, list[str]]]:
     """What is queued: names and arguments."""
     found = []
-    for raw in office.redis().lrange("messages", 0, -1)[::-1]:  # type: ignore[index]
+    for raw in office.redis().lrange("messages", 0, -1)[::-1]:
         message = json.loads(raw)
         arguments, _, _ = json.loads(base64.b64decode(message["body"]))
         found.append((message["headers"]["task"], arguments))

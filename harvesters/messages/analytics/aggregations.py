@@ -28,11 +28,9 @@ _NAMED = 1_000  # indices that a warning may name
 
 def aggregate(messages: Messages, chosen: Chosen, wanted: Aggregation) -> Said | None:
     """The aggregation; None where there is nothing that it can be of, or where something could not be seen."""
-    name = without_keyword(wanted.field)
-    if not (filters.is_value(wanted.field) or name in WORDS):
+    if not (filters.is_value(wanted.field) or without_keyword(wanted.field) in WORDS):
         return None
-    layout = messages.layout(name)
-    found = _Values(messages, layout, _filtered(chosen, wanted), wanted)
+    found = _Values(messages, messages.layout(), _filtered(chosen, wanted), wanted)
     if found.unseen():
         return None
     if wanted.aggregation == "value_count":
@@ -81,12 +79,12 @@ class _Values:
         if filters.is_value(self.wanted.field):
             for value, count in self._buckets(NUMBER, _PAGE):
                 counts[float(value)] += count
-            counts.update(float(one["number"]) for one in self._old() if "number" in one)
+            counts.update(float(one["number"]) for one in self._read() if "number" in one)
         return counts
 
     def number(self) -> int:
         """How many values there are."""
-        old = sum(1 for _ in self._old())
+        old = sum(1 for _ in self._read())
         if filters.is_value(self.wanted.field):
             return old + int(self._asked({}).get("doc_count", 0))
         about = {"about": {"value_count": {"field": f"{without_keyword(self.wanted.field)}{EXACT}"}}}
@@ -95,7 +93,7 @@ class _Values:
 
     def distinct(self) -> int:
         """How many different values there are: 5 and "5" are two."""
-        old = {(NUMBER, float(one["number"])) if "number" in one else _text_key(one) for one in self._old()}
+        old = {(NUMBER, float(one["number"])) if "number" in one else _text_key(one) for one in self._read()}
         count = 0
         for kind, value in self._keys():
             old.discard((kind, value))
@@ -138,14 +136,19 @@ class _Values:
         exact = [*self.chosen.exact, *self.chosen.anywhere, *told]
         return {"bool": {"filter": exact, "must_not": within(self.layout.old)}}
 
-    def _old(self) -> Iterator[Said]:
-        """The values in older indices, as `values_of` gives them."""
+    def _read(self) -> Iterator[Said]:
+        """The values that are read from documents, as `values_of` gives them: in older indices, and long texts."""
         field = without_keyword(self.wanted.field)
         told = [one for one in self.wanted.filters if filters.is_value(one.field)]
         for document in self.messages.in_old(self.layout, self.chosen, [field, filters.CONFIDENCE]):
             if all(filters.holds(one, _inner(document, without_keyword(one.field))) for one in told):
                 for value in values_of(_inner(document, field), field):
                     yield value if filters.is_value(field) else {"text": _word(value)}
+        if field == filters.LONG:
+            there, kept = ({"exists": {"field": f"{field}{twin}"}} for twin in (filters.WHOLE, EXACT))
+            long = {"bool": {"filter": [self._ours, there], "must_not": [kept]}}
+            for document in self.messages.documents(long, [field]):
+                yield from values_of(_inner(document, field), field)
 
 
 def _text_key(one: Said) -> tuple[str, Any]:

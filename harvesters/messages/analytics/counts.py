@@ -11,7 +11,7 @@ from harvesters.messages.analytics.reading import Chosen, Messages
 Segments = Mapping[str, int]
 
 _MESSAGE = ("userId", "messageId")
-_BATCH = 5_000  # values that are looked for in earlier messages at once
+_BATCH = 20_000  # values that are looked for in earlier messages at once
 _FALLBACK = "default"  # the intent of a bot that has understood nothing
 
 

@@ -18,6 +18,8 @@ WORDS = frozenset(
     | {"content.type", "content.value", "content.uri", "intent.name"}
 )
 """Fields that are a keyword each."""
+LONG, WHOLE = "content.value", ".text"
+"""The one that may be longer than a keyword; it has words beside it."""
 CONFIDENCE = "intent.confidence"
 VALUES = "harvest.values"
 PATH, NUMBER, TEXT, DIGEST, _WORDS = (f"{VALUES}.{name}" for name in ("path", "number", "text", "digest", "words"))
@@ -60,7 +62,7 @@ def clause(wanted: Filter) -> Query:
         return {"match_none": {}}
     if wanted.operation == "match":
         # An older index has words where ours has a keyword.
-        return {"bool": _any([{"match": {name: text_of_value(wanted.value)}} for name in (field, f"{field}.text")])}
+        return {"bool": _any([{"match": {name: text_of_value(wanted.value)}} for name in (field, f"{field}{WHOLE}")])}
     return _compared(wanted.operation, f"{field}{EXACT}", text_of_value(wanted.value))
 
 

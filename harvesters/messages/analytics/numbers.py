@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 _PERCENTS = (1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
@@ -20,6 +22,7 @@ class Numbers:
 
     def __init__(self, counts: Mapping[float, int]) -> None:
         self._counts = sorted(counts.items())
+        self._until = [*accumulate(count for _, count in self._counts)]
         self.count = sum(counts.values())
         self.min, self.max = self._counts[0][0], self._counts[-1][0]
         self.sum = _sum(value * count for value, count in self._counts)
@@ -68,11 +71,7 @@ class Numbers:
         return {str(percent): self.percentile(percent) for percent in _PERCENTS}
 
     def _at(self, place: int) -> float:
-        for value, count in self._counts:
-            place -= count
-            if place < 0:
-                return value
-        return self.max
+        return self._counts[bisect_right(self._until, place)][0]
 
     def _apart(self) -> float | None:
         average = self.avg

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +18,9 @@ import orjson
 
 from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
+from harvesters.messages import windows
 from harvesters.messages.names import MESSAGES
+from harvesters.retry import Transient
 from harvesters.search import scan
 from harvesters.search.reader import IndexReader
 
@@ -31,9 +33,10 @@ OURS = "harvest.values.path"
 
 _PRECISION = 40_000  # the highest that a cluster knows: within 1 % of any number
 _DOUBT = 1.02  # an estimate that is so much too high may be of a number that is to be exact
+_PAGE = 50_000  # values at once: each page looks at all messages, and 65,535 is what clusters allow
 _SHORT = 256  # characters of a keyword that Elasticsearch maps by itself
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 4, 11, tzinfo=UTC)  # of nanoseconds in 64 bits
-_PLAIN = {"keyword", "text", "constant_keyword"}
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,20 @@ class Chosen:
     @property
     def anywhere(self) -> list[Query]:
         """What holds them to the window, in an index of any form."""
-        bounds: Query = {}
-        if self.start is not None and self.start > _EARLIEST:
-            bounds["gte"] = min(self.start, _LATEST).astimezone(UTC).isoformat()
-        if self.end is not None and self.end < _LATEST:
-            bounds["lt"] = max(self.end, _EARLIEST).astimezone(UTC).isoformat()
-        return [*([{"range": {"timestamp": bounds}}] if bounds else []), *self.clauses]
+        return [*_range(self.start, self.end), *self.clauses]
+
+    @property
+    def about(self) -> list[Query]:
+        """As `anywhere`, with the whole of the milliseconds in which the window begins and ends."""
+        start = _floor(self.start) if self.start is not None else None
+        end = _floor(self.end) + _MILLISECOND if self.end is not None and _is_within(self.end) else self.end
+        return [*_range(start, end), *self.clauses]
+
+    @property
+    def edges(self) -> list[Query]:
+        """The milliseconds within which it begins or ends: older indices know no more of a time."""
+        inner = [_floor(bound) for bound in (self.start, self.end) if bound is not None and _is_within(bound)]
+        return [query for edge in inner for query in _range(edge, edge + _MILLISECOND)]
 
     @property
     def exact(self) -> list[Query]:
@@ -76,8 +87,16 @@ class Chosen:
         return [{"term": {f"{name}{EXACT}": text}} for name, text in {"project": self.project, **self.equal}.items()]
 
     def holds(self, source: Any) -> bool:
-        """Whether a document of the window is one of them."""
-        return all(text_of(source, name) == text for name, text in {"project": self.project, **self.equal}.items())
+        """Whether a document that was found for them is one."""
+        if not all(text_of(source, name) == text for name, text in {"project": self.project, **self.equal}.items()):
+            return False
+        try:
+            moment = windows.instant(str(source.get("timestamp"))) if self.edges else None
+        except ValueError:  # the cluster reads more than we do
+            moment = None
+        return moment is None or (
+            (self.start is None or moment >= self.start) and (self.end is None or moment < self.end)
+        )
 
 
 @dataclass(frozen=True)
@@ -127,8 +146,9 @@ class Messages:
         layout = self.layout(*fields, *chosen.equal)
         unread = sorted(self._unread(layout, chosen, fields, optional))
         sources = {str(place): {"terms": {"field": f"{name}{EXACT}"}} for place, name in enumerate(fields)}
-        query = {"bool": {"filter": [*chosen.exact, *chosen.anywhere], "must_not": within(layout.strange)}}
-        keys = (tuple(map(str, bucket["key"].values())) for bucket in self.reader.buckets(sources, query))
+        unsure = [*within(layout.strange), *_at_edges(layout, chosen)]
+        query = {"bool": {"filter": [*chosen.exact, *chosen.anywhere], "must_not": unsure}}
+        keys = (tuple(map(str, bucket["key"].values())) for bucket in self.reader.buckets(sources, query, size=_PAGE))
         return (key for key, _ in groupby(heapq.merge(keys, unread) if unread else keys))
 
     def count(self, chosen: Chosen, name: str) -> int:
@@ -151,16 +171,20 @@ class Messages:
         wanted = dict.fromkeys(("project", *names))
         fields = [OURS, *wanted, *(f"{name}{EXACT}" for name in wanted)]
         params = {"fields": ",".join(fields), "include_unmapped": "true"}
-        said = self.client.request("POST", f"/{paths.pattern(self.index)}/_field_caps", params=params).body
+        said = self.client.retry.call(lambda: self._caps(params), self.client.name)
         known: Mapping[str, Any] = said["fields"]
         every = frozenset([said["indices"]] if isinstance(said["indices"], str) else said["indices"])
         old = every - _with(known.get(OURS, {}), every)
         strange: set[str] = set()
         for name in wanted:
-            kinds = known.get(name, {})
-            strange |= _with(kinds, every) - _with(known.get(f"{name}{EXACT}", {}), every)
-            strange |= _with({kind: about for kind, about in kinds.items() if kind not in _PLAIN}, every)
+            strange |= _with(known.get(name, {}), every) - _with(known.get(f"{name}{EXACT}", {}), every)
         return Layout(old, frozenset(strange) & old)
+
+    def _caps(self, params: Mapping[str, str]) -> Any:
+        said = self.client.attempt("POST", f"/{paths.pattern(self.index)}/_field_caps", params=params).body
+        if said.get("failed_indices"):
+            raise Transient(f"{said['failed_indices']} indices do not tell their fields")
+        return said
 
     def documents(self, query: Query, source: list[str]) -> Iterator[Mapping[str, Any]]:
         """Fields of the documents that a query finds, each once, also where a search had to begin anew."""
@@ -186,14 +210,14 @@ class Messages:
             {"bool": {"filter": within(layout.strange)}},
             {"bool": {"filter": [*within(layout.old), *exact[:1]], **some}},
         ]
-        query = {"bool": {"filter": chosen.anywhere, "should": ways, "minimum_should_match": 1}}
-        for document in self.documents(query, [*dict.fromkeys(("project", *source, *chosen.equal))]):
+        query = {"bool": {"filter": chosen.about, "should": ways, "minimum_should_match": 1}}
+        for document in self.documents(query, [*dict.fromkeys(("project", "timestamp", *source, *chosen.equal))]):
             if chosen.holds(document):
                 yield document
 
     def _unread(self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]) -> set[Key]:
         """The values of messages in older indices that cannot be told by keywords."""
-        lacking = [_lacks(name, name in optional) for name in (*fields, *chosen.equal)]
+        lacking = [*(_lacks(name, name in optional) for name in (*fields, *chosen.equal)), *chosen.edges]
         found: set[Key] = set()
         for document in self.in_old(layout, chosen, fields, lacking):
             values = [text_of(document, name) for name in fields]
@@ -215,6 +239,30 @@ def text_of(source: Any, name: str) -> str | None:
     if isinstance(source, bool | int | float):
         return orjson.dumps(source).decode()
     return source if isinstance(source, str) else None
+
+
+def _range(start: datetime | None, end: datetime | None) -> list[Query]:
+    """Times from `start` until before `end`, as far as indices of nanoseconds know any."""
+    bounds: Query = {}
+    if start is not None and start > _EARLIEST:
+        bounds["gte"] = min(start, _LATEST).astimezone(UTC).isoformat()
+    if end is not None and end < _LATEST:
+        bounds["lt"] = max(end, _EARLIEST).astimezone(UTC).isoformat()
+    return [{"range": {"timestamp": bounds}}] if bounds else []
+
+
+def _at_edges(layout: Layout, chosen: Chosen) -> list[Query]:
+    """Documents of older indices that are near to where the window begins or ends."""
+    return [{"bool": {"filter": [*within(layout.old), edge]}} for edge in chosen.edges] if layout.old else []
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment - timedelta(microseconds=moment.microsecond % 1000)
+
+
+def _is_within(moment: datetime) -> bool:
+    """Whether it lies within a millisecond."""
+    return bool(moment.microsecond % 1000)
 
 
 def within(indices: Iterable[str]) -> list[Query]:

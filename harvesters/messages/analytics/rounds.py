@@ -43,6 +43,7 @@ def compute(computer: Computer, wanted: Iterable[Stored]) -> Round:
     left = [*wanted]
     done, away = Round(), False
     while left:
+        computer.clock.sleep(0)  # raises when we are told to stop
         stored = left.pop(0)
         platforms = _is_of_platform(stored)
         try:
@@ -50,9 +51,10 @@ def compute(computer: Computer, wanted: Iterable[Stored]) -> Round:
                 raise Unavailable("the platform did not answer a moment ago")
             _patiently(computer, stored.id)
             done.computed += 1
-        except (Interrupted, UnknownAnalytic) as error:
-            if isinstance(error, Interrupted):
-                raise
+        except Interrupted:
+            raise
+        except UnknownAnalytic as error:
+            log.info("%s", error)
         except HarvestError as error:
             log.error("the analytic %s was not computed: %s", stored.id, error)
             done.failed += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
 from harvesters.messages import descriptors, windows
 from harvesters.messages.descriptors import Descriptor
+from harvesters.messages.forms import Forms
 from harvesters.messages.names import ANALYTICS, analytics_of
 from harvesters.search import scan
 from harvesters.search.reader import IndexReader
@@ -86,14 +87,16 @@ class AnalyticStore:
     """All analytics of a cluster. What is written is found at once."""
 
     client: SearchClient
+    forms: Forms = field(default_factory=lambda: Forms("analytics"))
     pattern: str = ANALYTICS
 
     def create(self, descriptor: Descriptor, now: datetime) -> str:
         """Keep a new one, without a result; its id."""
         id = str(uuid.uuid4())
         fields = {"id": id, "descriptor": descriptor.out(), "result": None}
-        path = _path(analytics_of(now.astimezone(UTC).date()), id)
-        self.client.request("PUT", path, fields, params=_SEEN_AT_ONCE)
+        index = analytics_of(now.astimezone(UTC).date())
+        place = self.forms.places(self.client, [index])[index]
+        self.client.request("PUT", _path(place, id), fields, params=_SEEN_AT_ONCE)
         return id
 
     def find(self, id: str) -> Stored | None:
