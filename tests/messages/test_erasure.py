@@ -18,6 +18,7 @@ from tests.messages.chats import Chats, log, message
 DAY = "message-2021-01-22"
 LONG = "x" * 300  # dynamic mapping keeps no keyword of that
 LONGEST = "é" * 512
+TOO_LONG = "x" * 9000  # our mapping keeps no keyword of that
 NEW = {
     "_meta": {"harvest": "messages", "version": 1},
     "dynamic": False,
@@ -130,11 +131,16 @@ class TestWhatGoes:
     def test_new_logs_are_found_by_the_field_of_ours(self, chats: Chats) -> None:
         chats.ask("PUT", "/logging-wenet-2026-02-01", {"mappings": NEW_LOGS})
         users: list[Any] = ["anna", "bert", 5, "5", LONGEST]
-        documents = {str(place): log(str(place), user, harvest={"user": str(user)}) for place, user in enumerate(users)}
+        documents = {
+            str(place): log(str(place), user, harvest={"user": [str(user)]}) for place, user in enumerate(users)
+        }
+        verbatim = {"metadata": f'{{"userId":"{TOO_LONG}"}}'}
+        documents["long"] = log("long", metadata=None, harvest={"verbatim": verbatim})
         chats.put("logging-wenet-2026-02-01", documents)
         assert erase(chats, "5") == Erased(0, 2)
         assert erase(chats, LONGEST) == Erased(0, 1)
-        assert set(chats.all("logging-*")) == {"0", "1"}
+        assert set(chats.all("logging-*")) == {"0", "1", "long"}
+        assert erase(chats, TOO_LONG) == Erased(0, 1)
 
     def test_other_indices_stay(self, chats: Chats) -> None:
         other = f"{chats.prefix}messages"
