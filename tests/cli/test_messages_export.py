@@ -436,6 +436,15 @@ def test_a_run_that_is_told_to_stop_ends_where_it_shows_that_it_goes_on() -> Non
             show(0.2, "1000 messages")
 
 
+def test_a_mistake_shows_before_messages_are_read(
+    harvest: Command, platform: WenetSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ES_HOST", "http://127.0.0.1:1")
+    result = run(harvest, tmp_path, "-uf", "-mf", env={"APP_ID": "nobody"})
+    assert result.code == 78
+    assert "knows no application 'nobody'" in result.err
+
+
 def test_names_in_the_environment_are_enough(
     harvest: Command, chat: Chat, platform: WenetSimulator, tmp_path: Path
 ) -> None:
