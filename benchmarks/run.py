@@ -30,6 +30,7 @@ from benchmarks import (
     insights,
     listings,
     logs,
+    messages,
     profiles,
     serve,
     useractions,
@@ -52,6 +53,7 @@ GROUPS: dict[str, Group] = {
     "listings": listings.GROUP,
     "views": views.GROUP,
     "backfill": backfill.GROUP,
+    "messages": messages.GROUP,
 }
 
 
