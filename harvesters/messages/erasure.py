@@ -178,8 +178,10 @@ class _Erasure:
             config = body["settings"]["index"]
             if config.get("verified_before_close") == "true":
                 self._closed.add(name)
-            blocks = config.get("blocks", {})
-            found[name] = (body["mappings"], any(str(blocks.get(block)) == "true" for block in _BLOCKS))
+            blocks, mappings = config.get("blocks", {}), body["mappings"]
+            if config.get("mapping", {}).get("total_fields", {}).get("ignore_dynamic_beyond_limit") == "true":
+                mappings = {"dynamic": False, **mappings}  # what is not mapped may be there all the same
+            found[name] = (mappings, any(str(blocks.get(block)) == "true" for block in _BLOCKS))
         answer = self.client.request("POST", f"{path}/_refresh", params={"expand_wildcards": "open,hidden"}).body
         if answer["_shards"]["failed"]:
             raise Unavailable(f"{self.client.name} did not refresh every shard of {pattern}")

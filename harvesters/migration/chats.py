@@ -81,9 +81,9 @@ class ChatMigrator:
         changed, failed = 0, {}
         for kind in _ALL:
             self._sweep(kind)
-            for name in self._groups(kind):
+            for name, indices in self._groups(kind).items():
                 try:
-                    changed += self._migrate(kind, name)
+                    changed += self._migrate(kind, name, indices)
                 except ITS_OWN as error:
                     failed[name] = error
                     self.say(f"{name}: not migrated: {error}")
@@ -134,14 +134,13 @@ class ChatMigrator:
         self.say(f"{name}: {what}: {total} documents, and change {changes} of them{dropped}")
         self.say(f"  {kind.number}: {NUMBERS[kind.number]}")
 
-    def _migrate(self, kind: _Kind, name: str) -> int:
+    def _migrate(self, kind: _Kind, name: str, indices: list[Index]) -> int:
         joiner = self._joiner(kind)
         kept = self.ledger.join_of(name)
         pending = Join.of(kept) if kept is not None else None
         if pending is not None and joiner.is_read(pending):
             self._finished(kind, joiner, pending, 0)
-            pending = None
-        indices = self._groups(kind).get(name, [])
+            pending, indices = None, self._groups(kind).get(name, [])
         if not indices or self._closed(name, indices):
             return 0
         if pending is None and not self._needed(kind, name, indices):

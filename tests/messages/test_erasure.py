@@ -128,6 +128,13 @@ class TestWhatGoes:
         assert set(chats.all("message-*")) == {"b"}
         assert set(chats.all("logging-*")) == {"b", "c"}
 
+    def test_fields_beyond_the_limit_of_an_index_are_read(self, chats: Chats) -> None:
+        limit = {"index.mapping.total_fields": {"limit": 8, "ignore_dynamic_beyond_limit": True}}
+        chats.ask("PUT", f"/{DAY}", {"settings": limit})
+        chats.put(DAY, {"a": {"0": 1, "1": 1, "2": 1, "3": 1, "4": 1, "5": 1, "6": 1, "7": 1, "userId": "anna"}})
+        assert "userId" not in chats.ask("GET", f"/{DAY}/_mapping")[DAY]["mappings"]["properties"]
+        assert erase(chats, "anna") == Erased(1, 0)
+
     def test_new_logs_are_found_by_the_field_of_ours(self, chats: Chats) -> None:
         chats.ask("PUT", "/logging-wenet-2026-02-01", {"mappings": NEW_LOGS})
         users: list[Any] = ["anna", "bert", 5, "5", LONGEST]

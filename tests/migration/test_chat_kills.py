@@ -71,14 +71,17 @@ def test_every_message_is_counted_once_throughout(chats: Chats) -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_at_each_request(chats: Chats) -> None:
-    at, kills, filled = 0, 0, 0
-    with Counting(chats) as counting:
-        pass
+@pytest.mark.parametrize("joined_before", [False, True])
+def test_a_kill_at_every_eleventh_request(chats: Chats, joined_before: bool) -> None:
+    at = 1 if joined_before else 6
+    kills = 0
     while True:
-        at += 1
         chats.clean()
         filled = fill(chats)
+        if joined_before:
+            migrate(chats)
+            chats.put("message-d-2021-01-22", {f"d{n}": message(str(n), project="d") for n in range(30)})
+            filled += 30
         with Counting(chats) as counting:
             ends = [exit_code(dying_migration, chats, at, at % 2 == 0, page=20)]
             if ends == [KILLED]:
@@ -91,8 +94,8 @@ def test_a_kill_at_each_request(chats: Chats) -> None:
         assert len(chats.indices()) == 1, at
         if ends == [0]:
             break
-        at += 6
-    assert kills > 10
+        at += 11
+    assert kills > 6
 
 
 def test_what_an_operator_had_blocked_stays_so_after_a_kill(chats: Chats) -> None:
