@@ -169,6 +169,20 @@ def test_all_filters_hold(talk: Talk) -> None:
     assert late != those
 
 
+def test_words_of_keywords_match_in_any_index(talk: Talk) -> None:
+    for place, post in enumerate((talk.post, talk.post_old)):
+        made = conversation(20 + place, 80, metadata=False)
+        post(
+            {**said, "conversationId": f"{('Fast food', 'food', 'fun fair')[number % 3]}"}
+            for number, said in enumerate(made)
+        )
+    those = [said for said in talk.all() if "food" in said["conversationId"]]
+    for field in ("conversationId", "conversationId.keyword"):
+        assert found(talk, "type", "value_count", (field, "match", "FOOD court")) == len(those)
+    assert found(talk, "type", "value_count", ("conversationId", "term", "food")) < len(those)
+    assert found(talk, "type", "value_count", ("conversationId", "match", "nothing")) == 0
+
+
 def test_filters_over_confidence_in_older_indices(talk: Talk) -> None:
     older = conversation(10, 200, metadata=False)
     talk.post_old(sorted(older, key=lambda said: (said.get("intent") or {}).get("confidence") != 1))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from harvesters.errors import Unavailable
 from harvesters.messages.analytics import counts, reading
 from harvesters.messages.analytics.reading import Chosen, Messages
 from harvesters.messages.descriptors import COUNT, METRICS
@@ -87,6 +88,15 @@ def test_older_messages_without_ids_are_one_of_their_user(talk: Talk) -> None:
     agree(talk, START, END)
 
 
+def test_messages_without_ids_count_the_same_when_they_are_migrated(talk: Talk) -> None:
+    for place, said in enumerate(conversation(7, 60, metadata=False)):
+        if place % 3:
+            talk.post([said])
+        else:
+            talk.post_as_it_is({**said, "messageId": None}, str(place))
+    agree(talk, START, END)
+
+
 def test_the_window_is_half_open_to_the_microsecond(talk: Talk) -> None:
     talk.post(conversation(8, 60))
     old = conversation(12, 60, metadata=False)
@@ -116,3 +126,16 @@ def test_more_values_than_a_page_and_than_the_threshold(talk: Talk, monkeypatch:
     assert counts.count(messages_of(talk), chosen, "bot", "response") == 12_000
     assert counts.count(messages_of(talk), chosen, "user", "total") == 12_000
     assert counts.count(messages_of(talk, 100), chosen, "user", "total") == pytest.approx(12_000, rel=0.01)
+
+
+def test_there_is_no_number_while_a_part_of_the_cluster_is_away(talk: Talk) -> None:
+    talk.post(conversation(13, 20))
+    path, nowhere = f"/{talk.node.prefix}message-red", {"index.routing.allocation.require._name": "nobody"}
+    body = {"settings": {**nowhere, "number_of_replicas": 0}, "mappings": talk.node.mappings("messages")}
+    talk.node.ask("PUT", path, body, params={"wait_for_active_shards": 0})
+    messages = messages_of(talk)
+    for each in METRICS_OF_MESSAGES:
+        with pytest.raises(Unavailable):
+            counts.count(messages, Chosen("p", START, END), *each)
+    with pytest.raises(Unavailable):
+        counts.segments(messages, Chosen("p", START, END), "all")

@@ -30,7 +30,7 @@ def aggregate(messages: Messages, chosen: Chosen, wanted: Aggregation) -> Said |
     """The aggregation; None where there is nothing that it can be of, or where something could not be seen."""
     if not (filters.is_value(wanted.field) or without_keyword(wanted.field) in WORDS):
         return None
-    found = _Values(messages, messages.layout(), _filtered(chosen, wanted), wanted)
+    found = _Values(messages, messages.layout(), _filtered(messages, chosen, wanted), wanted)
     if found.unseen():
         return None
     if wanted.aggregation == "value_count":
@@ -41,9 +41,19 @@ def aggregate(messages: Messages, chosen: Chosen, wanted: Aggregation) -> Said |
     return Numbers(counts).aggregate(wanted.aggregation) if counts else None
 
 
-def _filtered(chosen: Chosen, wanted: Aggregation) -> Chosen:
-    """Messages that the filters let through as far as any index can tell."""
-    told = tuple(filters.clause(one) for one in wanted.filters if not filters.is_value(one.field))
+def _filtered(messages: Messages, chosen: Chosen, wanted: Aggregation) -> Chosen:
+    """Messages that the filters let through as far as any index can tell.
+
+    A keyword has no words, so those that have one of the filter's words are looked for here.
+    """
+    told = []
+    for one in wanted.filters:
+        name = without_keyword(one.field)
+        if one.operation == "match" and name in WORDS - {filters.LONG}:
+            alike = [key[0] for key in messages.distinct(chosen, [name]) if filters.has_word(one, key[0])]
+            told.append({"terms": {f"{name}{EXACT}": alike}})
+        elif not filters.is_value(one.field):
+            told.append(filters.clause(one))
     return replace(chosen, clauses=(*chosen.clauses, *told))
 
 

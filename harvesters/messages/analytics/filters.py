@@ -61,7 +61,7 @@ def clause(wanted: Filter) -> Query:
     if field not in WORDS:
         return {"match_none": {}}
     if wanted.operation == "match":
-        # An older index has words where ours has a keyword.
+        # An older index has the words in the field itself.
         return {"bool": _any([{"match": {name: text_of_value(wanted.value)}} for name in (field, f"{field}{WHOLE}")])}
     return _compared(wanted.operation, f"{field}{EXACT}", text_of_value(wanted.value))
 
@@ -71,10 +71,15 @@ def holds(wanted: Filter, value: Any) -> bool:
     return any(_fits(wanted, one) for one in values_of(value, without_keyword(wanted.field)))
 
 
+def has_word(wanted: Filter, text: str) -> bool:
+    """Whether one of the words of a ``match`` is in a text."""
+    return bool(_words(text_of_value(wanted.value)) & _words(text))
+
+
 def _fits(wanted: Filter, one: Mapping[str, Any]) -> bool:
     number, text = one.get("number"), one.get("text")
     if wanted.operation == "match":
-        return bool(_words(text_of_value(wanted.value)) & _words(text_of_value(text if number is None else number)))
+        return has_word(wanted, text_of_value(text if number is None else number))
     compare = _COMPARE[wanted.operation]
     asked = _number(wanted.value)
     if number is not None:
