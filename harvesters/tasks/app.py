@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -76,9 +77,11 @@ def make_app(settings: Settings) -> Celery:
     from kombu.entity import Queue
 
     from harvesters.tasks import backfill, messages
+    from harvesters.tasks.ledger import ledger_of
 
     app = Celery("harvest", broker=broker_url(settings), set_as_current=False)
     app.harvest_settings = settings  # for the scheduler, which Celery makes
+    app.harvest_ledger = ledger_of(broker_url(settings))
     # A task is looked for when its time is over, and every so many seconds: the first is shortened by the second.
     comes_back = max(1.0, visibility(settings) - 2 * _RESTORE)
     app.conf.update(
@@ -109,8 +112,8 @@ def make_app(settings: Settings) -> Celery:
     )
     stopping = Stopping()
     backfill.register(app, settings, stopping)
-    messages.register(app, settings, broker_url(settings), stopping, comes_back)
-    watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping)
+    messages.register(app, settings, app.harvest_ledger, stopping, comes_back)
+    watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping, comes_back)
     signals.worker_init.connect(watch.begin, weak=False)
     signals.worker_process_shutdown.connect(lambda **named: sentry.finish(), weak=False)
     signals.worker_shutting_down.connect(lambda **named: stopping.set(), weak=False)
@@ -166,11 +169,15 @@ def run_worker(app: Celery, concurrency: int, queues: list[str], level: str) -> 
 
 @dataclass
 class _Watch:
-    """Ends a worker whose broker is away for longer than the budget: Celery itself would wait for ever."""
+    """Ends a worker whose broker is away for longer than the budget: Celery itself would wait for ever.
+
+    And queues again what was lost.
+    """
 
     app: Celery
     budget: float
     stopping: Stopping
+    visible: float
 
     def begin(self, **named: Any) -> None:
         """From now on."""
@@ -179,10 +186,14 @@ class _Watch:
     def _look(self) -> None:
         from celery.worker import state
 
+        from harvesters.tasks.messages import send_lost
+
         clock = SystemClock()
         while True:
             try:
                 reach(self.app, RetryPolicy(clock, self.budget))
+                with suppress(Unavailable):
+                    send_lost(self.app, self.visible)
             except Unavailable as error:
                 log.error("%s", error)
                 self.stopping.set()

@@ -1,49 +1,96 @@
-"""Which messages of tasks are not to be done any more.
+"""Which tasks are to be done, in the Redis of the broker: so that none is lost, and none is done twice.
 
 A task comes a second time when its worker was at it for longer than the broker waits, or was killed before it could
-say that it is done.
+say that it is done. And one is lost that Redis gives to a worker in the moment in which that is killed: it is in no
+queue any more, and the worker has not yet said that it has it.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 from harvesters.redis_client import client, failures
 
-if TYPE_CHECKING:
-    import redis
-
 log = logging.getLogger(__name__)
 
-_KEPT = 2 * 24 * 3600  # seconds
-_OVER = b"over"
+_TASKS = "harvest.tasks"  # what is to be done, by id
+_HEARD = "harvest.tasks.heard"  # when that was sent, or begun
+_OVER = "harvest.task.over."
+_KEPT = 2 * 24 * 3600  # seconds for which it is known that a task is over
+_UNACKED = "unacked"  # kombu's, of what workers have in hand
+_MOST = 1000  # tasks in a line that is looked through
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message of a task; a later one of the same task has a higher `number`."""
+
+    id: str
+    name: str
+    arguments: list[Any]
+    keywords: dict[str, Any]
+    headers: dict[str, Any]
+    number: int = 0
 
 
 @dataclass
 class Ledger:
-    """Which message of a task is the latest, and which tasks are over, in the Redis of the broker at `url`."""
+    """The one of the broker at `url`. Where it cannot be asked, a task is rather done twice than not."""
 
     url: str
 
-    def stale(self, task: str, message: int) -> bool:
-        """Whether the task is over, or a later message of it is under way."""
-        try:
-            known = self._redis.get(_key(task))
-        except failures() as error:
-            log.debug("the ledger of tasks does not answer: %s", error)
-            return False  # twice is better than never
-        return known is not None and (known == _OVER or int(known) > message)
+    def write(self, *messages: Sent) -> None:
+        """These are the latest messages of their tasks, sent or begun now."""
 
-    def sent(self, task: str, message: int) -> None:
-        """That message is under way; earlier ones are not to be."""
-        self._write(task, str(message).encode())
+        def write(redis: Any) -> None:
+            with redis.pipeline() as pipe:
+                for one in messages:
+                    pipe.hset(_TASKS, one.id, json.dumps(asdict(one)))
+                    pipe.zadd(_HEARD, {one.id: time.time()})
+                pipe.execute()
 
-    def over(self, task: str) -> None:
+        self._try(write)
+
+    def over(self, id: str) -> None:
         """The task is done, or given up."""
-        self._write(task, _OVER)
+
+        def write(redis: Any) -> None:
+            with redis.pipeline() as pipe:
+                pipe.set(f"{_OVER}{id}", b"", ex=_KEPT)
+                pipe.hdel(_TASKS, id)
+                pipe.zrem(_HEARD, id)
+                pipe.execute()
+
+        self._try(write)
+
+    def stale(self, id: str, number: int) -> bool:
+        """Whether the task is over, or a later message of it under way."""
+        found: list[Any] = []
+        self._try(lambda redis: found.extend((redis.exists(f"{_OVER}{id}"), redis.hget(_TASKS, id))))
+        return bool(found) and (bool(found[0]) or (found[1] is not None and json.loads(found[1])["number"] > number))
+
+    def lost(self, queue: str, silent: float) -> list[Sent]:
+        """What nobody has begun for so many seconds, and is neither in the queue nor in any hands."""
+        found: list[Sent] = []
+
+        def look(redis: Any) -> None:
+            ids = redis.zrange(_HEARD, 0, time.time() - silent, byscore=True, offset=0, num=_MOST)
+            if not ids or redis.llen(queue) > _MOST:
+                return
+            with redis.pipeline() as pipe:
+                waiting, held = pipe.lrange(queue, 0, -1).hvals(_UNACKED).execute()
+            there = b"\n".join([*waiting, *held])
+            told = [one for one in redis.hmget(_TASKS, ids) if one is not None]
+            found.extend(one for one in (Sent(**json.loads(each)) for each in told) if one.id.encode() not in there)
+
+        self._try(look)
+        return found
 
     def close(self) -> None:
         """Drop the connections."""
@@ -51,24 +98,21 @@ class Ledger:
             self._redis.close()
             del self.__dict__["_redis"]
 
-    def _write(self, task: str, value: bytes) -> None:
+    def _try(self, ask: Callable[[Any], None]) -> None:
         try:
-            self._redis.set(_key(task), value, ex=_KEPT)
+            ask(self._redis)
         except failures() as error:
             log.debug("the ledger of tasks does not answer: %s", error)
 
     @cached_property
-    def _redis(self) -> redis.Redis:
+    def _redis(self) -> Any:
         return client(self.url)
 
 
 class NoLedger(Ledger):
-    """Of a broker that is no Redis."""
+    """Of a broker that is no Redis, which loses none."""
 
-    def stale(self, task: str, message: int) -> bool:
-        return False
-
-    def _write(self, task: str, value: bytes) -> None:
+    def _try(self, ask: Callable[[Any], None]) -> None:
         pass
 
 
@@ -80,7 +124,3 @@ def ledger_of(url: str) -> Ledger:
 def is_redis(url: str) -> bool:
     """Whether it is the URL of a Redis that redis-py knows, too."""
     return url.startswith(("redis://", "rediss://", "unix://"))
-
-
-def _key(task: str) -> str:
-    return f"harvest.task.{task}"

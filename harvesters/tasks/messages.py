@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from harvesters.errors import Unavailable
 from harvesters.operate.analytics import Analytics
 from harvesters.settings import Settings
-from harvesters.tasks.ledger import ledger_of
+from harvesters.tasks.ledger import Ledger, Sent
 from harvesters.tasks.waiting import Patience
 
 if TYPE_CHECKING:
     from celery import Celery
+
+log = logging.getLogger(__name__)
 
 QUEUE = "messages"
 UPDATE = "tasks.update_analytic"
@@ -21,23 +24,26 @@ UPDATE_FIXED = "tasks.update_not_concluded_fixed_time_window_analytics"
 MOVING = "moving"
 
 
-def register(app: Celery, settings: Settings, url: str, stopping: Callable[[], bool], visible: float) -> None:
+def register(app: Celery, settings: Settings, ledger: Ledger, stopping: Callable[[], bool], visible: float) -> None:
     """Let `app` compute analytics.
 
     Args:
-        url: of the broker.
         visible: seconds after which a message that a worker has comes back.
     """
     from celery import signals
 
     analytics = Analytics(settings, stopping, visible)
-    patience = Patience(ledger_of(url), visible / 2)
+    patience = Patience(ledger, visible / 2)
 
     def close(**named: Any) -> None:
         analytics.close()
-        patience.ledger.close()
+        ledger.close()
+
+    def failed(task_id: str = "", **named: Any) -> None:  # by a bug, or for arguments that are none
+        ledger.over(task_id)
 
     signals.worker_process_shutdown.connect(close, weak=False)
+    signals.task_failure.connect(failed, weak=False)
 
     def queue_each(task: Any, ids: Callable[[], Iterable[str]]) -> None:
         """A task for each. Done a second time it makes the same ones, which are done once."""
@@ -66,11 +72,34 @@ def send(app: Celery, tasks: Iterable[tuple[str, list[Any], str]]) -> None:
     Raises:
         Unavailable: the broker does not answer.
     """
+    _publish(app, [Sent(id, name, arguments, {}, {}) for name, arguments, id in tasks])
+
+
+def send_lost(app: Celery, silent: float) -> None:
+    """Queue once more what was lost on its way to a worker.
+
+    Args:
+        silent: seconds for which nobody has begun it.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    lost = app.harvest_ledger.lost(QUEUE, silent)
+    if lost:
+        log.warning("%d tasks were lost on their way to a worker, and are queued again", len(lost))
+        _publish(app, lost)
+
+
+def _publish(app: Celery, messages: list[Sent]) -> None:
     from harvesters.tasks.app import described, named, troubles
 
+    app.harvest_ledger.write(*messages)
     try:
         with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
-            for name, arguments, id in tasks:
-                app.send_task(name, arguments, task_id=id, queue=QUEUE, producer=producer, retry=False)
+            for one in messages:
+                app.send_task(
+                    one.name, one.arguments, one.keywords, task_id=one.id, headers=one.headers, queue=QUEUE,
+                    producer=producer, retry=False,
+                )  # fmt: skip
     except troubles(app) as error:
         raise Unavailable(f"the broker {named(app)}: {described(error)}") from error

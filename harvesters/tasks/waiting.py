@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NoReturn, Self
 
 from harvesters.errors import BadInput, ConfigError, HarvestError, Interrupted, LeaseHeld, RaceLost
-from harvesters.tasks.ledger import Ledger
+from harvesters.tasks.ledger import Ledger, Sent
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,7 @@ class Patience:
         if self.ledger.stale(task.request.id, wait.message):
             log.info("%s %s has been done, or is under way", task.name, task.request.id)
             return
+        self.ledger.write(_sent(task, wait))
         if wait.left > 0:
             self._again(task, wait)
         try:
@@ -120,10 +121,17 @@ class Patience:
         from celery.exceptions import Reject
 
         later, countdown = wait.step(self.longest)
-        headers = {**(task.request.headers or {}), **later.headers()}
+        sent = _sent(task, later)
+        self.ledger.write(sent)
         try:
-            retry = task.retry(countdown=countdown, headers=headers, throw=False)
+            retry = task.retry(countdown=countdown, headers=sent.headers, throw=False)
         except Reject as error:  # it could not be sent, and would be gone
+            self.ledger.write(_sent(task, wait))
             raise Reject(error.reason, requeue=True) from error
-        self.ledger.sent(task.request.id, later.message)
         raise retry
+
+
+def _sent(task: Any, wait: Wait) -> Sent:
+    request = task.request
+    headers = {**(request.headers or {}), **wait.headers()}
+    return Sent(request.id, task.name, [*(request.args or ())], {**(request.kwargs or {})}, headers, wait.message)

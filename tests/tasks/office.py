@@ -91,9 +91,8 @@ class Office:
 
     def send(self, name: str, *arguments: str, **options: Any) -> None:
         """Queue a task by its name, as any program may."""
-        app = make_app(Settings({"REDIS_URL": self.redis_url}))
-        app.send_task(name, [*arguments], **options)
-        app.close()
+        with closing_app(self) as app:
+            app.send_task(name, [*arguments], **options)
 
     def redis(self) -> redis.Redis:
         client: redis.Redis = redis.Redis.from_url(self.redis_url)
@@ -112,6 +111,17 @@ class Office:
 
     def logs(self) -> str:
         return "\n".join(f"== {path.name}\n{path.read_text()[-4000:]}" for path in sorted(self.directory.glob("*.log")))
+
+
+@contextmanager
+def closing_app(office: Office) -> Iterator[Any]:
+    """The application, in this process."""
+    app = make_app(Settings({"REDIS_URL": office.redis_url}))
+    try:
+        yield app
+    finally:
+        app.harvest_ledger.close()
+        app.close()
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

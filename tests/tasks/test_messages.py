@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 
 from harvesters.standins.redis import Redis
-from harvesters.tasks.messages import UPDATE, UPDATE_ALL, UPDATE_FIXED
+from harvesters.tasks.messages import UPDATE, UPDATE_ALL, UPDATE_FIXED, send
 from tests.cli.processes import wait
 from tests.tasks.analyst import PAUSE
-from tests.tasks.office import VISIBLE, Office, kill, opened
+from tests.tasks.office import VISIBLE, Office, closing_app, kill, opened
 
 
 @pytest.fixture
@@ -83,13 +84,42 @@ def test_a_task_that_waits_is_one_task_and_others_go_on(office: Office) -> None:
     office.send(UPDATE, "y")
     wait(lambda: office.told("done") == ["y"])
     wait(lambda: office.queued() == 1)
-    wait(lambda: int(office.redis().get(_ledger(office)) or 0) > 4)  # messages of the same task
+    wait(lambda: _messages(office) > 4)  # messages of the same task
     assert office.queued() <= 1
+    at = _messages(office)
     kill(first)
     office.worker()
-    wait(lambda: int(office.redis().get(_ledger(office)) or 0) > 8)
+    wait(lambda: _messages(office) > at + 2)
     assert office.queued() <= 1
     assert office.told("tried") == ["x", "y"]
+
+
+def test_what_redis_gave_to_a_worker_that_was_just_killed_is_not_lost(office: Office) -> None:
+    """It is in no queue, and no worker has said that it has it."""
+    office.know(x="moving", y="moving")
+    hold = office.put("hold-y")
+    with closing_app(office) as app:
+        send(app, [(UPDATE, ["x"], "lost"), (UPDATE, ["y"], "kept")])
+    client = office.redis()
+    taken = client.rpop("messages")
+    assert b"lost" in taken  # type: ignore[operator]
+    office.worker()
+    wait(lambda: office.told("begun") == ["y"])
+    office.worker()
+    sent = time.monotonic()
+    wait(lambda: office.told("done") == ["x"])
+    assert time.monotonic() - sent < VISIBLE + 10
+    hold.unlink()
+    wait(lambda: office.queued() == 0 and not client.hlen("harvest.tasks"))
+    assert sorted(office.told("begun")) == ["x", "y"], "what is in somebody's hands is not lost"
+
+
+def test_a_task_that_ends_by_a_bug_is_not_sent_again(office: Office) -> None:
+    with closing_app(office) as app:
+        send(app, [(UPDATE, ["x", "too many"], "odd")])
+    assert office.redis().hlen("harvest.tasks") == 1
+    office.worker()
+    wait(lambda: office.queued() == 0 and not office.redis().hlen("harvest.tasks"))
 
 
 def test_what_was_away_is_tried_again(office: Office) -> None:
@@ -128,7 +158,8 @@ def test_worker_and_beat_end_without_a_broker(office: Office) -> None:
         office.ends(process, 69)
 
 
-def _ledger(office: Office) -> str:
+def _messages(office: Office) -> int:
+    """How many messages the one task that is not over has had."""
     client: Any = office.redis()
-    (key,) = [key for key in client.keys("harvest.task.*") if client.get(key) != b"over"]
-    return str(key.decode())
+    (told,) = client.hvals("harvest.tasks")
+    return int(json.loads(told)["number"])
