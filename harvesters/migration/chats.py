@@ -7,9 +7,10 @@ which they were made. Each of these is a join: see `joining.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from harvesters.elastic import paths
@@ -19,6 +20,7 @@ from harvesters.errors import ConfigError, HarvestError, RaceLost, TooManyDead
 from harvesters.messages import names, stored
 from harvesters.messages.dated import Named
 from harvesters.migration import oldanalytics, oldmessages
+from harvesters.migration.chatindices import ALL, JOIN_OF_ANALYTICS, MESSAGES, ChatIndices, Kind, source
 from harvesters.migration.copying import Body, Uneven, converted
 from harvesters.migration.index import BLOCKS, Index
 from harvesters.migration.joining import SWAPPED, Join, Joiner, Placed
@@ -34,21 +36,7 @@ log = logging.getLogger(__name__)
 NUMBERS = {10: "messages of a day in one index", 11: "analytics in today's words, by the day on which they were made"}
 """These migrations, which cannot be undone: nothing says any more which index a document came from."""
 
-_BORN = 1  # version of the templates whose new indices are in today's form
 _SPARE = 1000  # between the numbers of copies of one name
-_ANALYTICS = "analytic"  # name of their join
-
-
-@dataclass(frozen=True)
-class _Kind:
-    number: int
-    template: str
-    pattern: str
-    project: str
-
-
-_MESSAGES = _Kind(10, "messages", names.MESSAGES, "project")
-_ALL = (_MESSAGES, _Kind(11, "analytics", names.ANALYTICS, "descriptor.project"))
 
 
 @dataclass
@@ -67,9 +55,12 @@ class ChatMigrator:
     lease: Lease | None = None
     renames: Renames = field(default_factory=Renames)
     done: frozenset[int] = frozenset()
-    _created: dict[str, int] = field(default_factory=dict, init=False)
     _unknown: dict[str, str] = field(default_factory=dict, init=False)
-    _halfway: set[str] = field(default_factory=set, init=False)  # names that somebody had taken in the end
+
+    @cached_property
+    def indices(self) -> ChatIndices:
+        """What is there."""
+        return ChatIndices(self.client, self.renames, self.done)
 
     def run(self) -> int:
         """Do what is pending; returns how many indices were replaced.
@@ -79,9 +70,9 @@ class ChatMigrator:
             HarvestError: as its subclasses say. What is swapped stays so, what is being copied goes on next time.
         """
         changed, failed = 0, {}
-        for kind in _ALL:
+        for kind in ALL:
             self._sweep(kind)
-            for name, indices in self._groups(kind).items():
+            for name, indices in self.indices.groups(kind).items():
                 try:
                     changed += self._migrate(kind, name, indices)
                 except ITS_OWN as error:
@@ -96,10 +87,10 @@ class ChatMigrator:
     def plan(self) -> int:
         """Say what `run` would do, and do nothing; returns how many indices it would replace."""
         planned = 0
-        for kind in _ALL:
-            for name, indices in self._groups(kind).items():
+        for kind in ALL:
+            for name, indices in self.indices.groups(kind).items():
                 try:
-                    if self._closed(name, indices) or not self._needed(kind, name, indices):
+                    if self._closed(name, indices) or not self.indices.needed(kind, name, indices):
                         continue
                     for index in indices:
                         index.require_free(BLOCKS)
@@ -111,12 +102,12 @@ class ChatMigrator:
         self._name_the_unknown()
         return planned
 
-    def _tell(self, kind: _Kind, name: str, indices: list[Index]) -> None:
+    def _tell(self, kind: Kind, name: str, indices: list[Index]) -> None:
         total = changes = gone = 0
         into = set()
         at = self._now()
         for index in indices:
-            copy = _copy(kind, index)
+            copy = source(kind, index)
             for hits in scan.verbatim(self.client, index.name):
                 for hit in hits:
                     kept: list[Placed | None] = []
@@ -134,23 +125,23 @@ class ChatMigrator:
         self.say(f"{name}: {what}: {total} documents, and change {changes} of them{dropped}")
         self.say(f"  {kind.number}: {NUMBERS[kind.number]}")
 
-    def _migrate(self, kind: _Kind, name: str, indices: list[Index]) -> int:
+    def _migrate(self, kind: Kind, name: str, indices: list[Index]) -> int:
         joiner = self._joiner(kind)
         kept = self.ledger.join_of(name)
         pending = Join.of(kept) if kept is not None else None
         if pending is not None and joiner.is_read(pending):
             self._finished(kind, joiner, pending, 0)
-            pending, indices = None, self._groups(kind).get(name, [])
+            pending, indices = None, self.indices.groups(kind).get(name, [])
         if not indices or self._closed(name, indices):
             return 0
-        if pending is None and not self._needed(kind, name, indices):
+        if pending is None and not self.indices.needed(kind, name, indices):
             return 0
         for index in indices:
             index.require_free(BLOCKS)
         before = {copy.uuid: copy.write_blocked for copy in pending.sources} if pending is not None else {}
         sources = tuple(
             replace(copy, write_blocked=before.get(copy.uuid, copy.write_blocked))
-            for copy in (_copy(kind, index) for index in indices)
+            for copy in (source(kind, index) for index in indices)
         )
         fresh = Join(name, sources, self._recipe, self._now())
         join = fresh
@@ -162,7 +153,7 @@ class ChatMigrator:
                 joiner.discard(pending)
         return self._join(kind, joiner, join, fresh)
 
-    def _join(self, kind: _Kind, joiner: Joiner, join: Join, fresh: Join) -> int:
+    def _join(self, kind: Kind, joiner: Joiner, join: Join, fresh: Join) -> int:
         try:
             try:
                 join, tally = joiner.join(join)
@@ -190,7 +181,7 @@ class ChatMigrator:
         kept = self.ledger.join_of(join.name)
         return Join.of(kept) if kept is not None else join
 
-    def _finished(self, kind: _Kind, joiner: Joiner, join: Join, changed: int) -> None:
+    def _finished(self, kind: Kind, joiner: Joiner, join: Join, changed: int) -> None:
         for logical in joiner.finish(join):
             self.say(f"{logical}: somebody has made it meanwhile; its documents and ours are read, so run this again")
         for logical, target in join.targets.items():
@@ -215,7 +206,7 @@ class ChatMigrator:
         which = ", ".join(copy.source for copy in join.sources)
         self.say(f"{which}: write-blocked until harvest.py setup migrate is run again")
 
-    def _joiner(self, kind: _Kind) -> Joiner:
+    def _joiner(self, kind: Kind) -> Joiner:
         template = self._template(kind)
         shards = int(template.settings.get("index", {}).get("number_of_shards", 1))
         body = target_body(Index("", "", shards=shards), template, [], undo=False)
@@ -224,21 +215,21 @@ class ChatMigrator:
             self.ledger,
             template,
             self._convert(kind),
-            lambda name: self._found(kind, name),
+            lambda name: self.indices.found(kind, name),
             body,
             self._busy,
             lambda logical: self._free_name(kind, logical),
             self.lease,
         )
 
-    def _convert(self, kind: _Kind) -> Callable[[Copy, str, Body, str], Placed | None]:
-        return self._message if kind is _MESSAGES else self._analytic
+    def _convert(self, kind: Kind) -> Callable[[Copy, str, Body, str], Placed | None]:
+        return self._message if kind is MESSAGES else self._analytic
 
     def _message(self, copy: Copy, id: str, body: Body, at: str) -> Placed:
         said = stored.original(body)
         if "project" in said:
             said["project"] = self.renames.of(said["project"], said.get("timestamp"))
-        return self._group_of(copy.logical), oldmessages.message(said, id)
+        return self.indices.group_of(copy.logical), oldmessages.message(said, id)
 
     def _analytic(self, copy: Copy, id: str, body: Body, at: str) -> Placed | None:
         made = oldanalytics.analytic(body, self.done, at)
@@ -247,7 +238,7 @@ class ChatMigrator:
         result, descriptor = made.get("result"), made.get("descriptor")
         created = _day(result.get("creationDt")) if isinstance(result, dict) else None
         if created is None:
-            created = datetime.fromtimestamp(self._created[copy.uuid] / 1000, UTC).date()
+            created = self.indices.created(copy)
         if isinstance(descriptor, dict):
             moment = result.get("creationDt") if isinstance(result, dict) else created.isoformat()
             made["descriptor"] = {**descriptor, "project": self.renames.of(descriptor.get("project"), moment)}
@@ -262,84 +253,6 @@ class ChatMigrator:
             self.say(line)
         self._unknown.clear()
 
-    def _group_of(self, logical: str) -> str:
-        """What the index of messages that is called `logical` is joined to."""
-        named = Named.read(logical)
-        return logical if named is None or 7 in self.done else named.today
-
-    def _groups(self, kind: _Kind) -> dict[str, list[Index]]:
-        """The indices of a kind, by the name of what they are joined to."""
-        groups: dict[str, list[Index]] = {}
-        indices = [*self._indices(kind)]
-        for index in indices:
-            named = Named.read(index.logical)
-            if kind is not _MESSAGES:
-                old = (named is None and 7 not in self.done) or index.logical in self._halfway
-                if old or not self._born(kind, index) or self._renames(kind, index):
-                    groups.setdefault(_ANALYTICS, []).append(index)
-            elif named is None:
-                log.info("%s: is called as no index of messages is, and stays as it is", index.logical)
-            else:
-                groups.setdefault(self._group_of(index.logical), []).append(index)
-        return dict(sorted(groups.items()))
-
-    def _indices(self, kind: _Kind) -> Iterator[Index]:
-        self._halfway.clear()
-        answer = self.client.request("GET", f"/{paths.pattern(kind.pattern)}", params={"expand_wildcards": "all"})
-        for name, body in sorted(answer.body.items()):
-            made = retention.MIGRATED.fullmatch(name)
-            logical = made[1] if made is not None else name
-            if made is not None and not {logical, logical + SWAPPED} & set(body["aliases"]):
-                continue
-            index = Index.read(name, logical, body)
-            self._created[index.uuid] = index.created
-            if made is not None and logical not in body["aliases"]:
-                self._halfway.add(logical)
-            theirs = index.hidden and logical + SWAPPED not in body["aliases"]  # hidden, and not by a swap
-            ours = kind is _MESSAGES or Named.read(logical) or {"descriptor", "query"} & set(index.properties)
-            if ours and not theirs:
-                yield index
-
-    def _found(self, kind: _Kind, name: str) -> Copy | None:
-        """The index that is called `name`, as a source."""
-        answer = self.client.request("GET", f"/{paths.name(name)}", accept=(404,))
-        if not answer.found:
-            return None
-        if len(answer.body) > 1:
-            raise ConfigError(f"{name} is an alias of {len(answer.body)} indices: give it to one of them")
-        ((own, body),) = answer.body.items()
-        index = Index.read(own, name, body)
-        index.require_free(BLOCKS)
-        self._created[index.uuid] = index.created
-        return _copy(kind, index)
-
-    def _needed(self, kind: _Kind, name: str, indices: list[Index]) -> bool:
-        return kind is not _MESSAGES or any(
-            not self._born(kind, index) or index.logical != name or name in self._halfway or self._renames(kind, index)
-            for index in indices
-        )
-
-    def _born(self, kind: _Kind, index: Index) -> bool:
-        meta = index.mappings.get("_meta", {})
-        return meta.get("harvest") == kind.template and int(meta.get("version", 0)) >= _BORN
-
-    def _renames(self, kind: _Kind, index: Index) -> bool:
-        """Whether something in an index of today's form gets another project."""
-        if not self.renames or index.closed:
-            return False
-        only = {"terms": {kind.project: sorted({row.old for row in self.renames.rows})}}
-        fields = ["project", "timestamp", "descriptor.project", "result.creationDt"]
-        self.client.request("POST", f"/{paths.name(index.name)}/_refresh")
-        for hits in scan.pages(self.client, index.name, source=fields, only=only):
-            for hit in hits:
-                said = hit["_source"]
-                moment = said.get("timestamp", (said.get("result") or {}).get("creationDt"))
-                project = said.get("project", (said.get("descriptor") or {}).get("project"))
-                moment = moment or datetime.fromtimestamp(index.created / 1000, UTC).date().isoformat()
-                if self.renames.of(project, moment) != project:
-                    return True
-        return False
-
     def _closed(self, name: str, indices: list[Index]) -> bool:
         """Whether the operator has closed one of them; if so, that is said."""
         closed = [index for index in indices if index.closed]
@@ -351,16 +264,21 @@ class ChatMigrator:
         """Whether a service may make that index at any moment: analytics are made today, messages are of any day."""
         named = Named.read(logical)
         today = self.ledger.clock.now().date()
-        return named is None or named.kind != _ANALYTICS or named.day is None or named.day >= today - timedelta(days=1)
+        return (
+            named is None
+            or named.kind != JOIN_OF_ANALYTICS
+            or named.day is None
+            or named.day >= today - timedelta(days=1)
+        )
 
-    def _free_name(self, kind: _Kind, logical: str) -> str:
+    def _free_name(self, kind: Kind, logical: str) -> str:
         for spare in range(10):
             name = f"migrated-{kind.number + spare * _SPARE:04d}-{logical}"
             if not self.client.request("GET", f"/{paths.name(name)}/_settings", accept=(404,)).found:
                 return name
         raise ConfigError(f"there are ten copies of {logical}: remove those that no alias names")
 
-    def _template(self, kind: _Kind) -> Template:
+    def _template(self, kind: Kind) -> Template:
         return templates.find(kind.template).on(self.client.cluster)
 
     @property
@@ -370,7 +288,7 @@ class ChatMigrator:
     def _now(self) -> str:
         return self.ledger.clock.now().isoformat()
 
-    def _sweep(self, kind: _Kind) -> None:
+    def _sweep(self, kind: Kind) -> None:
         """Remove what an earlier run left and whose originals have been removed since, such as by prune."""
         path = f"/{paths.pattern(f'migrated-*-{kind.pattern}')}"
         for name, body in self.client.request("GET", path, params={"expand_wildcards": "all"}).body.items():
@@ -382,8 +300,8 @@ class ChatMigrator:
             if join is not None and not any(joiner.copier.original_there(copy) for copy in join.sources):
                 joiner.discard(join)
 
-    def _join_into(self, kind: _Kind, logical: str, target: str) -> Join | None:
-        for name in {logical, self._group_of(logical)} if kind is _MESSAGES else {_ANALYTICS}:
+    def _join_into(self, kind: Kind, logical: str, target: str) -> Join | None:
+        for name in {logical, self.indices.group_of(logical)} if kind is MESSAGES else {JOIN_OF_ANALYTICS}:
             kept = self.ledger.join_of(name)
             if kept is not None and target in Join.of(kept).targets.values():
                 return Join.of(kept)
@@ -393,17 +311,13 @@ class ChatMigrator:
 def seeds_actions(client: SearchClient, index: str) -> frozenset[int]:
     """Numbers of the actions that the former service's migrator has noted in `index` as done."""
     ids = {f"{number}-{name}": number for number, name in oldanalytics.ACTIONS.items()}
-    ours = f"/_resolve/index/{paths.pattern(','.join(kind.pattern for kind in _ALL))}"
+    ours = f"/_resolve/index/{paths.pattern(','.join(kind.pattern for kind in ALL))}"
     there = client.request("GET", ours, params={"expand_wildcards": "all"}, accept=(404,))
     if not there.found or not there.body.get("indices"):
         return frozenset()
     answer = client.request("POST", f"/{paths.name(index)}/_mget", {"ids": [*ids]}, accept=(404,))
     found = answer.body.get("docs", ()) if answer.found else ()
     return frozenset(ids[each["_id"]] for each in found if each.get("found"))
-
-
-def _copy(kind: _Kind, index: Index) -> Copy:
-    return Copy(index.logical, index.name, index.uuid, "", (kind.number,), False, write_blocked=index.write_blocked)
 
 
 def _day(value: Any) -> date | None:

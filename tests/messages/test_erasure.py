@@ -58,6 +58,7 @@ class TestWhatGoes:
         assert erase(chats, "anna") == Erased()
 
     def test_what_was_posted_just_before_goes_too(self, chats: Chats) -> None:
+        chats.ask("PUT", f"/{DAY}", {"settings": {"index.refresh_interval": -1}})
         chats.put(DAY, {"a": message("1")})
         chats.put(DAY, {f"m{number}": message(str(number)) for number in range(50)}, refresh=False)
         assert erase(chats, "anna") == Erased(51, 0)
