@@ -66,6 +66,16 @@ def error_type(body: Any) -> str:
     return str(error.get("type", "")) if isinstance(error, dict) else ""
 
 
+def asks_too_much(body: Any) -> bool:
+    """Whether it is a search that makes too many buckets; OpenSearch says 503 to that, however often it is asked."""
+    cause = body.get("error") if isinstance(body, dict) else None
+    while isinstance(cause, dict):
+        if cause.get("type") == "too_many_buckets_exception":
+            return True
+        cause = cause.get("caused_by")
+    return False
+
+
 def is_block(body: Any) -> bool:
     """Whether it is a block on an index or the cluster, such as that of a full disk, which somebody will lift."""
     return error_type(body) == "cluster_block_exception"
