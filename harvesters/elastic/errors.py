@@ -16,6 +16,8 @@ _FIELDS = (
     re.compile(r"object mapping for \[(?P<name>[^\]]+)\]"),
     re.compile(r"object field starting or ending with a \[\.\] .*: \[(?P<name>[^\]]+)\]"),
     re.compile(r"[Cc]annot write to a field alias \[(?P<name>[^\]]+)\]"),
+    # OpenSearch keeps the values of an object in two fields of its own.
+    re.compile(r'immense term in field="(?P<name>[^"]+?)(?:\._value(?:AndPath)?)?"'),
     re.compile(r"field \[(?P<name>[^\]]+)\]"),
 )
 

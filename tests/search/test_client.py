@@ -320,6 +320,9 @@ def test_a_servers_own_words_are_cut() -> None:
         ("mapping set to strict, dynamic introduction of [crn] within [episode] is not allowed", "episode.crn"),
         ("mapping set to strict, dynamic introduction of [creator] within [_doc] is not allowed", "creator"),
         ("object mapping for [episode] tried to parse field [episode] as object", "episode"),
+        ('Document contains at least one immense term in field="zoom._valueAndPath" (whose UTF8 …', "zoom"),
+        ('Document contains at least one immense term in field="zoom._value" (whose UTF8 …', "zoom"),
+        ('Document contains at least one immense term in field="user.name" (whose UTF8 …', "user.name"),
         ("something else", ""),
     ],
 )
