@@ -80,6 +80,16 @@ def add_policy(client: SearchClient, names: Sequence[str]) -> int:
     return added
 
 
+def govern(client: SearchClient, name: str) -> None:
+    """Put an index of ours under the policy, where there is one: its patterns do not name those that migrations make.
+
+    Raises:
+        ProtocolError: as `add_policy`.
+    """
+    if has_ism(client) and client.request("GET", _PATH, accept=(403, 404)).status == 200:
+        add_policy(client, [name])
+
+
 def _policy(patterns: Sequence[str], days: int) -> dict[str, Any]:
     old = {"state_name": "deleted", "conditions": {"min_index_age": f"{days}d"}}
     return {

@@ -104,6 +104,14 @@ def test_it_is_added_to_indices_that_have_none(managing: Managing, client: Searc
     assert ism.add_policy(client, []) == 0
 
 
+def test_an_index_is_put_under_the_policy_where_there_is_one(managing: Managing, client: SearchClient) -> None:
+    ism.govern(client, "meetings-2026.02.13")
+    assert managing.ism.managed == {}
+    put(client, 400)
+    ism.govern(client, "meetings-2026.02.13")
+    assert managing.ism.managed == {"meetings-2026.02.13": "harvest"}
+
+
 def test_an_index_that_is_removed_meanwhile_keeps_no_other_out(managing: Managing, client: SearchClient) -> None:
     names = sorted(managing.indices)
     gone = Response.json({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)
