@@ -358,6 +358,14 @@ class TestWorkers:
             assert result.code == 78
             assert "pip install 'harvest[celery]'" in result.err
 
+    def test_a_broker_that_is_none(self, past: Backfills, aws: str) -> None:
+        pytest.importorskip("celery")
+        span = ["-o", "sqs", "-q", "q", "--executor", "celery"]
+        for words in (["backfill", "useractions", *DAY, *span], ["worker"]):
+            result = past.harvest(*words, env={"CELERY_BROKER_URL": "nonsense://h", "HARVEST_RETRY_BUDGET": "0"})
+            assert result.code == 78, result.err
+            assert "CELERY_BROKER_URL" in result.err
+
     @pytest.mark.parametrize("words", [["--concurrency", "0"], ["--queue", "other"], ["now"]], ids=str)
     def test_mistakes_of_a_worker(self, harvest: Command, words: list[str]) -> None:
         assert harvest("worker", *words).code == 2
