@@ -177,7 +177,9 @@ def _refuse_standard_output(job: Job, output: str | None, start: str | None, end
 
 def _refuse_tiny(window: Window, step: timedelta) -> None:
     if step < timedelta(seconds=1) or (window.end - window.start) / step > _MOST:
-        raise click.BadParameter(f"that makes more than {_MOST:,} windows, or shorter ones than 1s", param_hint="--step")
+        raise click.BadParameter(
+            f"that makes more than {_MOST:,} windows, or shorter ones than 1s", param_hint="--step"
+        )
 
 
 def _refuse_file(job: Job, output: str | None) -> None:
