@@ -12,8 +12,8 @@ import boto3
 import pytest
 
 from harvesters.errors import LeaseHeld, SinkUnavailable
-from harvesters.sinks.deadletters import DeadLetter
-from tests.clocks import NOW
+from harvesters.sinks.deadletters import DeadLetter, open_dead_letters
+from tests.clocks import NOW, patient
 from tests.conformance.letterplaces import Pretended, Shelf, job, letter, row, shelf  # noqa: F401 - fixtures
 
 
@@ -96,6 +96,24 @@ class TestReplay:
         assert len(job.taken) == 18
         assert shelf.drop(reason="nothing says this").gone == 0
         assert shelf.drop(all=True).gone == 12
+
+    @pytest.mark.parametrize("how", ["drop", "replay"])
+    def test_one_that_went_and_dies_in_another_run_is_written_again(
+        self,
+        shelf: Shelf,  # noqa: F811
+        job: Pretended,  # noqa: F811
+        how: str,
+    ) -> None:
+        follower = open_dead_letters(shelf.target, shelf.state, patient(), "useractions")  # as of a run that stays
+        for _ in range(2):
+            shelf.put(letter("1"))
+            follower.write([letter("1")])
+        assert shelf.ids() == ["1"]
+        assert (shelf.drop(all=True) if how == "drop" else shelf.replay()).gone == 1
+        assert shelf.ids() == []
+        follower.write([letter("1")])
+        shelf.put(letter("1"))
+        assert shelf.ids() == ["1"]
 
     def test_how_many_are_hidden_is_told(self, shelf: Shelf) -> None:  # noqa: F811
         shelf.put(*(letter(str(number)) for number in range(25)))

@@ -15,10 +15,13 @@ from typing import Any
 from harvesters.aws import client as aws
 from harvesters.aws.sqs import Queue, entries_of, tens
 from harvesters.errors import HarvestError, SinkUnavailable
+from harvesters.files import refusal
 from harvesters.operate.letters.box import AT_ONCE, Found
 from harvesters.operate.letters.letter import Letter
 from harvesters.retry import Transient
 from harvesters.settings import Settings
+from harvesters.sinks.deadletters import memory
+from harvesters.sinks.written import forget
 from harvesters.stores.blob import Blob
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class SqsBox:
     _held: dict[str, str] = field(default_factory=dict)  # handles by message id
     _ours: set[str] = field(default_factory=set)  # ids of messages that we sent in the place of others
     _since: float = 0.0
+    _forgot: bool = False
 
     @property
     def name(self) -> str:
@@ -76,6 +80,8 @@ class SqsBox:
 
     def close(self) -> None:
         """Show everybody what is left; where that fails they are shown by themselves later."""
+        if self._forgot:
+            self._forget()  # what came, and went, since
         with suppress(HarvestError):
             for handles in tens([*self._held.values()]):
                 self.queue.hide(handles, 0)
@@ -108,6 +114,9 @@ class SqsBox:
 
     def delete(self, ids: list[str]) -> None:
         """Delete messages; one that is not ours any more stays."""
+        if ids and not self._forgot:
+            self._forgot = True
+            self._forget()
         for group in tens(ids):
             entries = [{"Id": str(at), "ReceiptHandle": self._held[id]} for at, id in enumerate(group)]
 
@@ -133,6 +142,16 @@ class SqsBox:
         else:
             portion.letters.append(letter)
             portion.ids[letter] = id
+
+    def _forget(self) -> None:
+        """Harvesters remember what they wrote, and would not write it again."""
+        path = memory(self.settings.state_dir())
+        try:
+            forget(path, self.name)
+        except OSError as error:
+            raise refusal(
+                error, path, "Let this user write it: harvesters remember there which letters are kept."
+            ) from error
 
     def _stay(self) -> None:
         """Keep what is in hand hidden while the rest is looked at."""
