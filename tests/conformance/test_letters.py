@@ -13,7 +13,7 @@ import pytest
 
 from harvesters.errors import LeaseHeld, SinkUnavailable
 from harvesters.sinks.deadletters import DeadLetter, open_dead_letters
-from tests.clocks import NOW, patient
+from tests.clocks import NOW, FakeClock, patient
 from tests.conformance.letterplaces import Pretended, Shelf, job, letter, row, shelf  # noqa: F401 - fixtures
 
 
@@ -104,13 +104,15 @@ class TestReplay:
         job: Pretended,  # noqa: F811
         how: str,
     ) -> None:
-        follower = open_dead_letters(shelf.target, shelf.state, patient(), "useractions")  # as of a run that stays
+        clock = FakeClock()
+        follower = open_dead_letters(shelf.target, shelf.state, patient(clock), "useractions")  # as of a run that stays
         for _ in range(2):
             shelf.put(letter("1"))
             follower.write([letter("1")])
         assert shelf.ids() == ["1"]
         assert (shelf.drop(all=True) if how == "drop" else shelf.replay()).gone == 1
         assert shelf.ids() == []
+        clock.sleep(60)  # what is sent at the same time a FIFO queue takes for the same message
         follower.write([letter("1")])
         shelf.put(letter("1"))
         assert shelf.ids() == ["1"]
