@@ -1,7 +1,8 @@
 """What a harvest is held against: its parts alone, written as plainly as anybody would. One in a process.
 
 ``fetch`` reads the pages and decodes them; ``send`` sends bodies with ``send_message_batch``, eight in flight;
-``single`` sends them one message at a time; ``lines`` reads a file of JSON lines; ``log_events`` makes log events.
+``single`` sends them one message at a time; ``lines`` reads a file of JSON lines; ``log_events`` makes log events;
+``messages`` reads messages in time order and writes them as one array; ``profiles`` asks for profiles one by one.
 Imports and clients are made before the time starts.
 """
 
@@ -133,6 +134,53 @@ def single(queue: str, bodies: str, messages: int) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "messages": len(lines)}
 
 
+def messages(url: str, project: str, path: str, page: int = 1000) -> dict[str, Any]:
+    """Seconds to read all messages of a project, a page at a time from a point in time, and to write them indented."""
+    import requests
+
+    session = requests.Session()
+    sort = [{"timestamp": {"order": "asc", "numeric_type": "date_nanos"}}, {"harvest.id": "asc"}, {"_index": "asc"}]
+    count, after = 0, None
+    started = time.perf_counter()
+    pit = session.post(f"{url}/message-*/_pit?keep_alive=5m").json()["id"]
+    body: dict[str, Any] = {
+        "size": page,
+        "query": {"bool": {"filter": [{"term": {"project.keyword": project}}]}},
+        "sort": sort,
+        "track_total_hits": False,
+    }
+    with Path(path).open("wb") as file:
+        while True:
+            body["pit"] = {"id": pit, "keep_alive": "5m"}
+            answer = session.post(f"{url}/_search", json=body | ({"search_after": after} if after else {}))
+            found = orjson.loads(answer.content)
+            hits = found["hits"]["hits"]
+            for hit in hits:
+                hit["_source"].pop("harvest", None)
+            rows = [hit["_source"] for hit in hits]
+            file.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2)[1 : -2 if rows else -1])
+            count += len(hits)
+            if len(hits) < page:
+                break
+            file.write(b",")
+            pit, after = found["pit_id"], hits[-1]["sort"]
+    seconds = time.perf_counter() - started
+    session.delete(f"{url}/_pit", json={"id": pit})
+    return {"seconds": seconds, "messages": count}
+
+
+def profiles(url: str, key: str, count: int) -> dict[str, Any]:
+    """Seconds to ask for so many profiles, one after the other."""
+    import requests
+
+    session = requests.Session()
+    session.headers["x-wenet-component-apikey"] = key
+    started = time.perf_counter()
+    for number in range(1, count + 1):
+        session.get(f"{url}/profile_manager/profiles/{number}").raise_for_status()
+    return {"seconds": time.perf_counter() - started, "profiles": count}
+
+
 def main() -> None:
     """Run one and print what it measured."""
     cases: dict[str, Callable[..., dict[str, Any]]] = {
@@ -140,6 +188,8 @@ def main() -> None:
         "firebase": firebase,
         "lines": lines,
         "log_events": log_events,
+        "messages": messages,
+        "profiles": profiles,
         "send": send,
         "single": single,
     }

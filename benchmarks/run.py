@@ -25,6 +25,7 @@ from benchmarks import (
     backfill,
     clusters,
     elastic,
+    exports,
     firebase,
     guard,
     insights,
@@ -52,6 +53,7 @@ GROUPS: dict[str, Group] = {
     "listings": listings.GROUP,
     "views": views.GROUP,
     "backfill": backfill.GROUP,
+    "exports": exports.GROUP,
 }
 
 

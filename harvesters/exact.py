@@ -42,20 +42,32 @@ def loads(body: bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def dumps(value: Any) -> bytes:
-    """The JSON text of what `loads` returned, or of anything made of the same; everything beyond ASCII is escaped."""
-    return "".join(_parts(value)).encode()
+def dumps(value: Any, in_order: bool = False) -> bytes:
+    """The JSON text of what `loads` returned, or of anything made of the same; everything beyond ASCII is escaped.
 
-
-def _parts(value: Any) -> list[str]:
-    if isinstance(value, Number):
-        return [str(value)]
-    if isinstance(value, dict):
-        members = [f"{json.dumps(str(name))}:{''.join(_parts(inner))}" for name, inner in value.items()]
-        return ["{", ",".join(members), "}"]
-    if isinstance(value, list | tuple):
-        return ["[", ",".join("".join(_parts(inner)) for inner in value), "]"]
-    return [json.dumps(value, allow_nan=False)]
+    Args:
+        in_order: sort the keys of objects.
+    """
+    parts: list[str] = []
+    left: list[tuple[bool, Any]] = [(False, value)]  # no recursion, which would end where Python's stack does
+    while left:
+        is_written, one = left.pop()
+        if is_written or isinstance(one, Number):
+            parts.append(str(one))
+        elif isinstance(one, dict):
+            left.append((True, "}"))
+            members = sorted(one.items(), key=lambda member: str(member[0])) if in_order else one.items()
+            for place, (name, inner) in reversed([*enumerate(members)]):
+                left += (False, inner), (True, f"{',' if place else ''}{json.dumps(str(name))}:")
+            left.append((True, "{"))
+        elif isinstance(one, list | tuple):
+            left.append((True, "]"))
+            for place, inner in reversed([*enumerate(one)]):
+                left += (False, inner), (True, "," if place else "")
+            left.append((True, "["))
+        else:
+            parts.append(json.dumps(one, allow_nan=False))
+    return "".join(parts).encode()
 
 
 def _integer(text: str) -> Any:

@@ -15,7 +15,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -148,15 +148,30 @@ def _opener_like(path: Path) -> Callable[[str, int], int]:
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A text that takes the name `path` (and the mode of the file that had it) only if the block ends well."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with replacing_all([path]) as (stream,):
+        yield stream
+
+
+@contextmanager
+def replacing_all(paths: Sequence[Path]) -> Iterator[list[TextIO]]:
+    """As `replacing`, of several: all are whole before the first takes its name.
+
+    Half of a surrogate pair, which no encoding has, is written as JSON spells it.
+    """
+    parts = [path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths]
     try:
-        with part.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        if path.exists():
-            shutil.copymode(path, part)
-        part.replace(path)
+        with ExitStack() as stack:
+            yield [
+                stack.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+                for part in parts
+            ]
+        for path, part in zip(paths, parts, strict=True):
+            if path.exists():
+                shutil.copymode(path, part)
+            part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 class LinesFile:

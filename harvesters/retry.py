@@ -24,12 +24,16 @@ class Transient(Exception):
     Attributes:
         retry_after: how many seconds the other side asks to be left alone.
         limited: it is well and only asks for fewer requests (429).
+        progress: some of what was asked for was done, and less is left.
     """
 
-    def __init__(self, reason: str, retry_after: float | None = None, limited: bool = False) -> None:
+    def __init__(
+        self, reason: str, retry_after: float | None = None, limited: bool = False, progress: bool = False
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.limited = limited
+        self.progress = progress
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class RetryPolicy:
 
     An attempt under way is never cut short; a new one starts only while budget is left. Where the other side said
     when to come back, that is waited for instead, and if it lies beyond the budget the policy gives up at once.
+
+    Args:
+        since_progress: count the budget from the last attempt that did some of what was asked for.
     """
 
     clock: Clock
@@ -46,6 +53,7 @@ class RetryPolicy:
     cap: float = 20.0
     jitter: Callable[[], float] = random.random
     setting: str = "HARVEST_RETRY_BUDGET"  # what the budget is, for whoever wants another
+    since_progress: bool = False
 
     def call(self, attempt: Callable[[], T], what: str, unavailable: type[Unavailable] = Unavailable) -> T:
         """The result of `attempt`, tried again as long as it raises `Transient`.
@@ -118,6 +126,8 @@ class _Asking:
     def pause_after(self, error: Transient) -> float:
         """Seconds to wait before the next try; raises what `RetryPolicy.call` says when there is to be none."""
         policy = self.policy
+        if error.progress and policy.since_progress:
+            self.started, self.tries = policy.clock.monotonic(), 0
         self.tries += 1
         left = policy.budget - (policy.clock.monotonic() - self.started)
         pause = policy.pause(self.tries, error.retry_after)

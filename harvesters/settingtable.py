@@ -24,7 +24,7 @@ class Setting:
 
 _OPENCAST, _OUTPUT, _RUN, _STORE = "Opencast", "Queue and checkpoint", "Windows and retries", "Caches and files"
 _ELASTIC, _ZOOM, _FIREBASE, _LOGS, _WEB = "Elasticsearch", "Zoom", "Firebase", "Logs and telemetry", "Web"
-_KAFKA, _LISTINGS, _PRIVACY, _MESSAGES = "Kafka", "Listings", "Privacy", "Messages"
+_KAFKA, _LISTINGS, _PRIVACY, _MESSAGES, _EXPORTS = "Kafka", "Listings", "Privacy", "Messages", "Exports of messages"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -422,6 +422,36 @@ SETTINGS: tuple[Setting, ...] = (
         "MIGRATION_FOLDER",
         _MESSAGES,
         "Read for the former service's sake, with a warning: our migrations are built in.",
+    ),
+    Setting("APP_ID", _EXPORTS, "Application that is exported; the project of its messages.", example="chatbot"),
+    Setting("APP_IDS", _EXPORTS, "Applications whose users `apps_usage` is about; semicolons between."),
+    Setting("ILOG_ID", _EXPORTS, "The i-Log application: who enabled it is marked."),
+    Setting("SURVEY_ID", _EXPORTS, "The survey application: who enabled it is marked."),
+    Setting(
+        "TIME_RANGE",
+        _EXPORTS,
+        "What is exported: so many days, weeks, months or years before today (30D, 2W), TODAY, or ALL before today.",
+        example="30D",
+    ),
+    Setting("START_TIME", _EXPORTS, "Instead: from here on, ISO 8601; without an offset in MESSAGES_TIMEZONE."),
+    Setting("END_TIME", _EXPORTS, "And up to here, which is not part of it."),
+    Setting("ANALYTIC_FILE", _EXPORTS, "Counts of users, messages and tasks, .csv or .tsv."),
+    Setting("QUESTION_FILE", _EXPORTS, "Questions and the answers that were approved, .csv or .tsv."),
+    Setting("USER_FILE", _EXPORTS, "Users and what they did, .csv or .tsv."),
+    Setting("TASK_FILE", _EXPORTS, "Tasks with their transactions, .json."),
+    Setting("MESSAGE_FILE", _EXPORTS, "Messages, .json."),
+    Setting("FILE", _EXPORTS, "Ids and e-mail addresses of users (`id_email`), .csv or .tsv."),
+    Setting("OUTPUT_FILE", _EXPORTS, "Which applications each user enabled (`apps_usage`), .csv or .tsv."),
+    Setting(
+        "USER_UPDATES_DUMP",
+        _EXPORTS,
+        "Whose profile the survey updated, .csv or .tsv with the columns wenet_id and last_update.",
+        without="`apps_usage` ends with 78",
+    ),
+    Setting(
+        "USER_FAILURES_DUMP",
+        _EXPORTS,
+        "Whose profile it failed to update, with the columns wenet_id and failure_datetime.",
     ),
     Setting("SENTRY_DSN", _LOGS, "Where errors are sent to.", without="nowhere", secret=True),
     Setting("SENTRY_RELEASE", _LOGS, "Release that Sentry is told of.", without="our version"),

@@ -41,6 +41,7 @@ FLOORS = (
         "tokens",
         "patience",
         "useragents",
+        "sentry",
         "elastic",
     },
     {"stores", "sinks", "search", "kafka"},

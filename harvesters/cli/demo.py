@@ -15,6 +15,7 @@ import click
 import orjson
 
 from harvesters.cli.demo_listings import market
+from harvesters.cli.demo_messages import DAYS, pilot
 from harvesters.cli.demo_stage import harvest, say
 from harvesters.errors import ConfigError
 
@@ -33,8 +34,9 @@ def demo(actions: int) -> None:
 
     Runs `useractions` twice into a queue, so that the second run shows the checkpoint at work, and once into a file;
     then `zoom` and `firebase events` from simulated sources, and has `insights` say what the events tell. With Java and
-    Maven on this machine the queue is indexed into a real Elasticsearch, and a question asked of it; and a market place
-    on a real Kafka has its listings found, viewed and counted.
+    Maven on this machine the queue is indexed into a real Elasticsearch, and a question asked of it; messages of a
+    chatbot are posted there and exported; and a market place on a real Kafka has its listings found, viewed and
+    counted.
 
     \b
     Example:
@@ -72,7 +74,7 @@ def demo(actions: int) -> None:
         _zoom(environment, folder / "zoom.jsonl")
         _firebase(environment, folder / "firebase.jsonl")
         _insights(environment, folder / "firebase.jsonl")
-        _elasticsearch(environment, simulator, len(queued))
+        _elasticsearch(environment, simulator, len(queued), folder)
     _next_steps()
 
 
@@ -171,7 +173,7 @@ def _insights(environment: dict[str, str], path: Path) -> None:
     harvest(environment, "insights", "funnel", "--from", str(path))
 
 
-def _elasticsearch(environment: dict[str, str], simulator: OpencastSimulator, queued: int) -> None:
+def _elasticsearch(environment: dict[str, str], simulator: OpencastSimulator, queued: int, folder: Path) -> None:
     from harvesters.standins.base import StandInMissing
     from harvesters.standins.elasticsearch import Elasticsearch
 
@@ -189,7 +191,28 @@ def _elasticsearch(environment: dict[str, str], simulator: OpencastSimulator, qu
         harvest(environment, "load_episodes", "--source-index-pattern", "useractions-*")
         say("\nWhich episodes were watched most?")
         harvest(environment, "query", "top_episodes", "--format", "table")
+        _pilot(environment, folder)
         _market(environment)
+
+
+def _pilot(environment: dict[str, str], folder: Path) -> None:
+    from harvesters.simulators.wenet import generate
+    from harvesters.simulators.wenet.server import WenetSimulator
+    from harvesters.standins.base import free_port
+
+    say(
+        "\nA chatbot: its messages are posted, counted and exported, with what a simulated platform knows of its users."
+    )
+    if not all(map(find_spec, ("emoji", "fastapi", "uvicorn"))):
+        say("Going on without it: that needs pip install 'harvest[messages,web]'")
+        return
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=DAYS)
+    world = generate.generate(users=20, tasks=40, start=start, end=end)
+    with WenetSimulator(world) as simulator:
+        ids = {"APP_ID": generate.APP, "ILOG_ID": generate.ILOG, "SURVEY_ID": generate.SURVEY}
+        platform = {"INSTANCE": simulator.url, "APIKEY": simulator.key, "HARVEST_API_RATE": "0"}
+        pilot({**environment, **ids, **platform}, [*generate.messages(world, 300, start, end)], folder, free_port())
 
 
 def _market(environment: dict[str, str]) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import click
 import requests
 
-from harvesters.cli.demo_stage import harvest, harvesting, say
+from harvesters.cli.demo_stage import PATIENCE, harvest, ok, say, serving
 
 _LISTINGS = (
     {"id": 1, "title": "Used MacBook Air", "description": "In great condition", "price": 450},
@@ -19,7 +17,6 @@ _LISTINGS = (
 )
 _QUERY = "used macbook"
 _LIKED, _VIEWERS = 3, 9
-_PATIENCE = 30.0  # seconds until the server listens
 
 
 def market(environment: Mapping[str, str], free_port: Callable[[], int]) -> None:
@@ -28,44 +25,25 @@ def market(environment: Mapping[str, str], free_port: Callable[[], int]) -> None
     Raises:
         ClickException: it does not go as it has to.
     """
-    with _serving(environment, free_port()) as (server, url):
+    with serving(environment, "search", free_port()) as (server, url):
         for listing in _LISTINGS:
             say(f"POST /api/v1/listings: {listing['title']}")
-            _ok(requests.post(f"{url}/api/v1/listings", json=listing, timeout=_PATIENCE))
+            ok(requests.post(f"{url}/api/v1/listings", json=listing, timeout=PATIENCE))
         harvest(environment, "listings", "index")
         before = _search(url)
         title = next(str(listing["title"]) for listing in _LISTINGS if listing["id"] == _LIKED)
         say(f"\n{_VIEWERS} users look at the {title}: GET /listings/{_LIKED}")
         for number in range(_VIEWERS):
-            _ok(requests.get(f"{url}/listings/{_LIKED}", headers={"X-User-Id": f"user-{number}"}, timeout=_PATIENCE))
+            ok(requests.get(f"{url}/listings/{_LIKED}", headers={"X-User-Id": f"user-{number}"}, timeout=PATIENCE))
         server.terminate()  # sends the views that are under way
         if server.wait() != 0:
             raise click.ClickException(f"serve ended with exit code {server.returncode}")
     harvest(environment, "listings", "log")
     harvest(environment, "listings", "count")
-    with _serving(environment, free_port()) as (_, url):
+    with serving(environment, "search", free_port()) as (_, url):
         after = _search_until(url, lambda titles: titles[0] == title)
     if before[0] == title or after[0] != title:
         raise click.ClickException("the views have not changed the order; please report this")
-
-
-@contextmanager
-def _serving(environment: Mapping[str, str], port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    url = f"http://127.0.0.1:{port}"
-    with harvesting(environment, "serve", "--parts", "search", "--port", str(port)) as server:
-        _wait(server, url)
-        yield server, url
-
-
-def _wait(server: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            if requests.get(f"{url}/health", timeout=_PATIENCE).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    raise click.ClickException("serve did not start; please report this")
 
 
 def _search(url: str) -> list[str]:
@@ -75,9 +53,9 @@ def _search(url: str) -> list[str]:
 
 def _search_until(url: str, found: Callable[[list[str]], bool]) -> list[str]:
     """The same, once they are so: Elasticsearch shows what was written about a second later."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
-        answer = _ok(requests.get(f"{url}/api/v1/search", params={"q": _QUERY}, timeout=_PATIENCE)).json()
+        answer = ok(requests.get(f"{url}/api/v1/search", params={"q": _QUERY}, timeout=PATIENCE)).json()
         titles = [hit["title"] for hit in answer["hits"]]
         if found(titles) or time.monotonic() > deadline:
             break
@@ -86,9 +64,3 @@ def _search_until(url: str, found: Callable[[list[str]], bool]) -> list[str]:
     for rank, hit in enumerate(answer["hits"], 1):
         say(f"  {rank}. {hit['title']}, {hit['visits']} views")
     return titles
-
-
-def _ok(answer: requests.Response) -> requests.Response:
-    if not answer.ok:
-        raise click.ClickException(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:300]}")
-    return answer

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import click
+import requests
 
 from harvesters.cli.progress import coloured
+
+PATIENCE = 30.0
+"""Seconds that a server may take to begin, and to answer."""
 
 _PROGRAM = (sys.executable, "-m", "harvesters", "--env-file", os.devnull)
 
@@ -41,3 +46,30 @@ def harvesting(environment: Mapping[str, str], *arguments: str) -> Iterator[subp
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def serving(environment: Mapping[str, str], parts: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The web face with these parts, and its URL, once it listens."""
+    url = f"http://127.0.0.1:{port}"
+    with harvesting(environment, "serve", "--parts", parts, "--port", str(port)) as server:
+        _wait(server, url)
+        yield server, url
+
+
+def ok(answer: requests.Response) -> requests.Response:
+    """An answer that is good; the demo ends with any other."""
+    if not answer.ok:
+        raise click.ClickException(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:300]}")
+    return answer
+
+
+def _wait(server: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            if requests.get(f"{url}/health", timeout=PATIENCE).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise click.ClickException("serve did not start; please report this")

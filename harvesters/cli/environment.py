@@ -48,8 +48,8 @@ def _up_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             callback=_names,
             metavar="NAME[,NAME…]",
-            help="Only these: elasticsearch, kibana, redis, sqs, s3, opencast, cerebro, kafka, serve. Default: all but "
-            "the last three.",
+            help="Only these: elasticsearch, kibana, redis, sqs, s3, opencast, cerebro, kafka, serve, worker, beat. "
+            "Default: all but the last five.",
         ),
     ):
         command = option(command)

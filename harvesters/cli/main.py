@@ -17,13 +17,13 @@ from typing import Any
 
 import click
 
-from harvesters import __version__, telemetry
+from harvesters import __version__, sentry, telemetry
 from harvesters.cli import streams
 from harvesters.cli.choices import Choice, did_you_mean
 from harvesters.cli.helptexts import described
 from harvesters.cli.progress import coloured
 from harvesters.collector import uncollected
-from harvesters.errors import Exit, HarvestError, ReaderGone
+from harvesters.errors import ConfigError, Exit, HarvestError, ReaderGone
 from harvesters.privacy import protect, redact
 from harvesters.settings import Settings
 
@@ -32,7 +32,10 @@ log = logging.getLogger("harvesters")
 COMPLETION = "_HARVEST_PY_COMPLETE"
 """The variable in which a shell asks for completions."""
 
-_SECRET_OPTIONS = ("-p", "--password", "--key", "--secret")
+_SECRET_OPTIONS = ("-p", "--password", "-a", "--apikey", "--key", "--secret")
+
+_ABOUT_SETTINGS = ("config", "doctor")
+"""Commands that say themselves what is wrong with the settings."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -56,9 +59,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "index": ("harvesters.cli.index", "index", "Index the messages of an SQS queue into Elasticsearch."),
     "backfill": ("harvesters.cli.backfill", "backfill", "Harvest a range of the past, window by window."),
-    "worker": ("harvesters.cli.worker", "worker", "Do the windows of back-fills that are queued."),
+    "worker": ("harvesters.cli.worker", "worker", "Do what is queued: back-fills, analytics."),
+    "beat": ("harvesters.cli.beat", "beat", "Queue what workers have to compute each day."),
     "schedule": ("harvesters.cli.schedule", "schedule", "Entries for cron, systemd or Kubernetes."),
     "listings": ("harvesters.cli.listings", "listings", "Put listings and page views on Kafka."),
+    "messages": ("harvesters.cli.messages", "messages", "Store, count, export and erase messages of chatbots."),
     "serve": ("harvesters.cli.serve", "serve", "Serve answers as pages and JSON."),
     "logs": ("harvesters.cli.logs", "logs", "Synthetic web-server logs, for trying things and for load."),
     "status": ("harvesters.cli.status", "status", "How the jobs are doing: lag, leases, last runs."),
@@ -106,7 +111,9 @@ class LazyGroup(click.Group):
         name = args[0]
         if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
             ctx.fail(f"No such command {name!r}.{did_you_mean(name, self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        sentry.doing(f"{ctx.command_path} {found[0]}")
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the table's commands without importing them."""
@@ -159,6 +166,11 @@ def cli(context: click.Context, log_level: str, log_format: str, env_file: Path 
     protect(settings.secrets())
     if token := settings.get("LOGGLY_TOKEN"):
         telemetry.ship_to_loggly(settings.get("LOGGLY_URL"), token, settings.get("LOGGLY_TAGS"))
+    try:
+        sentry.begin(settings, f"{context.command_path} {context.invoked_subcommand}")
+    except ConfigError:
+        if context.invoked_subcommand not in _ABOUT_SETTINGS:
+            raise
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -198,6 +210,7 @@ def run(arguments: list[str] | None = None) -> int:
         return Exit.UNAVAILABLE
     finally:
         telemetry.stop_shipping()  # after the last word of the run
+        sentry.finish()
 
 
 def _call(arguments: list[str]) -> int:

@@ -80,15 +80,20 @@ def crontab(
 @schedule.command(short_help="Services and timers for systemd.")
 @_options(_env_file, _log_dir, _output_dir)
 def systemd(jobs: tuple[str, ...], env_file: Path | None, log_dir: Path | None, output_dir: Path | None) -> None:
-    """Print a service and a timer a job.
+    """Print a service and a timer a job; for worker, beat and serve, when they are named, a service.
 
     \b
-    Example:
+    Examples:
       harvest.py schedule systemd --output-dir /etc/systemd/system
+      harvest.py schedule systemd worker beat serve --output-dir /etc/systemd/system
     """
+    from harvesters.operate.schedule.service import SERVICES
     from harvesters.operate.schedule.systemd import units
 
-    _write([*units(_entries(jobs, env_file), _installation(env_file, log_dir))], output_dir)
+    services = [SERVICES[name] for name in dict.fromkeys(jobs) if name in SERVICES]
+    rest = [name for name in jobs if name not in SERVICES]
+    entries = _entries(rest, env_file) if rest or not services else []
+    _write([*units(entries, _installation(env_file, log_dir), services)], output_dir)
 
 
 @schedule.command(short_help="CronJobs for Kubernetes.")
@@ -123,6 +128,7 @@ def _entries(wanted: Iterable[str], env_file: Path | None = None) -> list[Entry]
     from harvesters.operate.jobs import BY_NAME, JOBS
     from harvesters.operate.schedule.entry import Entry
     from harvesters.operate.schedule.every import Every
+    from harvesters.operate.schedule.service import SERVICES
 
     settings = _settings(env_file)
     used = [job.name for job in JOBS if job.configured(settings)] or [job.name for job in JOBS if not job.signs]
@@ -130,6 +136,8 @@ def _entries(wanted: Iterable[str], env_file: Path | None = None) -> list[Entry]
     for text in wanted or used:
         name, equals, every = text.partition("=")
         job = BY_NAME.get(name.replace("load-episodes", "load_episodes"))
+        if name in SERVICES:
+            raise click.UsageError(f"{name} does not run by the clock: name it alone, to schedule systemd")
         if job is None:
             raise click.UsageError(f"there is no job {name!r}.{did_you_mean(name, BY_NAME)}")
         if job.name in found:

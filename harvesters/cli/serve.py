@@ -33,9 +33,26 @@ class _Parts(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
+def where_options(command: click.decorators.FC) -> click.decorators.FC:
+    """The options of whatever listens: where, and in how many processes."""
+    for option in (
+        setting_option("--es-host", setting="ES_HOST"),
+        click.option(
+            "--workers",
+            type=click.IntRange(1, _MOST_WORKERS),
+            default=1,
+            show_default=True,
+            help="Processes that answer.",
+        ),
+        setting_option("--port", setting="WS_PORT", type=click.IntRange(0, 65_535)),
+        setting_option("--host", setting="WS_HOST"),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(short_help="Serve answers as pages and JSON.")
-@setting_option("--host", setting="WS_HOST")
-@setting_option("--port", setting="WS_PORT", type=click.IntRange(0, 65_535))
+@where_options
 @click.option(
     "--parts",
     type=_Parts(),
@@ -43,10 +60,6 @@ class _Parts(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="What is served, with commas between.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1, _MOST_WORKERS), default=1, show_default=True, help="Processes that answer."
-)
-@setting_option("--es-host", setting="ES_HOST")
 @click.pass_context
 def serve(context: click.Context, parts: list[str], workers: int) -> None:
     """Serve answers as pages and JSON, until SIGTERM or Ctrl-C.
@@ -56,6 +69,15 @@ def serve(context: click.Context, parts: list[str], workers: int) -> None:
     \b
     Example:
       harvest.py serve --port 8000 --parts insights
+    """
+    listen(context, parts, workers)
+
+
+def listen(context: click.Context, parts: list[str], workers: int) -> None:
+    """Serve `parts` where the settings say.
+
+    Raises:
+        ConfigError: an extra is missing, or a setting cannot be read.
     """
     if not all(map(find_spec, _EXTRA)):
         raise ConfigError("serve needs an extra that is not installed: pip install 'harvest[web]'")

@@ -146,17 +146,21 @@ def _load(client: SearchClient, template: Template, dry_run: bool) -> HarvestErr
     "--older-than", type=DaysType(), required=True, metavar="DAYS", help="Whole UTC days that are kept before today."
 )
 @click.option("--dry-run", is_flag=True, help="Name the indices, and remove none.")
-def prune(older_than: int, dry_run: bool) -> None:
+@click.option("--messages", is_flag=True, help="Those of the message service too: messages, analytics and logs.")
+def prune(older_than: int, dry_run: bool, messages: bool) -> None:
     """Remove our dated indices (useractions-YYYY.MM.DD and the like) by the UTC date in their name.
 
     Never one without a date, nor one that is not ours. Of useractions-STACK-YYYY.MM.DD those are ours whose stack is
     named in HARVEST_STACKS. What is left although its name holds an older date is named, with the reason. What the
-    cluster does not let go of does not keep the others, and ends the command with 69.
+    cluster does not let go of does not keep the others, and ends the command with 69. Messages, analytics and logs of
+    the message service stay unless --messages says so.
 
     \b
-    Example:
+    Examples:
       harvest.py setup prune --older-than 400d --dry-run
+      harvest.py setup prune --older-than 3650d --messages
     """
+    from harvesters.messages import dated
     from harvesters.search import retention, templates
 
     with running() as assembly:
@@ -164,6 +168,10 @@ def prune(older_than: int, dry_run: bool) -> None:
         try:
             stacks, now = assembly.settings.names("HARVEST_STACKS"), assembly.clock.now()
             indices = retention.dated_indices(client, templates.read(), stacks)
+            left = retention.left_alone(client, templates.read(), stacks)
+            if messages:
+                indices += dated.dated_indices(client)
+                left += dated.left_alone(client)
             old = retention.older_than(indices, older_than, now)
             stay: dict[str, str] = {}
             for index in old:
@@ -172,9 +180,9 @@ def prune(older_than: int, dry_run: bool) -> None:
                 if why:
                     stay[index.name] = why
                 say(f"{'would remove' if dry_run else 'not removed:' if why else 'removed'} {index.name}{behind}")
-            for left in retention.left_alone(client, templates.read(), stacks):
-                if left.oldest < retention.first_kept(older_than, now):
-                    say(f"left {left.name}: {left.why}")
+            for each in left:
+                if each.oldest < retention.first_kept(older_than, now):
+                    say(f"left {each.name}: {each.why}")
             gone = len(old) - len(stay)
             say(f"{gone} of {len(indices)} dated indices {'would go' if dry_run else 'are gone'}")
         finally:

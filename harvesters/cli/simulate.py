@@ -239,6 +239,56 @@ def simulate_firebase(
     _serve(simulator)
 
 
+@simulate.command("wenet")
+@click.option("--port", type=click.IntRange(0, 65535), default=8070, show_default=True, help="0 takes a free one.")
+@click.option("--users", type=click.IntRange(min=1), default=40, show_default=True, help="Users of the last 30 days.")
+@click.option("--tasks", type=click.IntRange(min=0), default=200, show_default=True, help="Tasks of these days.")
+@click.option("--key", default="platform-key", show_default=True, help="The key that is wanted.")
+@click.option("--page-cap", type=click.IntRange(min=1), default=100, show_default=True, help="Most rows of a page.")
+@click.option("--gone", type=click.IntRange(min=0), default=0, show_default=True, help="Users without a profile.")
+@click.option(
+    "--arriving", type=click.IntRange(min=0), default=0, show_default=True, help="Tasks created while pages are read."
+)
+@click.option("--accepted", is_flag=True, help="Profiles come with 202 instead of 200.")
+@_latency
+@_seed
+@_faults
+def simulate_wenet(
+    port: int,
+    users: int,
+    tasks: int,
+    key: str,
+    page_cap: int,
+    gone: int,
+    arriving: int,
+    accepted: bool,
+    latency: float,
+    seed: int,
+    faults: tuple[str, ...],
+) -> None:
+    """WeNet's platform, with a made-up pilot: hub, task manager, profile manager and incentive server.
+
+    \b
+    Example:
+      harvest.py dev simulate wenet --port 8070 --page-cap 30 --gone 2 --fault 429:3:5
+    """
+    from harvesters.simulators.wenet import generate
+    from harvesters.simulators.wenet.server import WenetSimulator
+
+    planned = [_fault(text) for text in faults]
+    now = datetime.now(UTC)
+    world = generate.generate(users, tasks, now - timedelta(days=30), now, seed, gone)
+    simulator = WenetSimulator(
+        world, port, key=key, page_cap=page_cap, arriving=arriving, accepted=accepted, latency=latency
+    )
+    simulator.faults.extend(planned)
+    click.echo(
+        f"INSTANCE={simulator.url} APIKEY={key} APP_ID={generate.APP} ILOG_ID={generate.ILOG} "
+        f"SURVEY_ID={generate.SURVEY}"
+    )
+    _serve(simulator)
+
+
 def _serve(simulator: Simulator) -> None:
     try:
         simulator.serve_forever()

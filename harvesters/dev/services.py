@@ -73,6 +73,8 @@ SERVICES = {
         Service("batch-log", 0, 0, needs=("elasticsearch", "kafka"), optional=True),
         Service("batch-count", 0, 0, needs=("elasticsearch", "kafka"), optional=True),
         Service("serve", 8000, 8000, needs=("elasticsearch", "redis"), optional=True),
+        Service("worker", 0, 0, needs=("elasticsearch", "redis"), optional=True),
+        Service("beat", 0, 0, needs=("redis",), optional=True),
     )
 }
 DEFAULTS = tuple(name for name, service in SERVICES.items() if not service.optional)

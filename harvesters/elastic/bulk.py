@@ -187,12 +187,14 @@ class _Part:
 
     def hear(self, answer: Answer) -> None:
         """Note what is done and what is refused; raises `Transient` where something is to be sent again."""
+        before = len(self.waiting)
         why = self._sort(answer.body)
         if self.waiting:
             limited = all(status == 429 and kind != "cluster_block_exception" for status, kind in why)
             busy = ", ".join(sorted(f"{status} {kind or 'without a reason'}" for status, kind in why))
             counts = f"{len(self.waiting)} of {self._size}"
-            raise Transient(f"{counts} documents were not taken ({busy})", limited=limited)
+            done = len(self.waiting) < before
+            raise Transient(f"{counts} documents were not taken ({busy})", limited=limited, progress=done)
 
     @contextmanager
     def halved_if_refused(self) -> Iterator[None]:

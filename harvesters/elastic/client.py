@@ -6,14 +6,15 @@ Only what the cores of Elasticsearch and OpenSearch have is asked for; ILM and I
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from harvesters.elastic.answers import Answer, read_json
 from harvesters.elastic.cluster import Cluster
 from harvesters.elastic.connection import Connection
 from harvesters.errors import Unavailable
+from harvesters.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from elastic_transport import Transport, TransportApiResponse
@@ -32,6 +33,12 @@ class SearchClient(Connection):
 
         with self._configured() as arguments:
             return Transport(**arguments, node_class=self._signing(Urllib3HttpNode))
+
+    def under(self, retry: RetryPolicy) -> Self:
+        """The same connections, asked again by another policy; `close` is for the one that they were made for."""
+        other = replace(self, retry=retry)
+        other.__dict__["raw"] = self.raw
+        return other
 
     @property
     def cluster(self) -> Cluster:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 
-from harvesters import telemetry
+from harvesters import sentry, telemetry
 from harvesters.errors import Exit, HarvestError
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ def _worker(work: Callable[[], object], parent: int) -> None:
         # Logged here: multiprocessing would print the traceback with whatever secrets are in it.
         telemetry.log_bug(type(error), error, error.__traceback__)
         code = Exit.BUG
+    sentry.finish()
     logging.shutdown()
     if code:
         os._exit(code)  # requests under way in threads are not waited for

@@ -103,13 +103,13 @@ def left_alone(client: SearchClient, templates: Iterable[Template], stacks: Coll
     for template in templates:
         if template.dated:
             for _, logical in indices_of(client, template):
-                dates = list(_dates_in(logical))
+                dates = list(dates_in(logical))
                 if dates and last_day(template, logical, stacks) is None:
                     found.add(Left(logical, min(dates), _why(template, logical)))
     return sorted(found, key=lambda left: (left.oldest, left.name))
 
 
-def _dates_in(name: str) -> Iterator[date]:
+def dates_in(name: str) -> Iterator[date]:
     """The days that a name holds, of a month the last one."""
     for year, month, day in _ANY_DATE.findall(name):
         try:

@@ -11,8 +11,11 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
+    from harvesters.privacy import protect
     from harvesters.settings import Settings
     from harvesters.tasks.app import make_app
 
-    made = globals()["app"] = make_app(Settings.read())
+    settings = Settings.read()
+    protect(settings.secrets())
+    made = globals()["app"] = make_app(settings)
     return made

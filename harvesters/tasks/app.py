@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import mmap
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harvesters import telemetry
+from harvesters import sentry, telemetry
 from harvesters.clock import SystemClock
 from harvesters.errors import ConfigError, Exit, Unavailable
 from harvesters.privacy import protect, redact
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-QUEUES = ("harvest",)
+QUEUES = ("harvest", "messages")
 """All of ours; a worker serves them all unless it is told which."""
 
 _RESTORE = 2.0  # seconds between two looks for tasks of workers that were killed
+_MUTEX = 3  # seconds after which another worker may look, when one was killed while it did
 _SOCKET = 10.0  # seconds for one answer of the broker
 _PING = 5.0  # seconds between two looks at whether it is there
 
@@ -88,14 +91,18 @@ def make_app(settings: Settings) -> Celery:
     from celery import Celery, signals
     from kombu.entity import Queue
 
-    from harvesters.tasks import backfill
+    from harvesters.tasks import backfill, messages
+    from harvesters.tasks.ledger import ledger_of
 
     app = Celery("harvest", broker=_known(broker_url(settings)), set_as_current=False)
+    app.harvest_settings = settings  # for the scheduler, which Celery makes
+    app.harvest_ledger = ledger_of(broker_url(settings))
     # A task is looked for when its time is over, and every so many seconds: the first is shortened by the second.
     comes_back = max(1.0, visibility(settings) - 2 * _RESTORE)
     app.conf.update(
         task_queues=[Queue(name) for name in QUEUES],
         task_default_queue=QUEUES[0],
+        task_routes={"tasks.*": {"queue": messages.QUEUE}},
         task_serializer="json",
         accept_content=["json"],  # pickle from a broker is code that anybody may send
         task_ignore_result=True,
@@ -108,20 +115,24 @@ def make_app(settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # `_Watch` has a limit
+        beat_scheduler="harvesters.tasks.beat:Scheduler",
         broker_transport_options={
             "visibility_timeout": comes_back,
             "unacked_restore_interval": min(_RESTORE, comes_back / 2),
             "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": _MUTEX,
             "socket_timeout": _SOCKET,
             "socket_connect_timeout": _SOCKET,
         },
     )
     stopping = Stopping()
     backfill.register(app, settings, stopping)
-    watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping)
+    messages.register(app, settings, app.harvest_ledger, stopping, comes_back)
+    watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping, comes_back)
     signals.worker_init.connect(watch.begin, weak=False)
+    signals.worker_process_shutdown.connect(lambda **named: sentry.finish(), weak=False)
     signals.worker_shutting_down.connect(lambda **named: stopping.set(), weak=False)
-    signals.setup_logging.connect(_log_as_we_do, weak=False)
+    signals.setup_logging.connect(partial(_log_as_we_do, settings), weak=False)
     return app
 
 
@@ -173,11 +184,15 @@ def run_worker(app: Celery, concurrency: int, queues: list[str], level: str) -> 
 
 @dataclass
 class _Watch:
-    """Ends a worker whose broker is away for longer than the budget: Celery itself would wait for ever."""
+    """Ends a worker whose broker is away for longer than the budget: Celery itself would wait for ever.
+
+    And queues again what was lost.
+    """
 
     app: Celery
     budget: float
     stopping: Stopping
+    visible: float
 
     def begin(self, **named: Any) -> None:
         """From now on."""
@@ -186,10 +201,14 @@ class _Watch:
     def _look(self) -> None:
         from celery.worker import state
 
+        from harvesters.tasks.messages import send_lost
+
         clock = SystemClock()
         while True:
             try:
                 reach(self.app, RetryPolicy(clock, self.budget))
+                with suppress(Unavailable):
+                    send_lost(self.app, self.visible)
             except Unavailable as error:
                 log.error("%s", error)
                 self.stopping.set()
@@ -223,7 +242,8 @@ def named(app: Celery) -> str:
     return redact(str(app.connection_for_read().as_uri()))
 
 
-def _log_as_we_do(loglevel: Any = "INFO", **named: Any) -> None:
+def _log_as_we_do(settings: Settings, loglevel: Any = "INFO", **named: Any) -> None:
     """`celery -A` logs as `harvest.py` does, secrets masked; `harvest.py worker` has configured that already."""
     if not any(isinstance(one, telemetry.LineHandler) for one in logging.getLogger().handlers):
         telemetry.configure(loglevel if isinstance(loglevel, str) else logging.getLevelName(loglevel), "text")
+        sentry.begin(settings, "celery")

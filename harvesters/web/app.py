@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from harvesters import __version__
+from harvesters import __version__, sentry
 from harvesters.addresses import is_loopback
 from harvesters.assembly import Assembly
 from harvesters.errors import ConfigError
@@ -22,6 +22,7 @@ from harvesters.settings import Settings
 from harvesters.web import docs, health, keys
 from harvesters.web.backend import Backend
 from harvesters.web.cursors import Cursors
+from harvesters.web.failures import Failures
 from harvesters.web.gate import Gate
 from harvesters.web.headers import Head, Headers
 from harvesters.web.hosts import Hosts, Proxies
@@ -62,6 +63,7 @@ def create(
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         yield
+        sentry.finish()  # of a worker, whose process ends with its signal
         backend.close()
         rate.close()
         assembly.close()
@@ -82,6 +84,7 @@ def create(
             Middleware(Gate, keys=known, rate=rate),
             Middleware(Head),
             Middleware(Bodies),
+            Middleware(Failures),  # last, for the route is known to none before
         ],
     )
     app.state.pages = pages
@@ -106,7 +109,7 @@ def _whole(settings: Settings, name: str) -> int:
 def _add_front_door(app: FastAPI, served: Sequence[Part]) -> None:
     @app.get("/", include_in_schema=False)
     async def front_door() -> RedirectResponse:
-        return RedirectResponse(served[0].page if served else "/docs", 303)
+        return RedirectResponse(next((part.page for part in served if part.page), "/docs"), 303)
 
 
 def _describe(app: FastAPI, locked: bool) -> None:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from harvesters.web.hosts import household
 from harvesters.web.keys import Key, Keys
 from harvesters.web.limits import Rate
-from harvesters.web.parts import is_open, part_of
+from harvesters.web.parts import is_open, part_of, wants_key
 from harvesters.web.problems import Problem, refuse
 
 KEY = "harvest.key"
@@ -49,7 +49,7 @@ class Gate:
             if self.keys and key is None:
                 self._locked_out[address] = wait
             return _too_often(wait)
-        return self._missing_right(key, scope) if self.keys else None
+        return self._missing_right(key, scope) if self.keys and wants_key(scope["path"]) else None
 
     def _missing_right(self, key: Key | None, scope: Scope) -> Problem | None:
         if key is None:

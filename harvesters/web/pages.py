@@ -30,7 +30,7 @@ class Pages:
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         box = next((box for name, box in _BOXES.items() if PARTS[name] in parts), None)
-        self._environment.globals.update(parts=parts, box=box)
+        self._environment.globals.update(parts=[part for part in parts if part.page], box=box)
 
     def render(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page that `template` makes of `values`; all text in them is escaped."""

@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from harvesters.web.parts import part_of
+
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
@@ -23,14 +25,24 @@ _DETAILS = {
     404: "There is nothing at this path.",
     405: "This path does not know the request's method.",
 }
+_OF_PERFORMANCE = {404: "resource not found", 405: "method not allowed"}
 
 
 class Problem(Exception):
-    """An answer that is an error. `detail` says what is wrong and what to do, without names of hosts and queries."""
+    """An answer that is an error. `detail` says what is wrong and what to do, without names of hosts and queries.
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    `more`: what else the body of an error of the message service has.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, dict(headers or {})
+        self.status, self.detail, self.headers, self.more = status, detail, dict(headers or {}), dict(more or {})
 
 
 class ProblemBody(BaseModel):
@@ -53,6 +65,9 @@ def describe(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def answer(problem: Problem, scope: Scope) -> Response:
     """The response: a page where the request names ``text/html`` among what it accepts, as browsers do."""
+    part = part_of(scope["path"])
+    if part is not None and part.roots:
+        return _plain(problem, scope["path"])
     title = HTTPStatus(problem.status).phrase
     accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
     pages = getattr(scope["app"].state, "pages", None)
@@ -62,6 +77,16 @@ def answer(problem: Problem, scope: Scope) -> Response:
         return page
     body = ProblemBody(title=title, status=problem.status, detail=problem.detail)
     return JSONResponse(body.model_dump(), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def _plain(problem: Problem, path: str) -> Response:
+    """The response where clients of old are: they know 400, and a text with the status."""
+    status = 400 if problem.status == 422 else problem.status
+    if path.startswith("/performance"):
+        body: dict[str, Any] = {"message": _OF_PERFORMANCE.get(status, problem.detail)}
+    else:
+        body = {"status": problem.detail, "code": status, **problem.more}
+    return JSONResponse(body, status, problem.headers)
 
 
 async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +114,8 @@ class Bugs:
             await self.app(scope, receive, watched)
         except Exception as error:
             place = "".join(traceback.format_tb(error.__traceback__))
-            log.error("a bug: %s while answering %s\n%s", type(error).__name__, scope["path"], place)
+            told = {"error": error}  # of which Sentry tells the place
+            log.error("a bug: %s while answering %s\n%s", type(error).__name__, scope["path"], place, extra=told)
             if begun:
                 raise ConnectionAbortedError from None
             await refuse(Problem(500, "Something went wrong here; the server's log says where."), scope, receive, send)

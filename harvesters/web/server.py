@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from harvesters import collector, telemetry
+from harvesters import collector, sentry, telemetry
 from harvesters.errors import ConfigError, Unavailable
 from harvesters.privacy import protect
 from harvesters.settings import Settings
@@ -51,6 +51,7 @@ class Face:
             telemetry.configure(self.log_level, self.log_format)
             telemetry.log_what_nobody_catches()
             protect(settings.secrets())
+            sentry.begin(settings, "harvest.py serve")
             _silence()
             threading.Thread(target=_end_with, args=[parent], name="parent", daemon=True).start()
         app = create(settings, self.parts, self.host, self.cursor_key)

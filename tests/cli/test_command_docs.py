@@ -12,7 +12,19 @@ from harvesters.search.saved import saved_queries
 from tests.commandline import examples, parses
 
 DOCS = Path(__file__).parents[2] / "docs"
-NAMES = ("load_episodes", "export", "query", "search", "insights", "serve", "logs", "operate", "backfill", "schedule")
+NAMES = (
+    "load_episodes",
+    "export",
+    "query",
+    "search",
+    "insights",
+    "serve",
+    "logs",
+    "operate",
+    "backfill",
+    "schedule",
+    "analytics",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import redis
 import requests
 
 from harvesters.operate.doctor import examine
@@ -17,6 +18,7 @@ from harvesters.settingtable import SETTINGS
 from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.simulators.firebase.server import FirebaseSimulator
 from harvesters.simulators.opencast.server import OpencastSimulator
+from harvesters.simulators.wenet.server import WenetSimulator
 from harvesters.simulators.zoom.server import ZoomSimulator
 from tests.brokers import Broker
 from tests.cli.conftest import Command, Result
@@ -99,6 +101,11 @@ def test_a_state_that_cannot_be_written_is_69(harvest: Command, tmp_path: Path) 
         ({"CELERY_BROKER_URL": "redis://:secret-of-it@127.0.0.1:1/0"}, "celery", 69),
         ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "kafka", 69),
         ({"HARVEST_API_KEYS": "bot:secret-of-it:nothing"}, "keys", 78),
+        ({"INSTANCE": "http://127.0.0.1:1", "APIKEY": "secret-of-it"}, "platform", 69),
+        ({"INSTANCE": "http://127.0.0.1:1"}, "platform", 78),
+        ({"MESSAGES_BEAT": "25:00"}, "settings", 78),
+        ({"MESSAGES_TIMEZONE": "Mars"}, "settings", 78),
+        ({"CARDINALITY_PRECISION_THRESHOLD": "40001"}, "settings", 78),
     ],
 )
 def test_settings(harvest: Command, env: dict[str, str], check: str, code: int) -> None:
@@ -106,6 +113,24 @@ def test_settings(harvest: Command, env: dict[str, str], check: str, code: int) 
     assert result.code == code
     assert told(result)[check] == "fail"
     assert "secret-of-it" not in result.out + result.err
+
+
+def test_the_platform(harvest: Command) -> None:
+    with WenetSimulator(key="good-key") as platform:
+        env = {"INSTANCE": platform.url, "APIKEY": "good-key"}
+        assert told(harvest("doctor", "--json", env=env))["platform"] == "ok"
+        result = harvest("doctor", "--json", env=env | {"APIKEY": "bad-key"})
+        assert (result.code, told(result)["platform"]) == (69, "fail")
+    assert "platform" not in told(harvest("doctor", "--json"))
+
+
+def test_the_broker_says_how_much_waits_and_nothing_is_made(harvest: Command, redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    client.lpush("messages", "a task")
+    result = harvest("doctor", "--json", env={"CELERY_BROKER_URL": redis_url})
+    assert "tasks that wait: 0 in harvest, 1 in messages" in detail(result, "celery")
+    assert client.keys("*") == [b"messages"]
+    client.close()
 
 
 def test_the_brokers(harvest: Command, kafka: Broker, redis_url: str) -> None:

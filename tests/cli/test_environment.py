@@ -18,7 +18,7 @@ from tests.cli.conftest import Command, Result
 from tests.dev.test_kibana import FILES, FakeKibana
 
 COMPOSE = ["compose", "--project-name", "harvest-dev", "--file", str(FILE)]
-OPTIONAL = ("cerebro", "kafka", "batch", "batch-log", "batch-count", "serve")
+OPTIONAL = ("cerebro", "kafka", "batch", "batch-log", "batch-count", "serve", "worker", "beat")
 PROFILES = [word for name in OPTIONAL for word in ("--profile", name)]
 FAKE = """#!{python}
 import json, os, sys

@@ -24,6 +24,20 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SQS_QUEUE_NAME", "actions")
 
 
+def test_services_that_last(harvest: Command, tmp_path: Path) -> None:
+    result = harvest("schedule", "systemd", "worker", "beat", "serve", "--output-dir", str(tmp_path))
+    assert result.code == 0
+    names = ["harvest-beat.service", "harvest-serve.service", "harvest-worker.service"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    unit = (tmp_path / "harvest-worker.service").read_text()
+    assert " --log-level INFO worker\n" in unit
+    assert "KillMode=mixed\n" in unit
+    assert "Restart=on-failure\n" in unit
+    assert "WantedBy=multi-user.target" in unit
+    for words in (["crontab", "worker"], ["systemd", "beat=5m"], ["kubernetes", "serve"]):
+        assert harvest("schedule", *words).code == 2
+
+
 @pytest.mark.parametrize("kind", ["crontab", "systemd", "kubernetes"])
 def test_without_jobs_it_is_what_the_settings_name_and_no_secret(harvest: Command, settings: None, kind: str) -> None:
     result = harvest("schedule", kind)

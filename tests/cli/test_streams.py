@@ -30,6 +30,7 @@ QUICK = [
     ["dev", "simulate", "opencast", "--port", "0", "--actions", "5", "--per-minute", "0"],
     ["dev", "simulate", "zoom", "--port", "0", "--meetings", "2", "--sessions", "4"],
     ["dev", "simulate", "firebase", "--port", "0", "--events", "5", "--per-minute", "0"],
+    ["dev", "simulate", "wenet", "--port", "0", "--users", "3", "--tasks", "4"],
 ]
 
 

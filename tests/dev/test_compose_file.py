@@ -16,6 +16,7 @@ from harvesters.errors import ConfigError
 from harvesters.simulators.opencast import server as opencast
 
 _BATCH = ("batch", "batch-log", "batch-count")
+_CELERY = ("worker", "beat")
 _PINNED = re.compile(r"[a-z0-9./-]+:\d+\.\d+\.\d+[a-z0-9.-]*")
 
 
@@ -60,7 +61,7 @@ def test_every_service_has_a_health_check(parsed: dict[str, Any]) -> None:
         assert check["test"][0] in ("CMD", "CMD-SHELL"), name
         assert {"interval", "timeout", "retries"} <= set(check), name
         asked = str(SERVICES[name].target) if SERVICES[name].default else "status"
-        assert asked in " ".join(check["test"]) or name == "redis"
+        assert asked in " ".join(check["test"]) or name in ("redis", "beat")
 
 
 def test_every_service_is_limited_in_memory_and_processors(parsed: dict[str, Any]) -> None:
@@ -92,7 +93,7 @@ def test_what_should_outlive_a_container_is_in_a_volume_of_its_own(parsed: dict[
     for name in ("elasticsearch", "kafka", "kibana", "redis"):
         (mounted,) = parsed["services"][name]["volumes"]
         assert (mounted["type"], mounted["source"]) == ("volume", name)
-    for name in _BATCH:
+    for name in (*_BATCH, "worker"):
         (mounted,) = parsed["services"][name]["volumes"]
         assert (mounted["source"], mounted["target"]) == ("state", "/var/lib/harvest"), "checkpoints, the access log"
     assert set(parsed["volumes"]) == {"elasticsearch", "kafka", "kibana", "redis", "state"}
@@ -108,7 +109,19 @@ def test_what_a_service_needs_is_healthy_before_it_starts(parsed: dict[str, Any]
 def test_some_are_started_only_when_they_are_named(parsed: dict[str, Any]) -> None:
     profiles = {name for name, service in parsed["services"].items() if service.get("profiles")}
     assert profiles == {name for name, service in SERVICES.items() if service.optional}
-    assert profiles == {"cerebro", "kafka", "serve", *_BATCH}
+    assert profiles == {"cerebro", "kafka", "serve", *_BATCH, *_CELERY}
+
+
+def test_the_brokers_memory_never_loses_tasks(parsed: dict[str, Any]) -> None:
+    command = parsed["services"]["redis"]["command"]
+    assert command[command.index("--maxmemory-policy") + 1] == "volatile-lru"
+
+
+def test_worker_and_beat_run_commands_that_there_are(parsed: dict[str, Any]) -> None:
+    for name in _CELERY:
+        service = parsed["services"][name]
+        assert CliRunner().invoke(cli, [*service["command"], "--help"]).exit_code == 0
+        assert service["init"] is True
 
 
 def test_the_batch_processes_run_commands_that_there_are(parsed: dict[str, Any]) -> None:

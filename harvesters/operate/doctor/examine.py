@@ -64,6 +64,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(("firebase",), lambda about: _configured(about, "firebase-events"), sources.firebase),
     Probe(("kafka",), _asked("kafka"), servers.kafka),
     Probe(("celery",), _given("CELERY_BROKER_URL"), servers.celery),
+    Probe(("platform",), lambda about: not about.named and _given("INSTANCE")(about), servers.platform),
 )
 
 

@@ -1,18 +1,23 @@
-"""Kafka, and the broker of Celery."""
+"""Kafka, the broker of Celery, and the platform of the messages."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from harvesters.errors import Exit, HarvestError
+from harvesters.errors import ConfigError, Exit, HarvestError
 from harvesters.operate.doctor.check import TIMEOUT, Examination
 from harvesters.privacy import protect, redact
+
+if TYPE_CHECKING:
+    from kombu.connection import Connection
 
 _KAFKA = "Check KAFKA_BOOTSTRAP_SERVERS, and the credentials in KAFKA_*."
 _TOPIC = "`listings send` and `listings view` make them."
 _CELERY = "Check CELERY_BROKER_URL, and that the broker runs."
+_QUEUES = ("harvest", "messages")
 _TOPICS = {"listings-index": "LISTINGS_TOPIC", "listings-log": "VIEWS_TOPIC"}
 
 
@@ -37,6 +42,21 @@ def kafka(about: Examination) -> None:
         about.ok("kafka", f"{topics.name} answers, and has {', '.join(sorted(named))}")
 
 
+def platform(about: Examination) -> None:
+    """The hub answers, and knows the key."""
+    from harvesters.messages.platform import Platform, UnknownApp
+
+    remedy = "Check INSTANCE, APIKEY, and the network."
+    try:
+        # Who says that there is no such application knows us.
+        with Platform.from_settings(about.settings, about.assembly.retry) as asked, suppress(UnknownApp):
+            asked.app("harvest-doctor")
+    except HarvestError as error:
+        about.fail("platform", error, remedy, error.code if isinstance(error, ConfigError) else Exit.UNAVAILABLE)
+    else:
+        about.ok("platform", f"{about.settings.url('INSTANCE')} answers, and takes the key")
+
+
 def celery(about: Examination) -> None:
     """The broker answers. Whether a worker listens, only a message could tell."""
     try:
@@ -53,9 +73,18 @@ def celery(about: Examination) -> None:
         try:
             with broker:
                 broker.connect()
-                broker.default_channel  # noqa: B018 - of Redis it is what asks the server
-                about.ok("celery", f"the broker {broker.as_uri()} answers")
+                waiting = ", ".join(f"{_waiting(broker, queue)} in {queue}" for queue in _QUEUES)
+                about.ok("celery", f"the broker {broker.as_uri()} answers; tasks that wait: {waiting}")
         except (OperationalError, OSError, *broker.connection_errors, *broker.channel_errors) as error:
             about.fail("celery", redact(f"the broker {broker.as_uri()} does not answer: {error}"), _CELERY)
     except (LookupError, ValueError, ImportError) as error:  # of a transport that there is not
         about.fail("celery", redact(f"CELERY_BROKER_URL cannot be read: {error}"), _CELERY, Exit.CONFIG)
+
+
+def _waiting(broker: Connection, queue: str) -> int:
+    """How many tasks are in the queue, which is not made."""
+    channel = broker.default_channel
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except broker.channel_errors:
+        return 0

@@ -8,8 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harvesters import pseudonyms
+from harvesters import pseudonyms, sentry
 from harvesters.errors import ConfigError, Exit
+from harvesters.operate import analytics
+from harvesters.operate.beat import Daily
 from harvesters.operate.doctor.check import Examination
 from harvesters.operate.jobs import JOBS
 from harvesters.settings import Settings
@@ -21,8 +23,8 @@ _NUMBERS = (
     *("DEFAULT_INTERVAL", "HARVEST_LOOKBACK", "HARVEST_RETRY_BUDGET", "EPISODE_CACHE_EXPIRE", "ZOOM_LOOKBACK"),
     *("HARVEST_API_RATE", "HARVEST_SEARCH_TIMEOUT", "HARVEST_INSIGHTS_MAX_AGE", "LISTINGS_HOT_HALF_LIFE"),
 )
-_ZONES = ("ZOOM_TIMEZONE", "FIREBASE_TIMEZONE", "OPENCAST_TIMEZONE")
-_URLS = ("MATTERHORN_ENGAGE_HOST", "MATTERHORN_ADMIN_HOST", "ES_HOST", "ZOOM_API_URL", "ZOOM_OAUTH_URL")
+_ZONES = ("MESSAGES_TIMEZONE", "ZOOM_TIMEZONE", "FIREBASE_TIMEZONE", "OPENCAST_TIMEZONE")
+_URLS = ("MATTERHORN_ENGAGE_HOST", "MATTERHORN_ADMIN_HOST", "ES_HOST", "ZOOM_API_URL", "ZOOM_OAUTH_URL", "INSTANCE")
 _FILES = ("ES_CA_CERTS", "GEOLITE_PATH", "KAFKA_CA_CERTS")
 _OF_ACTIONS = ("huid", "ip", "proxy1", "useragent", "session_id")
 _PERSONAL = {
@@ -98,6 +100,11 @@ def _readings(given: Settings) -> list[Callable[[], Any]]:
         lambda: pseudonyms.keys_of(given) if given.given(pseudonyms.KEYS) else None,
         lambda: Place.of(given.get("HARVEST_DEAD_LETTERS"), given.state_dir()),
         lambda: _firebase(given),
+        lambda: Daily.of(given),
+        lambda: analytics.check(given),
+        lambda: given.optional_number("CELERY_VISIBILITY_TIMEOUT", minimum=1),
+        lambda: given.number("HARVEST_PLATFORM_PARALLEL", minimum=1),
+        lambda: sentry.check(given),
     ]
 
 

@@ -29,8 +29,8 @@ def crontab(entries: Iterable[Entry], installation: Installation, mailto: str | 
 
 def _commands(entry: Entry, installation: Installation) -> Iterator[str]:
     yield _PAUSE
-    log = installation.log(entry)
-    command = shlex.join(installation.words(entry, "ERROR" if log is None else "INFO"))
+    log = installation.log(entry.job.name)
+    command = shlex.join(installation.words(entry.job.command, "ERROR" if log is None else "INFO"))
     if not entry.job.leased:
         lock = installation.state_dir / f"{entry.name}.lock"
         held = f"flock -n -E {int(Exit.TRY_LATER)} {_quoted(lock)}"

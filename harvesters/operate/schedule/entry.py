@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +68,11 @@ class Installation:
             log_dir.expanduser().absolute() if log_dir is not None else None,
         )
 
-    def words(self, entry: Entry, level: str) -> list[str]:
+    def words(self, command: Iterable[str], level: str) -> list[str]:
         """The command line of a run."""
         settings = ["--env-file", str(self.env_file)] if self.env_file is not None else []
-        return [*self.command, *settings, "--log-level", level, *entry.job.command]
+        return [*self.command, *settings, "--log-level", level, *command]
 
-    def log(self, entry: Entry) -> Path | None:
-        """The log of a job."""
-        return self.log_dir / f"{entry.job.name}.log" if self.log_dir is not None else None
+    def log(self, name: str) -> Path | None:
+        """The log of a job or service."""
+        return self.log_dir / f"{name}.log" if self.log_dir is not None else None

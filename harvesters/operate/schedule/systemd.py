@@ -1,4 +1,4 @@
-"""Units for systemd: a service and a timer a job.
+"""Units for systemd: a service and a timer a job, and a service of what goes on until it is told to stop.
 
 The settings file is read by harvest.py: ``EnvironmentFile=`` knows neither ``export`` nor our quoting.
 """
@@ -10,9 +10,12 @@ from pathlib import Path
 
 from harvesters.errors import ConfigError, Exit
 from harvesters.operate.schedule.entry import Entry, Installation
+from harvesters.operate.schedule.service import Service
 
 
-def units(entries: Iterable[Entry], installation: Installation) -> Iterator[tuple[str, str]]:
+def units(
+    entries: Iterable[Entry], installation: Installation, services: Iterable[Service] = ()
+) -> Iterator[tuple[str, str]]:
     """Name and text of each unit.
 
     Raises:
@@ -21,25 +24,50 @@ def units(entries: Iterable[Entry], installation: Installation) -> Iterator[tupl
     for entry in entries:
         yield f"{entry.name}.service", _service(entry, installation)
         yield f"{entry.name}.timer", _timer(entry)
+    for service in services:
+        yield f"harvest-{service.name}.service", _lasting(service, installation)
 
 
 def _service(entry: Entry, installation: Installation) -> str:
-    log = installation.log(entry)
-    program, *words = installation.words(entry, "INFO")
+    job = entry.job
     lines = [
-        "[Unit]",
-        f"Description=harvest.py {' '.join(entry.job.command)}",
-        "Wants=network-online.target",
-        "After=network-online.target",
-        "",
-        "[Service]",
+        *_head(f"harvest.py {' '.join(job.command)}"),
         "Type=oneshot",
-        f"ExecStart={' '.join([_program(program), *map(_word, words)])}",
+        *_runs(job.name, job.command, installation),
         f"SuccessExitStatus={int(Exit.TRY_LATER)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _lasting(service: Service, installation: Installation) -> str:
+    lines = [
+        *_head(f"harvest.py {service.name}, which {service.text}"),
+        "Type=exec",
+        *_runs(service.name, [service.name], installation),
+        "Restart=on-failure",
+        "RestartSec=10",
+        "KillMode=mixed",  # a worker tells its processes itself, when they have finished what is in hand
+        f"TimeoutStopSec={service.stops_within}",
+        "",
+        "[Install]",
+        "WantedBy=multi-user.target",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _head(description: str) -> list[str]:
+    needs = ["Wants=network-online.target", "After=network-online.target"]
+    return ["[Unit]", f"Description={description}", *needs, "", "[Service]"]
+
+
+def _runs(name: str, command: Iterable[str], installation: Installation) -> list[str]:
+    log = installation.log(name)
+    program, *words = installation.words(command, "INFO")
+    return [
+        f"ExecStart={' '.join([_program(program), *map(_word, words)])}",
         "NoNewPrivileges=true",
         *([f"StandardOutput=append:{_path(log)}", f"StandardError=append:{_path(log)}"] if log is not None else []),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _timer(entry: Entry) -> str:

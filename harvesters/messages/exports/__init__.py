@@ -1,0 +1,1 @@
+"""Files for researchers: counts, questions, users, tasks and messages of an application."""

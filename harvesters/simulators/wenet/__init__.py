@@ -1,0 +1,1 @@
+"""WeNet's platform: hub, task manager, profile manager and incentive server."""
