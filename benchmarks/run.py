@@ -31,6 +31,7 @@ from benchmarks import (
     insights,
     listings,
     logs,
+    messages,
     profiles,
     serve,
     useractions,
@@ -53,6 +54,7 @@ GROUPS: dict[str, Group] = {
     "listings": listings.GROUP,
     "views": views.GROUP,
     "backfill": backfill.GROUP,
+    "messages": messages.GROUP,
     "exports": exports.GROUP,
 }
 

@@ -18,13 +18,16 @@ KINDS = ("messages", "analytics", "logging")
 
 _NAME = re.compile(
     r"(?P<kind>message|analytic|logging)(?:-(?P<project>.+))?-"
-    r"(?:(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})|(?P<history>history))"
+    r"(?:(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})|(?P<history>history))(?:-2)*"
 )
 
 
 @dataclass(frozen=True)
 class Named:
-    """An index by its name: of a `day`, without one the ``history``; older versions had one for each `project`."""
+    """An index by its name: of a `day`, without one the ``history``; older versions had one for each `project`.
+
+    One that ends with ``-2`` stands beside one of an older form until that is migrated (`forms.py`).
+    """
 
     kind: str
     project: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from harvesters.elastic import bulk, paths
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.errors import Refused
 from harvesters.errors import Exit, HarvestError, ProtocolError, Unavailable
-from harvesters.messages import names, searchable
+from harvesters.messages import names, searchable, stored
 from harvesters.search import scan
 
 _MOST_PASSES = 20
@@ -174,11 +175,13 @@ class _Erasure:
         told = self.client.request("GET", path, params=everything).body
         found = {}
         for name, body in told.items():
-            settings = body["settings"]["index"]
-            if settings.get("verified_before_close") == "true":
+            config = body["settings"]["index"]
+            if config.get("verified_before_close") == "true":
                 self._closed.add(name)
-            blocks = settings.get("blocks", {})
-            found[name] = (body["mappings"], any(str(blocks.get(block)) == "true" for block in _BLOCKS))
+            blocks, mappings = config.get("blocks", {}), body["mappings"]
+            if config.get("mapping", {}).get("total_fields", {}).get("ignore_dynamic_beyond_limit") == "true":
+                mappings = {"dynamic": False, **mappings}  # what is not mapped may be there all the same
+            found[name] = (mappings, any(str(blocks.get(block)) == "true" for block in _BLOCKS))
         answer = self.client.request("POST", f"{path}/_refresh", params={"expand_wildcards": "open,hidden"}).body
         if answer["_shards"]["failed"]:
             raise Unavailable(f"{self.client.name} did not refresh every shard of {pattern}")
@@ -188,7 +191,7 @@ class _Erasure:
         wanted = [place.query] if place.query is not None else []
         wanted += [{"ids": {"values": [self.only.trace]}}] if self.only.trace is not None else []
         scanned = place.query is None
-        source = [kind.user, "project", "messageId"] if scanned or self.only else False
+        source = [kind.user, "project", "messageId", "harvest.verbatim"] if scanned or self.only else False
         for hits in scan.pages(
             self.client, ",".join(place.indices), only={"bool": {"filter": wanted}}, source=source, ordered=False
         ):
@@ -202,7 +205,7 @@ class _Erasure:
     def _is_meant(self, hit: dict[str, Any], path: str) -> bool:
         """Whether it goes: without a `path` it is known whose it is."""
         body = hit.get("_source")
-        if path and not searchable.holds(body, path, self.user):
+        if path and not searchable.holds(_restored(body, path.split(".")[0]), path, self.user):
             return False
         return not self.only or self.only.takes(hit["_id"], body)
 
@@ -213,11 +216,16 @@ class _Erasure:
             self._count(kind, place, len(fresh))
             return
         results: dict[int, str] = {}
+        known: list[int] = []  # results, before each request
         lines = [bulk.delete(hit["_index"], hit["_id"], **_routing(hit)) for hit in hits]
         try:
-            refused = bulk.deliver(self.client, lines, settled=(404,), results=results)
+            refused = bulk.deliver(
+                self.client, lines, settled=(404,), results=results, before=lambda: known.append(len(results))
+            )
         finally:
-            self._count(kind, place, sum(result == "deleted" for result in results.values()))
+            # Asked again without having heard of any, we may have deleted ourselves what is not there any more.
+            ours = {"deleted", "404"} if any(one == next for one, next in pairwise(known)) else {"deleted"}
+            self._count(kind, place, sum(result in ours for result in results.values()))
         if refused:
             why = next(iter(refused.values())).reason
             raise Unavailable(f"{self.client.name} refused to delete {len(refused)} documents: {why}")
@@ -226,6 +234,12 @@ class _Erasure:
         """Count documents that went: of a copy under way the original counts."""
         if place.read:
             self.erased = replace(self.erased, **{kind.counted: getattr(self.erased, kind.counted) + more})
+
+
+def _restored(body: Any, name: str) -> Any:
+    """The document with `name` as it was posted, where the mapping would have refused that."""
+    verbatim = body.get("harvest", {}).get("verbatim", {})
+    return {**body, name: stored.loads(verbatim[name].encode())} if name in verbatim else body
 
 
 def _routing(hit: dict[str, Any]) -> dict[str, str]:

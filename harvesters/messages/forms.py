@@ -27,12 +27,22 @@ _MARKS = {
     "analytics": "id",
 }  # keywords in our mapping, and nothing or texts in others
 _FRESH = 1.0  # seconds for which it is believed which indices are old
+_MIXED = 10.0  # seconds for which it is believed in which of ours the service of old has written
+_MANY = 10_000  # indices
 _KNOWN = 60.0  # seconds for which an index in our form is believed to be one
 _BESIDE = "-2"
 
 
 def old_indices(client: SearchClient, pattern: str = MESSAGES) -> frozenset[str]:
-    """The indices of messages behind `pattern` that are in an older form, by their own names (no aliases)."""
+    """The indices of messages behind `pattern` that are in an older form, or hold documents in one, as they do where
+    the service of old goes on writing beside our template. By their own names (no aliases).
+    """
+    foreign = _foreign_indices(client, pattern)
+    return foreign | _mixed_indices(client, pattern, foreign)
+
+
+def _foreign_indices(client: SearchClient, pattern: str) -> frozenset[str]:
+    """Those whose mapping is not ours."""
     mark = _MARKS["messages"]
     asked = {"fields": mark, "include_unmapped": True}
     said = client.request("GET", f"/{paths.pattern(pattern)}/_field_caps", params=asked).body
@@ -40,6 +50,20 @@ def old_indices(client: SearchClient, pattern: str = MESSAGES) -> frozenset[str]
     if "keyword" not in types:
         return frozenset(said["indices"])
     return frozenset(said["indices"]) - frozenset(types["keyword"].get("indices", said["indices"]))
+
+
+def _mixed_indices(client: SearchClient, pattern: str, foreign: frozenset[str]) -> frozenset[str]:
+    """Those whose mapping is ours, with documents that are not."""
+    marked = {"exists": {"field": _MARKS["messages"]}}
+    left = [{"terms": {"_index": sorted(foreign)}}] if foreign else []
+    body = {
+        "size": 0,
+        "track_total_hits": False,
+        "query": {"bool": {"must_not": [marked, *left]}},
+        "aggs": {"indices": {"terms": {"field": "_index", "size": _MANY}}},
+    }
+    said = client.request("POST", f"/{paths.pattern(pattern)}/_search", body).body
+    return frozenset(bucket["key"] for bucket in said.get("aggregations", {}).get("indices", {}).get("buckets", ()))
 
 
 class Forms:
@@ -54,6 +78,7 @@ class Forms:
         self._name = template
         self._lock = threading.Lock()
         self._old: TTLCache[str, frozenset[str]] = TTLCache(1, _FRESH, now)
+        self._mixed: TTLCache[str, frozenset[str]] = TTLCache(1, _MIXED, now)
         self._places: TTLCache[str, str] = TTLCache(100_000, _KNOWN, now)
         self._templates_put = False
 
@@ -62,14 +87,18 @@ class Forms:
         return templates.find(self._name)
 
     def old(self, client: SearchClient) -> frozenset[str]:
-        """As `old_indices`, a second old at most."""
+        """As `old_indices`, a second old at most; ten where the mapping is ours."""
         with self._lock:
-            if (known := self._old.get(MESSAGES)) is not None:
-                return known
-        found = old_indices(client)
+            foreign, mixed = self._old.get(MESSAGES), self._mixed.get(MESSAGES)
+        if foreign is None:
+            foreign = _foreign_indices(client, MESSAGES)
+        if mixed is None:
+            mixed = _mixed_indices(client, MESSAGES, foreign)
+            with self._lock:
+                self._mixed[MESSAGES] = mixed
         with self._lock:
-            self._old[MESSAGES] = found
-        return found
+            self._old[MESSAGES] = foreign
+        return foreign | mixed
 
     def places(self, client: SearchClient, indices: Iterable[str]) -> dict[str, str]:
         """Where to write what belongs into each of `indices`: it is made if it is not there.
@@ -91,6 +120,7 @@ class Forms:
         """Ask again: somebody has removed indices, or put others in their place."""
         with self._lock:
             self._old.clear()
+            self._mixed.clear()
             self._places.clear()
 
     def _place(self, client: SearchClient, name: str) -> str:

@@ -110,7 +110,8 @@ class Reader:
         since = after[0] // 1000 * 1000 if after is not None else None
         query = selection.query(questions.among(old), since=since)
         tie = "_shard_doc" if "shard_doc" in self.client.cluster.features else "_id"
-        sort = [{"timestamp": {"order": "asc", "unmapped_type": "date"}}, {tie: "asc"}]
+        millis = {"order": "asc", "numeric_type": "date", "unmapped_type": "date"}
+        sort = [{"timestamp": millis}, {tie: "asc"}]
         walk = self._walk(query, sort, page, None, True)
         for _, raws in groupby(walk, key=lambda raw: raw.sort[0]):
             yield from sorted(self._placed(selection, raws, after), key=lambda found: found[0])

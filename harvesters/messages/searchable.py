@@ -6,6 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
+from harvesters.messages.ids import is_text
+
 Query = dict[str, Any]
 
 NOTHING: Query = {"match_none": {}}
@@ -20,7 +24,7 @@ def query_for(mappings: Mapping[str, Any], path: str, text: str) -> Query | None
     Elasticsearch keeps no keyword of a text that is longer than ``ignore_above``, and of a number only its value.
     """
     mapped = _mapped(mappings, path.split("."))
-    if mapped is None:
+    if mapped is None or not is_text(text):
         return None
     if not mapped:  # no document has had a value there
         return NOTHING
@@ -39,7 +43,9 @@ def holds(body: Any, path: str, text: str) -> bool:
     if path:
         name, _, rest = path.partition(".")
         return isinstance(body, Mapping) and name in body and holds(body[name], rest, text)
-    return isinstance(body, str | int | float) and not isinstance(body, bool) and str(body) == text
+    if isinstance(body, str):
+        return str(body) == text
+    return isinstance(body, int | float) and not isinstance(body, bool) and orjson.dumps(body).decode() == text
 
 
 def _mapped(mappings: Mapping[str, Any], path: list[str]) -> Mapping[str, Any] | None:
@@ -59,6 +65,6 @@ def _mapped(mappings: Mapping[str, Any], path: list[str]) -> Mapping[str, Any] |
 
 def _keeps(field: Mapping[str, Any], text: str) -> bool:
     """Whether a field holds exactly this text as one term."""
-    length = len(text.encode("utf-16-le", "surrogatepass")) // 2  # as Java counts
-    fits = length <= int(field.get("ignore_above", 2**31)) and len(text.encode(errors="surrogatepass")) <= 32_766
+    length = len(text.encode("utf-16-le")) // 2  # as Java counts
+    fits = length <= int(field.get("ignore_above", 2**31)) and len(text.encode()) <= 32_766
     return field.get("type") == "keyword" and set(field) <= _PLAIN and fits

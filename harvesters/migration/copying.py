@@ -26,7 +26,7 @@ from harvesters.stores.lease import Lease
 
 Body = dict[str, Any]
 
-_UNDER_WAY = 0.2  # seconds that searches get which began to read the original
+UNDER_WAY = 0.2  # seconds that searches get which began to read the original
 _MOST_BYTES = 5 * 1024 * 1024  # of a bulk request
 _MOST_ODD = 20  # fields of one document that are set aside one by one
 
@@ -68,14 +68,14 @@ class Copier:
             TooManyDead: the target refuses a document.
             Uneven: it has other documents than the original in the end.
         """
-        self._check()
+        self.check()
         self.ledger.save(copy)
-        self._block(copy)
+        self.block(copy)
         copy = self._take_over(copy, target)
         tally = self._fill(copy)
         self.client.request("PUT", self._path(copy.target, "_settings"), {"index": {"refresh_interval": None}})
-        before, tally.copied = self._count(copy.source), self._count(copy.target)
-        if before != tally.copied or self._state(copy.source) != copy.state or not self._blocked(copy):
+        before, tally.copied = self.count(copy.source), self.count(copy.target)
+        if before != tally.copied or self.state(copy.source) != copy.state or not self.blocked(copy):
             raise Uneven(
                 f"the copy of {copy.logical} has {tally.copied} documents and not {before}, or the index was written "
                 "to meanwhile; the copy was removed, and the index is as it was. Run the migration again."
@@ -92,29 +92,29 @@ class Copier:
         Raises:
             RaceLost: another run has taken over.
         """
-        self._check()
+        self.check()
         aliases = self.client.request("GET", self._path(copy.source, "_alias")).body[copy.source]["aliases"]
         wanted: Body = {**self.template.aliases, **aliases}
         if copy.source == copy.logical:
             wanted[copy.stand_in] = {}
             actions: list[Body] = [{"add": {"index": copy.source, "alias": copy.stand_in}}]
             self.client.request("POST", "/_aliases", {"actions": actions})
-            self._check()
-            self._hide(copy)
+            self.check()
+            self.hide(copy)
         writer = copy.writer(self.ledger.generation)
         actions = [{"remove": {"index": copy.target, "alias": writer, "must_exist": True}}]
         actions += [{"remove": {"index": copy.source, "alias": name, "must_exist": False}} for name in wanted]
         actions += [{"add": {"index": copy.target, "alias": name, **options}} for name, options in wanted.items()]
-        self._check()
+        self.check()
         try:
             self.client.request("POST", "/_aliases", {"actions": actions})
         except Refused as error:
-            if not self._has(copy.target, writer) and not self.is_read(copy) and self.original_there(copy):
+            if not self.has(copy.target, writer) and not self.is_read(copy) and self.original_there(copy):
                 raise RaceLost(f"another run has taken the copy of {copy.logical} over") from error
             if not self.is_read(copy):
                 raise
         with suppress(Interrupted):  # from here on the end is near, and the way back is not
-            self.ledger.clock.sleep(_UNDER_WAY)
+            self.ledger.clock.sleep(UNDER_WAY)
         self.finish(copy)
 
     def finish(self, copy: Copy) -> None:
@@ -130,7 +130,7 @@ class Copier:
             {"add": {"index": copy.target, "alias": copy.logical}},
             {"remove": {"index": copy.target, "alias": copy.stand_in, "must_exist": False}},
         ]
-        self._check()
+        self.check()
         try:
             self.client.request("POST", "/_aliases", {"actions": actions})
         except Refused:
@@ -139,32 +139,32 @@ class Copier:
 
     def is_read(self, copy: Copy) -> bool:
         """Whether patterns and aliases read the copy already, so that it may never be discarded."""
-        return self._has(copy.target, copy.logical) or self._has(copy.target, copy.stand_in)
+        return self.has(copy.target, copy.logical) or self.has(copy.target, copy.stand_in)
 
     def discard(self, copy: Copy) -> None:
         """Remove the copy, let the original take writes again, and forget about it; not if the copy is read by now."""
         if self.is_read(copy):
             return
-        self._check()
+        self.check()
         if self.original_there(copy):
-            self._give_back(copy)
+            self.give_back(copy)
         self.client.request("DELETE", self._path(copy.target), accept=(403, 404))
         self.ledger.forget(copy)
 
     def release(self, copy: Copy) -> bool:
         """Let the original take writes again, and keep the copy; False where the copy is to take its place by now."""
-        self._check()
+        self.check()
         if self.is_read(copy):
             return False
         if self.original_there(copy):
-            self._give_back(copy)
+            self.give_back(copy)
         return True
 
     def original_there(self, copy: Copy) -> bool:
         """Whether the index itself is there, and not another one of its name, nor an alias."""
         return bool(self._settings(copy.source).get(copy.source, {}).get("uuid") == copy.uuid)
 
-    def _blocked(self, copy: Copy) -> bool:
+    def blocked(self, copy: Copy) -> bool:
         """Whether it is blocked still: whoever slept may have lifted it."""
         return bool(self._settings(copy.source).get(copy.source, {}).get("blocks", {}).get("write") == "true")
 
@@ -173,21 +173,21 @@ class Copier:
         found = self.client.request("GET", self._path(name, "_settings"), accept=(404,))
         return {index: body["settings"]["index"] for index, body in found.body.items()} if found.found else {}
 
-    def _give_back(self, copy: Copy) -> None:
+    def give_back(self, copy: Copy) -> None:
         as_before = {"index.blocks.write": True if copy.write_blocked else None, "index.hidden": None}
         self.client.request("PUT", self._path(copy.source, "_settings"), as_before, accept=(403, 404))
         stand_in = f"_alias/{paths.name(copy.stand_in)}"
         self.client.request("DELETE", self._path(copy.source, stand_in), accept=(403, 404))
 
-    def _check(self) -> None:
+    def check(self) -> None:
         if self.lease is not None:
             self.lease.check()
 
-    def _block(self, copy: Copy) -> None:
+    def block(self, copy: Copy) -> None:
         answer = self.client.request("PUT", self._path(copy.source, "_block/write"))
         self._only(copy, [index["name"] for index in answer.body["indices"]], "index.blocks.write")
 
-    def _hide(self, copy: Copy) -> None:
+    def hide(self, copy: Copy) -> None:
         self.client.request("PUT", self._path(copy.source, "_settings"), {"index.hidden": True})
         self._only(copy, self._settings(copy.source), "index.hidden")
 
@@ -201,7 +201,7 @@ class Copier:
 
     def _take_over(self, copy: Copy, target: Body) -> Copy:
         """The copy, ours to write to: as an earlier run left it, or from its beginning."""
-        state = self._state(copy.source)
+        state = self.state(copy.source)
         if copy.state != state:  # written to since: the sequence numbers of its shards say no more where to go on
             self.client.request("DELETE", self._path(copy.target), accept=(404,))
             copy = copy.begun(state)
@@ -214,7 +214,7 @@ class Copier:
         actions: list[Body] = [{"remove": {"index": copy.target, "alias": name}} for name in others]
         writer = copy.writer(self.ledger.generation)
         actions.append({"add": {"index": copy.target, "alias": writer, "is_hidden": True}})
-        self._check()
+        self.check()
         self.client.request("POST", "/_aliases", {"actions": actions})
         return copy
 
@@ -228,17 +228,17 @@ class Copier:
                     raise ConfigError(f"{copy.source} keeps no _source, or has a _routing: it cannot be copied")
                 bodies[hit.id], changed = converted(bytes(hit.source), self.transform)
                 tally.changed += changed
-            tally.odd += self._write(copy, bodies)
+            tally.odd += self.write(copy, bodies)
             copy = copy.after(int(hits[-1].sort[0]))
             self.ledger.save(copy)
         return tally
 
-    def _write(self, copy: Copy, bodies: dict[str, bytes]) -> int:
+    def write(self, copy: Copy, bodies: dict[str, bytes]) -> int:
         """Write documents by their ids; returns how many keep something under ``odd``."""
         wanted: dict[str, bytes] = bodies
         aside: set[str] = set()
         for tries in range(_MOST_ODD + 2):
-            self._check()
+            self.check()
             refused = self._create(copy, wanted)
             if not refused:
                 return len(aside)
@@ -274,11 +274,11 @@ class Copier:
             refused.update({ids[part[place]]: refusal for place, refusal in found.items()})
         return refused
 
-    def _count(self, index: str) -> int:
+    def count(self, index: str) -> int:
         self.client.request("POST", self._path(index, "_refresh"))
         return int(self.client.request("GET", self._path(index, "_count")).body["count"])
 
-    def _state(self, index: str) -> str:
+    def state(self, index: str) -> str:
         """What changes with each write: the last sequence number of each shard. Searches see all of it afterwards."""
         self.client.request("POST", self._path(index, "_refresh"))
         found = self.client.request("GET", self._path(index, "_stats"), params={"level": "shards"})
@@ -289,7 +289,7 @@ class Copier:
         }
         return " ".join(f"{number}:{numbers[number]}" for number in sorted(numbers))
 
-    def _has(self, index: str, alias: str) -> bool:
+    def has(self, index: str, alias: str) -> bool:
         found = self.client.request("GET", self._path(index, "_alias"), accept=(404,))
         return found.found and index in found.body and alias in found.body[index]["aliases"]
 

@@ -20,6 +20,7 @@ class Index:
 
     `block`: what its operator has forbidden, such as ``read_only``; with ``metadata`` nothing else is known of it.
     `write_blocked`: whether it takes no writes, by its operator or by a migration under way.
+    `created`: in milliseconds since 1970.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Index:
     block: str = ""
     write_blocked: bool = False
     closed: bool = False
+    created: int = 0
 
     @property
     def properties(self) -> Body:
@@ -52,7 +54,10 @@ class Index:
         write_blocked = blocks.get("write") == "true"
         closed = config.get("verified_before_close") == "true"
         shards = int(config["number_of_shards"])
-        return cls(name, logical, config["uuid"], body["mappings"], shards, hidden, block, write_blocked, closed)
+        created = int(config["creation_date"])
+        return cls(
+            name, logical, config["uuid"], body["mappings"], shards, hidden, block, write_blocked, closed, created
+        )
 
     def require_free(self, blocks: Collection[str]) -> None:
         """See that its operator has set none of `blocks`; waiting would not help.

@@ -122,10 +122,19 @@ class Ledger:
 
     def forget(self, copy: Copy) -> None:
         """The copy is no more."""
-        answer = self.client.request(
-            "DELETE", self._path(f"copy:{copy.logical}"), params=self._version(), accept=(404, 409)
-        )
-        self._check(answer.status)
+        self._delete(f"copy:{copy.logical}")
+
+    def join_of(self, name: str) -> dict[str, Any] | None:
+        """The join of that name that is under way."""
+        return self._get(f"join:{name}")
+
+    def save_join(self, name: str, join: dict[str, Any]) -> None:
+        """Note how far a join is."""
+        self._put(f"join:{name}", join)
+
+    def forget_join(self, name: str) -> None:
+        """The join is no more."""
+        self._delete(f"join:{name}")
 
     def _get(self, id: str) -> dict[str, Any] | None:
         answer = self.client.request("GET", self._path(id), accept=(404,))
@@ -133,6 +142,9 @@ class Ledger:
 
     def _put(self, id: str, body: dict[str, Any]) -> None:
         self._check(self.client.request("PUT", self._path(id), body, params=self._version(), accept=(409,)).status)
+
+    def _delete(self, id: str) -> None:
+        self._check(self.client.request("DELETE", self._path(id), params=self._version(), accept=(404, 409)).status)
 
     def _path(self, id: str) -> str:
         return f"/{paths.name(self.index)}/_doc/{paths.name(id)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harvesters.migration import profiles, upgrade
+from harvesters.migration import oldmessages, profiles, upgrade
 
 Body = dict[str, Any]
 
@@ -130,6 +130,15 @@ MIGRATIONS: tuple[Migration, ...] = (
         outdated=lambda properties: "pseudonym_key" not in properties,
         undo=upgrade.without_pseudonym_key,
         unmap=upgrade.without_pseudonym_key,
+    ),
+    Migration(
+        9,
+        "logs in a mapping that takes any of them, and finds whom they name",
+        "logging",
+        born=1,
+        apply=oldmessages.log,
+        outdated=lambda properties: "harvest" not in properties,
+        irreversible="the cluster guessed the old mapping from the first documents",
     ),
 )
 

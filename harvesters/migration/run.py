@@ -31,8 +31,9 @@ from harvesters.stores.lease import Lease
 log = logging.getLogger(__name__)
 
 _FEW_SECONDS = 5.0
-_ITS_OWN = (TooManyDead, ProtocolError, ConfigError)  # what ends the migration of one index, and not of the next
-_FOR_GOOD = (*_ITS_OWN, CredentialsRefused)
+ITS_OWN = (TooManyDead, ProtocolError, ConfigError)
+"""What ends the migration of one index, and not of the next."""
+FOR_GOOD = (*ITS_OWN, CredentialsRefused)
 
 
 @dataclass
@@ -131,7 +132,7 @@ class Migrator:
         for template, index in self._indices():
             try:
                 changed += change(index, template)
-            except _ITS_OWN as error:
+            except ITS_OWN as error:
                 failed[index.logical] = error
                 self.say(f"{index.logical}: not migrated: {error}")
         if failed:
@@ -212,7 +213,7 @@ class Migrator:
         if copy is not None:
             self.say(f"{index.logical}: going on with the copy that an earlier run left")
         copy = copy if copy is not None else fresh
-        target = _target(index, template, migrations, undo)
+        target = target_body(index, template, migrations, undo)
         try:
             try:
                 tally = copier.copy(copy, target)
@@ -251,7 +252,7 @@ class Migrator:
         try:
             if isinstance(error, RaceLost):
                 return  # it is another run's now
-            if isinstance(error, _FOR_GOOD):
+            if isinstance(error, FOR_GOOD):
                 copier.discard(copy)
                 return
             if self._brief(copier).release(copy) or copy.write_blocked:
@@ -266,10 +267,7 @@ class Migrator:
         )
 
     def _brief(self, copier: Copier) -> Copier:
-        """The same for a run that was told to stop, or whose cluster is away: it tries for a few seconds more."""
-        client = replace(self.client, retry=RetryPolicy(SystemClock(), _FEW_SECONDS))
-        client.raw = self.client.raw  # its connections, which whoever made it closes
-        return replace(copier, client=client)
+        return replace(copier, client=brief(self.client))
 
     def _discard_quietly(self, copier: Copier, copy: Copy) -> None:
         try:
@@ -320,6 +318,11 @@ class Migrator:
         return True
 
 
+def brief(client: SearchClient) -> SearchClient:
+    """The same for a run that was told to stop, or whose cluster is away: it tries for a few seconds more."""
+    return client.under(RetryPolicy(SystemClock(), _FEW_SECONDS))
+
+
 def _transform(migrations: Sequence[Migration], undo: bool) -> Callable[[Body], Body]:
     if not undo:
         return lambda body: applied(migrations, body)
@@ -328,7 +331,7 @@ def _transform(migrations: Sequence[Migration], undo: bool) -> Callable[[Body], 
     return back
 
 
-def _target(index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> Body:
+def target_body(index: Index, template: Template, migrations: Sequence[Migration], undo: bool) -> Body:
     """The index to copy into. It takes every document that the old one took: nothing is strict, nothing malformed."""
     settings: dict[str, Any] = dict(template.settings.get("index", {}))
     settings |= {"number_of_shards": index.shards, "refresh_interval": "-1", "mapping": {"ignore_malformed": True}}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +14,13 @@ from typing import Any
 
 import pytest
 
+from harvesters.assembly import Assembly
+from harvesters.cli.exporting import bar
+from harvesters.errors import Interrupted
+from harvesters.messages.exports.array import Array
 from harvesters.messages.model import Message
 from harvesters.messages.store import MessageStore
+from harvesters.settings import Settings
 from harvesters.simulators.base import Response
 from harvesters.simulators.wenet.server import WenetSimulator
 from harvesters.simulators.wenet.world import App, World, cohort, profile, task, transact
@@ -396,6 +403,46 @@ def test_after_a_failure_all_old_files_stand(
     assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == dict.fromkeys(
         FILES.values(), "old"
     )
+
+
+def test_a_full_disk_ends_with_69_and_leaves_the_old_files(
+    harvest: Command, chat: Chat, platform: WenetSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.post(message(number) for number in range(2500))
+    path = tmp_path / "messages.json"
+    path.write_text("old")
+    add, room = Array.add, iter(range(500))
+
+    def until_full(self: Array, element: Any) -> None:
+        if next(room, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        add(self, element)
+
+    monkeypatch.setattr(Array, "add", until_full)
+    result = run(harvest, tmp_path, "-mf")
+    assert result.code == 69
+    assert "Make room" in result.err
+    assert "Traceback" not in result.err
+    assert path.read_text() == "old"
+    assert [one for one in tmp_path.iterdir() if one.is_file()] == [path]
+
+
+def test_a_run_that_is_told_to_stop_ends_where_it_shows_that_it_goes_on() -> None:
+    assembly = Assembly(Settings())
+    with bar(assembly) as show:
+        show(0.1, "500 messages")
+        assembly.stop.set()
+        with pytest.raises(Interrupted):
+            show(0.2, "1000 messages")
+
+
+def test_a_mistake_shows_before_messages_are_read(
+    harvest: Command, platform: WenetSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ES_HOST", "http://127.0.0.1:1")
+    result = run(harvest, tmp_path, "-uf", "-mf", env={"APP_ID": "nobody"})
+    assert result.code == 78
+    assert "knows no application 'nobody'" in result.err
 
 
 def test_names_in_the_environment_are_enough(

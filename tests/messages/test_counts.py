@@ -88,6 +88,15 @@ def test_older_messages_without_ids_are_one_of_their_user(talk: Talk) -> None:
     agree(talk, START, END)
 
 
+def test_messages_without_ids_count_the_same_when_they_are_migrated(talk: Talk) -> None:
+    for place, said in enumerate(conversation(7, 60, metadata=False)):
+        if place % 3:
+            talk.post([said])
+        else:
+            talk.post_as_it_is({**said, "messageId": None}, str(place))
+    agree(talk, START, END)
+
+
 def test_the_window_is_half_open_to_the_microsecond(talk: Talk) -> None:
     talk.post(conversation(8, 60))
     old = conversation(12, 60, metadata=False)

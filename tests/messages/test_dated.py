@@ -30,6 +30,7 @@ KEPT = ["message-history", "message-wenet-2001.01.02", "analytic-wenet-user", "m
         ("message-history", Named("message", "", None), "message-history"),
         ("message-a-history", Named("message", "a", None), "message-history"),
         ("logging-a-2021-11-2", Named("logging", "a", date(2021, 11, 2)), "logging-2021-11-02"),
+        ("message-2021-01-22-2", Named("message", "", date(2021, 1, 22)), "message-2021-01-22"),
         ("logging-2021-11-02", None, ""),
         ("analytic-a-2021-11-02", None, ""),
         ("analytic-a-user", None, ""),

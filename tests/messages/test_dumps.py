@@ -37,7 +37,7 @@ def test_dates_are_written_in_any_way(
 
 
 def test_tabs_a_byte_order_mark_further_columns_and_empty_lines(tmp_path: Path) -> None:
-    content = b"\xef\xbb\xbfodd\tlast_update\twenet_id\r\nx\t2021-07-28\t7\r\n\r\n\t\t\r\ny\t2021-07-29\t8\r\n"
+    content = b"\xef\xbb\xbfwenet_id\todd\tlast_update\r\n7\tx\t2021-07-28\r\n\r\n\t\t\r\n8\ty\t2021-07-29\r\n"
     found = read(dump(tmp_path, content, "updates.TSV"), UPDATED)
     assert [user for user, _ in found] == ["7", "8"]
 

@@ -18,6 +18,7 @@ from tests.messages.chats import Chats, log, message
 DAY = "message-2021-01-22"
 LONG = "x" * 300  # dynamic mapping keeps no keyword of that
 LONGEST = "é" * 512
+TOO_LONG = "x" * 9000  # our mapping keeps no keyword of that
 NEW = {
     "_meta": {"harvest": "messages", "version": 1},
     "dynamic": False,
@@ -57,6 +58,7 @@ class TestWhatGoes:
         assert erase(chats, "anna") == Erased()
 
     def test_what_was_posted_just_before_goes_too(self, chats: Chats) -> None:
+        chats.ask("PUT", f"/{DAY}", {"settings": {"index.refresh_interval": -1}})
         chats.put(DAY, {"a": message("1")})
         chats.put(DAY, {f"m{number}": message(str(number)) for number in range(50)}, refresh=False)
         assert erase(chats, "anna") == Erased(51, 0)
@@ -127,14 +129,26 @@ class TestWhatGoes:
         assert set(chats.all("message-*")) == {"b"}
         assert set(chats.all("logging-*")) == {"b", "c"}
 
+    def test_fields_beyond_the_limit_of_an_index_are_read(self, chats: Chats) -> None:
+        limit = {"index.mapping.total_fields": {"limit": 8, "ignore_dynamic_beyond_limit": True}}
+        chats.ask("PUT", f"/{DAY}", {"settings": limit})
+        chats.put(DAY, {"a": {"0": 1, "1": 1, "2": 1, "3": 1, "4": 1, "5": 1, "6": 1, "7": 1, "userId": "anna"}})
+        assert "userId" not in chats.ask("GET", f"/{DAY}/_mapping")[DAY]["mappings"]["properties"]
+        assert erase(chats, "anna") == Erased(1, 0)
+
     def test_new_logs_are_found_by_the_field_of_ours(self, chats: Chats) -> None:
         chats.ask("PUT", "/logging-wenet-2026-02-01", {"mappings": NEW_LOGS})
         users: list[Any] = ["anna", "bert", 5, "5", LONGEST]
-        documents = {str(place): log(str(place), user, harvest={"user": str(user)}) for place, user in enumerate(users)}
+        documents = {
+            str(place): log(str(place), user, harvest={"user": [str(user)]}) for place, user in enumerate(users)
+        }
+        verbatim = {"metadata": f'{{"userId":"{TOO_LONG}"}}'}
+        documents["long"] = log("long", metadata=None, harvest={"verbatim": verbatim})
         chats.put("logging-wenet-2026-02-01", documents)
         assert erase(chats, "5") == Erased(0, 2)
         assert erase(chats, LONGEST) == Erased(0, 1)
-        assert set(chats.all("logging-*")) == {"0", "1"}
+        assert set(chats.all("logging-*")) == {"0", "1", "long"}
+        assert erase(chats, TOO_LONG) == Erased(0, 1)
 
     def test_other_indices_stay(self, chats: Chats) -> None:
         other = f"{chats.prefix}messages"

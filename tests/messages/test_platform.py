@@ -109,6 +109,18 @@ def test_a_total_that_never_fits_ends_with_69(clock: FakeClock) -> None:
         client.tasks("app")
 
 
+def test_a_total_beyond_measure_is_not_followed(clock: FakeClock) -> None:
+    class Boasting(WenetSimulator):
+        def handle(self, request: Request) -> Response:
+            rows = [{"id": str(number)} for number in range(100)] if request.param("offset") == "0" else []
+            return Response.json({"total": 10**12, "tasks": rows})
+
+    with Boasting() as simulator, platform(simulator, clock, budget=5) as client:
+        with pytest.raises(Unavailable, match="100 different"):
+            client.tasks("app")
+        assert len(simulator.requests) < 200
+
+
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
     [

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.messages.conftest import chats  # noqa: F401 - fixture
 from tests.nodes import Node, node_for_a_test
 
 

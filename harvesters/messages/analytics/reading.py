@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import orjson
@@ -215,14 +215,25 @@ class Messages:
                 yield document
 
     def _unread(self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]) -> set[Key]:
-        """The values of messages in older indices that cannot be told by keywords."""
+        """The values of messages that cannot be told by keywords: in older indices, or as there is no value."""
         lacking = [*(_lacks(name, name in optional) for name in (*fields, *chosen.equal)), *chosen.edges]
         found: set[Key] = set()
-        for document in self.in_old(layout, chosen, fields, lacking):
+        for document in chain(
+            self.in_old(layout, chosen, fields, lacking), self._nameless(layout, chosen, fields, optional)
+        ):
             values = [text_of(document, name) for name in fields]
             if all(value is not None or name in optional for name, value in zip(fields, values, strict=True)):
                 found.add(tuple(value or "" for value in values))
         return found
+
+    def _nameless(
+        self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Messages without one of these fields in indices of ours, as there are when older ones were migrated."""
+        if optional:
+            some: Query = {"should": [_lacks(name, True) for name in optional], "minimum_should_match": 1}
+            ours = {"filter": [*chosen.exact, *chosen.anywhere], "must_not": within(layout.old)}
+            yield from self.documents({"bool": {**ours, **some}}, [*fields])
 
     def _estimate(self, chosen: Chosen, name: str) -> int:
         about = {"cardinality": {"field": f"{name}{EXACT}", "precision_threshold": _PRECISION}}

@@ -70,6 +70,16 @@ class Source(Protocol):
         """How many users are ``total``, ``active``, ``engaged`` or ``new``."""
 
 
+@dataclass(frozen=True)
+class _Members:
+    """Who enabled the application in the span; who ever enabled i-Log and the survey; in which cohort they are."""
+
+    users: Sequence[str]
+    ilog: frozenset[str]
+    survey: frozenset[str]
+    cohorts: Mapping[str, str]
+
+
 @dataclass
 class Export:
     """One export.
@@ -96,6 +106,7 @@ class Export:
         """Write the files; those that are there stay unless all are complete."""
         with whole_files(self.asked.paths) as streams:
             to = dict(zip(self.asked.paths, streams, strict=True))
+            self._ask_platform()
             self._write_tasks(to)
             if self.asked.messages is not None or self.asked.users is not None:
                 self._read_messages(to)
@@ -115,6 +126,22 @@ class Export:
     @cached_property
     def _transactions(self) -> list[Row]:
         return self._asking("transactions").transactions(self.app, *self.bounds)
+
+    @cached_property
+    def _members(self) -> _Members:
+        platform = self._asking("users")
+        users = platform.users(self.app, *self.bounds)
+        ilog, survey = (frozenset(platform.users(app)) for app in (self.ilog, self.survey))
+        return _Members(users, ilog, survey, cohorts_of(platform.cohorts(), self.app))
+
+    def _ask_platform(self) -> None:
+        """Ask for what is needed, before the many messages are read: a mistake shows at once."""
+        if self.platform is not None:
+            _ = self._tasks
+        if self.asked.users is not None or self.asked.analytics is not None:
+            _ = self._transactions
+        if self.asked.users is not None:
+            _ = self._members
 
     def _asking(self, what: str) -> Platform:
         assert self.platform is not None
@@ -159,18 +186,16 @@ class Export:
             yield message
 
     def _write_users(self, sheet: Sheet) -> None:
-        platform = self._asking("users")
-        users = platform.users(self.app, *self.bounds)
-        ilog, survey = set(platform.users(self.ilog)), set(platform.users(self.survey))
-        cohorts = cohorts_of(platform.cohorts(), self.app)
+        assert self.platform is not None
+        members = self._members
         questions = Counter(str(task.get("requesterId")) for task in self._tasks)
         answers = Counter(str(one.get("actioneerId")) for one in self._transactions if one.get("label") == ANSWER)
-        self._head(sheet, USER_COLUMNS, ("total users", len(users)))
-        for user, profile in People(platform, users, lambda part: self.show(0.7 + 0.3 * part, "profiles")):
+        self._head(sheet, USER_COLUMNS, ("total users", len(members.users)))
+        for user, profile in People(self.platform, members.users, lambda part: self.show(0.7 + 0.3 * part, "profiles")):
             first, last = self._tally.activity.get(user, (None, None))
             sheet.row(
                 *(name_of(profile, "first"), name_of(profile, "last"), profile.get("email"), gender_of(profile)),
-                *(cohorts.get(user, ""), yes_or_no(user in ilog), yes_or_no(user in survey)),
+                *(members.cohorts.get(user, ""), yes_or_no(user in members.ilog), yes_or_no(user in members.survey)),
                 *(questions[user], answers[user], first, last),
             )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from harvesters.assembly import Assembly
@@ -14,8 +17,11 @@ from harvesters.messages.analytics.reading import Chosen, Messages
 from harvesters.messages.exports.once import Once
 from harvesters.messages.store import MessageStore
 from harvesters.messages.windows import Bounds
+from harvesters.prefetch import prefetch
 
 Row = dict[str, Any]
+
+_AHEAD = 1000  # messages that are read at once
 
 
 class Stored:
@@ -29,7 +35,7 @@ class Stored:
     def messages(self, kind: str | None = None) -> Iterator[Row]:
         """Each once, in time order; of one type where `kind` says so."""
         words = {"type": kind} if kind is not None else {}
-        found = self._store.between(self._project, *self._bounds, words)
+        found = _ahead(self._store.between(self._project, *self._bounds, words), self._assembly.stop)
         if not self._store.forms.old(self._client):
             yield from found
             return
@@ -59,3 +65,10 @@ class Stored:
     @cached_property
     def _messages(self) -> Messages:
         return Messages(self._client, sys.maxsize)  # no number is estimated
+
+
+def _ahead(found: Iterator[Row], stop: threading.Event) -> Iterator[Row]:
+    """The same; while some are written, the next are read in a thread."""
+    with closing(prefetch(iter(lambda: [*islice(found, _AHEAD)], []), stop)) as batches:
+        for batch in batches:
+            yield from batch

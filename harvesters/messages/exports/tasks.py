@@ -40,9 +40,7 @@ def question_and_answer(task: Row) -> tuple[Any, Any]:
     question = repaired(goal.get("name")) if isinstance(goal, dict) else None
     done = transactions_of(task)
     best = [_said(one, "transactionId") for one in done if one.get("label") == BEST]
-    if not best or best[-1] is None:
-        return question, ""
-    answers = [one for one in done if one.get("label") == ANSWER and str(one.get("id")) == str(best[-1])]
+    answers = [one for one in done if one.get("label") == ANSWER and str(one.get("id")) in map(str, best[-1:])]
     return question, repaired(_said(answers[-1], "answer")) if answers else ""
 
 

@@ -72,6 +72,8 @@ class Listing:
         parts = ((offset, min(offset + size, first.total)) for offset in range(size, first.total, size))
         for pages in each(self._part, parts):
             yield from pages
+            if not pages[-1].rows:  # the total was not true, so whatever follows is not there either
+                return
 
     def _part(self, part: tuple[int, int]) -> list[Page]:
         """The pages from an offset to another: more than one where the server gives fewer rows than before."""

@@ -1,0 +1,152 @@
+"""Posts are written together, each is answered for itself, and none is given up before its time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from harvesters.errors import CredentialsRefused, HarvestError, SinkUnavailable, Unavailable
+from harvesters.messages.posting import Draft, Rejected
+from harvesters.web import gathering
+from harvesters.web.gathering import Gatherer
+
+PATIENCE = 30.0
+NOTHING = ("", "", "")
+
+
+def draft(name: str) -> Draft:
+    return Draft(name, NOTHING, "message-2021-01-22", b"{}")
+
+
+class Cluster:
+    """Writes, or refuses, on a clock that moves when it says so."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.written: list[list[str]] = []
+        self.tried: list[tuple[list[str], float]] = []
+        self.bad: set[str] = set()
+        self.away_for = 0.0
+        self.done_before_it_goes_away = False
+        self.open = threading.Event()
+        self.open.set()
+
+    def now(self) -> float:
+        return self.time
+
+    def write(self, drafts: Sequence[Draft], seconds: float, progress: Callable[[], None]) -> None:
+        names = [each.trace_id for each in drafts]
+        self.tried.append((names, seconds))
+        assert self.open.wait(20)
+        if self.bad & {*names}:
+            raise Rejected("refused")
+        if self.away_for > 0:
+            if self.done_before_it_goes_away:
+                self.time += seconds - 1
+                progress()
+                self.time += 10
+                self.away_for -= seconds + 9
+            else:
+                self.time += seconds
+                self.away_for -= seconds
+            raise SinkUnavailable("away")
+        self.written.append(names)
+
+
+async def posts(gatherer: Gatherer, *names: str) -> list[BaseException | None]:
+    return await asyncio.gather(*(gatherer.post([draft(name)]) for name in names), return_exceptions=True)
+
+
+def run(cluster: Cluster, *names: str, then: Callable[[], None] = lambda: None) -> list[BaseException | None]:
+    async def main() -> list[BaseException | None]:
+        gatherer = Gatherer(cluster.write, PATIENCE, cluster.now)
+        try:
+            asking = asyncio.ensure_future(posts(gatherer, *names))
+            await asyncio.sleep(0)
+            then()
+            return await asking
+        finally:
+            gatherer.close()
+
+    return asyncio.run(main())
+
+
+class TestTogether:
+    def test_what_waits_while_others_are_written_is_written_at_once(self) -> None:
+        cluster = Cluster()
+        cluster.open.clear()
+        names = [str(number) for number in range(20)]
+        assert run(cluster, *names, then=cluster.open.set) == [None] * 20
+        assert sorted(name for part in cluster.written for name in part) == sorted(names)
+        assert len(cluster.written) < 10
+
+    def test_not_more_than_a_request_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gathering, "_MOST", 3)
+        cluster = Cluster()
+        assert run(cluster, *"abcdefgh") == [None] * 8
+        assert max(map(len, cluster.written)) <= 3
+
+    def test_one_that_is_refused_does_not_keep_the_others(self) -> None:
+        cluster = Cluster()
+        cluster.bad = {"c"}
+        answers = run(cluster, *"abcdefgh")
+        assert isinstance(answers[2], Rejected)
+        assert [answer for answer in answers if answer is not answers[2]] == [None] * 7
+        assert sorted(name for part in cluster.written for name in part) == [*"abdefgh"]
+
+    def test_nothing_is_written_for_nothing(self) -> None:
+        cluster = Cluster()
+
+        async def main() -> None:
+            await Gatherer(cluster.write, PATIENCE, cluster.now).post([])
+
+        asyncio.run(main())
+        assert cluster.tried == []
+
+
+class TestPatience:
+    def test_fails_when_there_was_no_progress_for_so_long(self) -> None:
+        cluster = Cluster()
+        cluster.away_for = 1000
+        (answer,) = run(cluster, "a")
+        assert isinstance(answer, Unavailable)
+        assert cluster.tried == [(["a"], PATIENCE)]
+
+    def test_progress_begins_the_time_anew(self) -> None:
+        cluster = Cluster()
+        cluster.away_for, cluster.done_before_it_goes_away = 35, True
+        assert run(cluster, "a") == [None]
+        assert [seconds for _, seconds in cluster.tried] == [PATIENCE, PATIENCE - 10]
+
+    def test_who_waits_behind_others_is_answered_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two lanes stand still, and the third post never got its turn; it is not written later either."""
+        monkeypatch.setattr(gathering, "_MOST", 1)
+        cluster = Cluster()
+        cluster.open.clear()
+
+        async def main() -> list[BaseException | None]:
+            gatherer = Gatherer(cluster.write, 0.05, cluster.now)
+            stuck = asyncio.ensure_future(posts(gatherer, "a", "b"))
+            await asyncio.sleep(0)
+            (late,) = await posts(gatherer, "c")
+            cluster.open.set()
+            answers = [late, *await stuck]
+            gatherer.close()
+            return answers
+
+        late, *stuck = asyncio.run(main())
+        assert isinstance(late, Unavailable)
+        assert stuck == [None, None]
+        assert sorted(cluster.written) == [["a"], ["b"]]
+
+    def test_what_another_try_does_not_mend_fails_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object) -> None:
+            raise CredentialsRefused("no rights")
+
+        cluster = Cluster()
+        monkeypatch.setattr(cluster, "write", refuse)
+        answers = run(cluster, *"abc")
+        assert all(isinstance(answer, HarvestError) for answer in answers)
