@@ -192,6 +192,15 @@ def test_filters_over_confidence_in_older_indices(talk: Talk) -> None:
         assert found(talk, "intent.name", "value_count", (CONFIDENCE, "gr", value)) == len(those)
 
 
+def test_what_the_former_service_writes_into_an_index_of_ours_is_old(talk: Talk) -> None:
+    talk.post(conversation(15, 60))
+    agree(talk, CONFIDENCE)
+    talk.post_old(conversation(16, 60), f"message-{START.date()}")
+    agree(talk, CONFIDENCE)
+    agree_on_any(talk, "intent.name")
+    assert found(talk, SCORE, "avg") is None
+
+
 def test_older_indices_keep_metadata_from_having_a_result(talk: Talk, caplog: pytest.LogCaptureFixture) -> None:
     talk.post(conversation(12, 60))
     assert found(talk, SCORE, "avg") is not None

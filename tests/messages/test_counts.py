@@ -71,6 +71,7 @@ def test_in_both(talk: Talk) -> None:
     talk.post(conversation(4, 250))
     talk.post_old(conversation(5, 250, metadata=False))
     talk.post_old(conversation(4, 100, metadata=False), "message-2021-03-other")
+    talk.post_old(conversation(17, 100, metadata=False), f"message-{START.date()}")
     for window in WINDOWS:
         agree(talk, *window)
 

@@ -15,7 +15,7 @@ from typing import Any
 from harvesters.messages.analytics import filters
 from harvesters.messages.analytics.filters import DIGEST, NUMBER, PATH, TEXT, VALUES, WORDS
 from harvesters.messages.analytics.numbers import Numbers, Said
-from harvesters.messages.analytics.reading import EXACT, Chosen, Layout, Messages, Query, within
+from harvesters.messages.analytics.reading import EXACT, OLD, OURS, Chosen, Messages, Query
 from harvesters.messages.descriptors import Aggregation, without_keyword
 from harvesters.messages.values import values_of
 
@@ -30,7 +30,7 @@ def aggregate(messages: Messages, chosen: Chosen, wanted: Aggregation) -> Said |
     """The aggregation; None where there is nothing that it can be of, or where something could not be seen."""
     if not (filters.is_value(wanted.field) or without_keyword(wanted.field) in WORDS):
         return None
-    found = _Values(messages, messages.layout(), _filtered(messages, chosen, wanted), wanted)
+    found = _Values(messages, messages.strange(), _filtered(messages, chosen, wanted), wanted)
     if found.unseen():
         return None
     if wanted.aggregation == "value_count":
@@ -62,16 +62,16 @@ class _Values:
     """The values of a field in chosen messages."""
 
     messages: Messages
-    layout: Layout
+    strange: frozenset[str]
     chosen: Chosen
     wanted: Aggregation
 
     def unseen(self) -> bool:
-        """Whether older indices hold messages of whose metadata nobody can tell; a warning names them."""
+        """Whether there are messages of old of whose metadata nobody can tell; a warning names them."""
         fields = [self.wanted.field, *(one.field for one in self.wanted.filters)]
-        if not self.layout.old or not any(map(filters.is_metadata, fields)):
+        if not any(map(filters.is_metadata, fields)):
             return False
-        query = {"bool": {"filter": [*self.chosen.exact, *self.chosen.anywhere, *within(self.layout.old)]}}
+        query = {"bool": {"filter": [*self.chosen.exact, *self.chosen.anywhere, OLD]}}
         about = {"indices": {"terms": {"field": "_index", "size": _NAMED}}}
         answer = self.messages.reader.search({"size": 0, "track_total_hits": False, "query": query, "aggs": about})
         names = sorted(bucket["key"] for bucket in answer.get("aggregations", about)["indices"].get("buckets", ()))
@@ -141,16 +141,16 @@ class _Values:
 
     @property
     def _ours(self) -> Query:
-        """Messages in indices of ours."""
+        """Messages in today's form."""
         told = [filters.clause(one) for one in self.wanted.filters if filters.is_value(one.field)]
         exact = [*self.chosen.exact, *self.chosen.anywhere, *told]
-        return {"bool": {"filter": exact, "must_not": within(self.layout.old)}}
+        return {"bool": {"filter": [OURS, *exact]}}
 
     def _read(self) -> Iterator[Said]:
         """The values that are read from documents, as `values_of` gives them: in older indices, and long texts."""
         field = without_keyword(self.wanted.field)
         told = [one for one in self.wanted.filters if filters.is_value(one.field)]
-        for document in self.messages.in_old(self.layout, self.chosen, [field, filters.CONFIDENCE]):
+        for document in self.messages.in_old(self.strange, self.chosen, [field, filters.CONFIDENCE]):
             if all(filters.holds(one, _inner(document, without_keyword(one.field))) for one in told):
                 for value in values_of(_inner(document, field), field):
                     yield value if filters.is_value(field) else {"text": _word(value)}

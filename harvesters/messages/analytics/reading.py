@@ -28,8 +28,10 @@ Query = dict[str, Any]
 Key = tuple[str, ...]
 
 EXACT = ".keyword"
-OURS = "harvest.values.path"
-"""A field that indices of ours have, and no other."""
+OURS: Query = {"exists": {"field": "harvest.id"}}
+"""Messages that lie in today's form."""
+OLD: Query = {"bool": {"must_not": [OURS]}}
+"""Those of the former service: in indices of a mapping that was made up as they came, or in one of ours."""
 
 _PRECISION = 40_000  # the highest that a cluster knows: within 1 % of any number
 _DOUBT = 1.02  # an estimate that is so much too high may be of a number that is to be exact
@@ -99,19 +101,6 @@ class Chosen:
         )
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The indices in which messages are.
-
-    Attributes:
-        old: those that are not of our mapping.
-        strange: those of them in which a field in question is nothing that can be told exactly.
-    """
-
-    old: frozenset[str]
-    strange: frozenset[str]
-
-
 @dataclass
 class Messages:
     """All messages of a cluster.
@@ -139,10 +128,10 @@ class Messages:
 
         A message without one of them has none, unless that is `optional`: then it counts as "".
         """
-        layout = self.layout(*fields, *chosen.equal)
-        unread = sorted(self._unread(layout, chosen, fields, optional))
+        strange = self.strange(*fields, *chosen.equal)
+        unread = sorted(self._unread(strange, chosen, fields, optional))
         sources = {str(place): {"terms": {"field": f"{name}{EXACT}"}} for place, name in enumerate(fields)}
-        unsure = [*within(layout.strange), *_at_edges(layout, chosen)]
+        unsure = [*within(strange), *({"bool": {"filter": [OLD, edge]}} for edge in chosen.edges)]
         query = {"bool": {"filter": [*chosen.exact, *chosen.anywhere], "must_not": unsure}}
         keys = (
             tuple(str(bucket["key"][name]) for name in sources)
@@ -152,7 +141,7 @@ class Messages:
 
     def count(self, chosen: Chosen, name: str) -> int:
         """How many values a field has: exactly up to the threshold, and above it within 1 %."""
-        if not self._unread(self.layout(name, *chosen.equal), chosen, [name], ()):
+        if not self._unread(self.strange(name, *chosen.equal), chosen, [name], ()):
             estimate = self._estimate(chosen, name)
             if estimate > self.threshold * _DOUBT:
                 return estimate
@@ -161,23 +150,19 @@ class Messages:
     def earlier(self, chosen: Chosen, name: str, values: Collection[str]) -> set[str]:
         """Which of these values the field had before the window."""
         before = chosen.before
-        seen = {key[0] for key in self._unread(self.layout(name, *chosen.equal), before, [name], ())}
+        seen = {key[0] for key in self._unread(self.strange(name, *chosen.equal), before, [name], ())}
         these = replace(before, clauses=(*before.clauses, {"terms": {f"{name}{EXACT}": [*values]}}))
         return {key[0] for key in self.distinct(these, [name])} | (seen & {*values})
 
-    def layout(self, *names: str) -> Layout:
-        """How the indices hold these fields."""
+    def strange(self, *names: str) -> frozenset[str]:
+        """The indices in which one of these fields, or the project, has values without keywords."""
         wanted = dict.fromkeys(("project", *names))
-        fields = [OURS, *wanted, *(f"{name}{EXACT}" for name in wanted)]
-        params = {"fields": ",".join(fields), "include_unmapped": "true"}
+        params = {"fields": ",".join([*wanted, *(f"{name}{EXACT}" for name in wanted)])}
         said = self.client.retry.call(lambda: self._caps(params), self.client.name)
         known: Mapping[str, Any] = said["fields"]
         every = frozenset([said["indices"]] if isinstance(said["indices"], str) else said["indices"])
-        old = every - _with(known.get(OURS, {}), every)
-        strange: set[str] = set()
-        for name in wanted:
-            strange |= _with(known.get(name, {}), every) - _with(known.get(f"{name}{EXACT}", {}), every)
-        return Layout(old, frozenset(strange) & old)
+        both = ((known.get(name, {}), known.get(f"{name}{EXACT}", {})) for name in wanted)
+        return frozenset().union(*(_with(whole, every) - _with(exact, every) for whole, exact in both))
 
     def _caps(self, params: Mapping[str, str]) -> Any:
         said = self.client.attempt("POST", f"/{paths.pattern(self.index)}/_field_caps", params=params).body
@@ -198,42 +183,40 @@ class Messages:
                     yield hit.get("_source", {})
 
     def in_old(
-        self, layout: Layout, chosen: Chosen, source: Collection[str], lacking: Collection[Query] = ()
+        self, strange: Collection[str], chosen: Chosen, source: Collection[str], lacking: Collection[Query] = ()
     ) -> Iterator[Mapping[str, Any]]:
-        """Fields of the chosen messages in older indices; of those that can be told by keywords the `lacking` alone."""
-        if not layout.old:
-            return
+        """Fields of the chosen messages of old; of those that can be told by keywords the `lacking` alone."""
         exact = chosen.exact if len(chosen.project) <= _SHORT else []
         some: Query = {"should": [*lacking], "minimum_should_match": 1} if lacking else {}
         ways: list[Query] = [
-            {"bool": {"filter": within(layout.strange)}},
-            {"bool": {"filter": [*within(layout.old), *exact[:1]], **some}},
+            {"bool": {"filter": within(strange)}},
+            {"bool": {"filter": exact[:1], **some}},
         ]
-        query = {"bool": {"filter": chosen.about, "should": ways, "minimum_should_match": 1}}
+        query = {"bool": {"filter": [OLD, *chosen.about], "should": ways, "minimum_should_match": 1}}
         for document in self.documents(query, [*dict.fromkeys(("project", "timestamp", *source, *chosen.equal))]):
             if chosen.holds(document):
                 yield document
 
-    def _unread(self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]) -> set[Key]:
+    def _unread(
+        self, strange: Collection[str], chosen: Chosen, fields: Collection[str], optional: Collection[str]
+    ) -> set[Key]:
         """The values of messages that cannot be told by keywords: in older indices, or as there is no value."""
         lacking = [*(_lacks(name, name in optional) for name in (*fields, *chosen.equal)), *chosen.edges]
         found: set[Key] = set()
-        for document in chain(
-            self.in_old(layout, chosen, fields, lacking), self._nameless(layout, chosen, fields, optional)
-        ):
+        for document in chain(self.in_old(strange, chosen, fields, lacking), self._nameless(chosen, fields, optional)):
             values = [text_of(document, name) for name in fields]
             if all(value is not None or name in optional for name, value in zip(fields, values, strict=True)):
                 found.add(tuple(value or "" for value in values))
         return found
 
     def _nameless(
-        self, layout: Layout, chosen: Chosen, fields: Collection[str], optional: Collection[str]
+        self, chosen: Chosen, fields: Collection[str], optional: Collection[str]
     ) -> Iterator[Mapping[str, Any]]:
-        """Messages without one of these fields in indices of ours, as there are when older ones were migrated."""
+        """Messages without one of these fields in today's form, as there are when older ones were migrated."""
         if optional:
             some: Query = {"should": [_lacks(name, True) for name in optional], "minimum_should_match": 1}
-            ours = {"filter": [*chosen.exact, *chosen.anywhere], "must_not": within(layout.old)}
-            yield from self.documents({"bool": {**ours, **some}}, [*fields])
+            query = {"bool": {"filter": [OURS, *chosen.exact, *chosen.anywhere], **some}}
+            yield from self.documents(query, [*fields])
 
     def _estimate(self, chosen: Chosen, name: str) -> int:
         about = {"cardinality": {"field": f"{name}{EXACT}", "precision_threshold": _PRECISION}}
@@ -259,11 +242,6 @@ def _range(start: datetime | None, end: datetime | None) -> list[Query]:
     if end is not None and end < _LATEST:
         bounds["lt"] = max(end, _EARLIEST).astimezone(UTC).isoformat()
     return [{"range": {"timestamp": bounds}}] if bounds else []
-
-
-def _at_edges(layout: Layout, chosen: Chosen) -> list[Query]:
-    """Documents of older indices that are near to where the window begins or ends."""
-    return [{"bool": {"filter": [*within(layout.old), edge]}} for edge in chosen.edges] if layout.old else []
 
 
 def _floor(moment: datetime) -> datetime:
