@@ -28,7 +28,7 @@ NEW_LOGS = {
     "_meta": {"harvest": "logging", "version": 1},
     "dynamic": False,
     "properties": {
-        "metadata": {"enabled": False},
+        "metadata": {"dynamic": False, "properties": {"userId": {"type": "keyword", "ignore_above": 8191}}},
         "harvest": {"properties": {"user": {"type": "keyword", "ignore_above": 8191}}},
     },
 }
@@ -144,8 +144,9 @@ class TestWhatGoes:
         }
         verbatim = {"metadata": f'{{"userId":"{TOO_LONG}"}}'}
         documents["long"] = log("long", metadata=None, harvest={"verbatim": verbatim})
+        documents["service of old"] = log("old", "5")
         chats.put("logging-wenet-2026-02-01", documents)
-        assert erase(chats, "5") == Erased(0, 2)
+        assert erase(chats, "5") == Erased(0, 3)
         assert erase(chats, LONGEST) == Erased(0, 1)
         assert set(chats.all("logging-*")) == {"0", "1", "long"}
         assert erase(chats, TOO_LONG) == Erased(0, 1)
