@@ -19,6 +19,7 @@ from benchmarks.world import QUEUE, World, world
 FEW, MANY = 20_000, 200_000
 SAMPLE = 500  # messages sent one at a time
 LATENCY = 0.01
+PSEUDONYMS = ("huid", "ip", "proxy*", "useragent")
 STARTS = 4  # for each run
 
 
@@ -77,6 +78,26 @@ def file(sizes: Sizes) -> Iterator[Figure]:
         yield Figure(f"{actions:,} actions to a file", actions / _seconds(runs), "/s", target, note)
 
 
+def pseudonyms(sizes: Sizes) -> Iterator[Figure]:
+    """Everything to a file, four fields under pseudonyms, against the same in the clear."""
+    actions = sizes.of(MANY)
+    keyed = {"HARVEST_PSEUDONYMISE": ",".join(PSEUDONYMS), "HARVEST_PSEUDONYM_KEY": "bench:not-much-of-a-secret"}
+    with world(actions) as servers:
+        output = servers.directory / "actions.jsonl"
+        clear, kept = [], []
+        for _ in range(sizes.runs):
+            clear.append(servers.useractions(output=output))
+            kept.append(servers.useractions(output=output, more=keyed))
+    slower = [one.seconds / other.seconds for one, other in zip(kept, clear, strict=True)]
+    yield Figure(
+        f"{actions:,} actions to a file, {len(PSEUDONYMS)} fields under pseudonyms: against the same in the clear",
+        median(slower),
+        "×",
+        Target(1.15),
+        f"{_seconds(kept):.2f} s and {_seconds(clear):.2f} s",
+    )
+
+
 def memory(sizes: Sizes) -> Iterator[Figure]:
     """The most memory that a harvest has at once, for a small and a large window."""
     few, many = sizes.of(FEW), sizes.of(MANY)
@@ -113,7 +134,7 @@ def start(sizes: Sizes) -> Iterator[Figure]:
 GROUP = Group(
     "made-up actions of about 450 bytes, evenly spread over a day, over 100 episodes, from an empty cache; "
     "of starts the fastest counts",
-    {"queue": queue, "file": file, "memory": memory, "start": start},
+    {"queue": queue, "file": file, "pseudonyms": pseudonyms, "memory": memory, "start": start},
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,19 +51,23 @@ class World:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def useractions(self, *options: str, output: Path | None = None) -> Run:
-        """Harvest all of the Opencast's actions for the first time: no checkpoint, an empty Redis, cold episodes."""
+    def useractions(self, *options: str, output: Path | None = None, more: Mapping[str, str] | None = None) -> Run:
+        """Harvest all of the Opencast's actions for the first time: no checkpoint, an empty Redis, cold episodes.
+
+        Args:
+            more: settings beside those of `environment`.
+        """
         self.redis.flush()
         if output is not None:
             output.unlink(missing_ok=True)
         where = ["--output", str(output)] if output is not None else []
         span = ["--start", START.isoformat(), "--end", END.isoformat()]
-        return self.harvest("useractions", *span, *where, *options)
+        return self.harvest("useractions", *span, *where, *options, more=more)
 
-    def harvest(self, *arguments: str, key: str = "") -> Run:
+    def harvest(self, *arguments: str, key: str = "", more: Mapping[str, str] | None = None) -> Run:
         """Run the harvester."""
         log = self.directory / "harvest.log"
-        return harvest(["--log-format", "json", *arguments], self.environment(key), log)
+        return harvest(["--log-format", "json", *arguments], {**self.environment(key), **(more or {})}, log)
 
     def baseline(self, name: str, **arguments: object) -> float:
         """Seconds that a baseline took."""

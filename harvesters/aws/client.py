@@ -94,6 +94,8 @@ def call(retry: RetryPolicy, what: str, send: Callable[[], T], unavailable: type
             return send()
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise translate(error, what) from error
+        except RecursionError as error:  # boto3 follows each redirect of S3's from within the one before
+            raise Transient("redirects, and then again, without an end") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             if not _in_parser(error):
                 raise

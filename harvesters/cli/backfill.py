@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MINUTE = 60.0
+_MOST = 1_000_000  # windows of one run, each of which is remembered
 _JOBS = ("useractions", "load_episodes", "zoom", "firebase-events")
 _BY_HAND = {
     "useractions": "harvest.py useractions --start {start} --end {end} --no-update-last-ts --output -",
@@ -130,7 +131,7 @@ def backfill(
 
             _refuse_file(chosen, output)
             require_celery()
-        with closing(Backfill(assembly, chosen, output)) as filled:
+        with closing(Backfill(assembly, chosen, output, looks=status or dry_run)) as filled:
             now = assembly.clock.now()
             if status:
                 _print_status(filled, first, last, now, as_json)
@@ -140,6 +141,7 @@ def backfill(
             long = timedelta(seconds=step) if step is not None else chosen.step
             filled.ranges.require()
             window = filled.ranges.fitted(first, last, now)
+            _refuse_tiny(window, long)
             wanted = Wanted(window, long, again, max_failures)
             filled.ranges.check(wanted.step)
             if dry_run:
@@ -170,6 +172,13 @@ def _refuse_standard_output(job: Job, output: str | None, start: str | None, end
         raise click.UsageError(
             "a back-fill remembers what its output got, and standard output says nothing of that: give --output a "
             f"file, or harvest the range by hand{': ' if by_hand else ''}{by_hand}"
+        )
+
+
+def _refuse_tiny(window: Window, step: timedelta) -> None:
+    if step < timedelta(seconds=1) or (window.end - window.start) / step > _MOST:
+        raise click.BadParameter(
+            f"that makes more than {_MOST:,} windows, or shorter ones than 1s", param_hint="--step"
         )
 
 

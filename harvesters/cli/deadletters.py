@@ -189,6 +189,8 @@ def _check(selection: Selection, tally: Tally) -> None:
         log.warning("%s: this is no letter, or torn, and is left as it is", where)
     if tally.strange:
         log.warning("%d lines or messages are no letters", len(tally.strange))
+    if tally.hidden:
+        log.warning("about %d letters are behind these in their queue, and are shown when these are gone", tally.hidden)
     unknown = sorted(selection.names - tally.names)
     if unknown:
         raise click.UsageError(f"no such letter: {', '.join(unknown)} (`deadletters ls` lists them)")

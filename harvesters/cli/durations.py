@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
 import click
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 36_500 * 86400.0  # seconds; beyond it dates have no place
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 
 
@@ -27,7 +27,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         if form and not form[2] and not self.bare:
             form = None
         seconds = float(form[1]) * _UNITS[form[2] or "s"] if form else 0.0
-        if not 0.0 < seconds < math.inf:
+        if not 0.0 < seconds <= _LONGEST:
             self.fail(f"{value!r} is no duration such as 30s, 5m or 1h", param, ctx)
         return seconds
 

@@ -12,6 +12,7 @@ import click
 from harvesters.cli.choices import did_you_mean
 from harvesters.cli.main import LazyGroup
 from harvesters.cli.runtime import settings_of
+from harvesters.files import refusal
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _entries(wanted: Iterable[str], env_file: Path | None = None) -> list[Entry]
     from harvesters.operate.schedule.every import Every
     from harvesters.operate.schedule.service import SERVICES
 
-    settings = Settings.read(env_file) if env_file is not None else settings_of()
+    settings = _settings(env_file)
     used = [job.name for job in JOBS if job.configured(settings)] or [job.name for job in JOBS if not job.signs]
     found: dict[str, Entry] = {}
     for text in wanted or used:
@@ -155,7 +156,12 @@ def _installation(env_file: Path | None, log_dir: Path | None) -> Installation:
     for path in (chosen, log_dir):
         if path is not None and not str(path).isprintable():
             raise click.UsageError(f"{str(path)!r} is no path that a line can hold")
-    return Installation.here(chosen, settings_of().state_dir(), log_dir)
+    return Installation.here(chosen, _settings(env_file).state_dir(), log_dir)
+
+
+def _settings(env_file: Path | None) -> Settings:
+    """Those that the runs will read."""
+    return Settings.read(env_file) if env_file is not None else settings_of()
 
 
 def _write(files: list[tuple[str, str]], directory: Path | None, between: str = "") -> None:
@@ -164,7 +170,11 @@ def _write(files: list[tuple[str, str]], directory: Path | None, between: str = 
         texts = [f"# {name}\n{text}" if several and not between else text for name, text in files]
         click.echo((between or "\n").join(texts), nl=False)
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in files:
-        (directory / name).write_text(text)
-        log.info("wrote %s", directory / name)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files:
+            (directory / name).write_text(text)
+            log.info("wrote %s", directory / name)
+    except OSError as error:
+        remedy = "Give --output-dir a directory that this user may write."
+        raise refusal(error, directory, remedy) from error

@@ -75,10 +75,10 @@ def load_index_templates(dry_run: bool, retention_days: int | None, directory: P
         found = with_prefix(found, assembly.settings.get("FIREBASE_INDEX_PREFIX"))
         client = assembly.search()
         try:
-            has_ism = ism.has_ism(client)
+            has_ism = ism.has_ism(client, wanted=retention_days is not None)
             if has_ism:
                 say(ism.put_policy(client, found, retention_days, dry_run))
-            elif ilm.has_ilm(client):
+            elif ilm.has_ilm(client, wanted=retention_days is not None):
                 say(ilm.put_policy(client, retention_days, dry_run))
                 governed = ilm.under_policy(client, found)
                 if governed == found:

@@ -76,7 +76,8 @@ def status(jobs: tuple[str, ...], lags: tuple[tuple[tuple[str, ...], float], ...
 
 def _print(found: dict[str, Any]) -> None:
     for job in found["jobs"]:
-        lag = "never ran" if job["lag"] is None else f"{_duration(job['lag'])} behind"
+        unknown = "no success yet" if job["last_run"] else "never ran"
+        lag = unknown if job["lag"] is None else f"{_duration(job['lag'])} behind"
         words = [f"{job['job']:<16}", f"{lag}{', late' if job['late'] else ''}"]
         if run := job["last_run"]:
             words.append(f"last run {run['started']}: {run['outcome']}")

@@ -22,6 +22,7 @@ _FEATURES: dict[str, dict[str, tuple[int, ...]]] = {
     ELASTICSEARCH: {"point_in_time": (8,), "flattened": (8,), "shard_doc": (8,), "total_order": (8,)},
     OPENSEARCH: {"point_in_time": (2, 7), "flat_object": (2, 7), "shard_doc": (3, 8)},
 }
+_OF_OPENSEARCH = "The OpenSearch Project"
 _TAGLINE = "You Know, for Search"  # that of Elasticsearch before it had a header, and of what was made from it
 
 
@@ -65,6 +66,11 @@ class Cluster:
             headers.get("x-elastic-product") == "Elasticsearch" or said.get("tagline") == _TAGLINE
         ):
             distribution = ELASTICSEARCH
+        if not distribution and str(said.get("tagline", "")).startswith(_OF_OPENSEARCH):
+            raise ProtocolError(
+                f"is an OpenSearch that calls itself {version} for the sake of old clients; set "
+                "compatibility.override_main_response_version to false (PUT /_cluster/settings)"
+            )
         if distribution not in _LEAST or not _number(version):
             found = f"is {distribution} {version}" if distribution and version else "does not say what it is"
             raise ProtocolError(f"{found}; harvest.py needs {SUPPORTED}")

@@ -24,7 +24,7 @@ from harvesters.addresses import base_url
 from harvesters.elastic import signing
 from harvesters.elastic.answers import Answer, Said, error_body, read_json
 from harvesters.elastic.cluster import DISTRIBUTIONS, ELASTICSEARCH, SUPPORTED, Acquaintance, Cluster
-from harvesters.elastic.errors import Refused, is_block, reason
+from harvesters.elastic.errors import Refused, asks_too_much, is_block, reason
 from harvesters.elastic.signing import Scope
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.retry import RetryPolicy, Transient, parse_retry_after
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from elastic_transport import ApiResponseMeta, TlsError, TransportApiResponse
 
 _PASSING = {408, 429, 500, 502, 503, 504}
+NO = frozenset(range(300, 600)) - _PASSING
+"""Statuses of a refusal that will be the same in a moment."""
 _SPOKEN = ("application/json", "application/*", "text/*")  # the first is that of answers which do not say
 
 
@@ -189,7 +191,8 @@ class Connection:
             "Where GET / is hidden, set ES_DISTRIBUTION (elasticsearch, opensearch).",
         )
         if 200 <= meta.status < 300:
-            body = read_json(raw) if (meta.mimetype or "").endswith("json") else None
+            is_json = (meta.mimetype or "").endswith("json") or raw.startswith(b"{")
+            body = read_json(raw) if is_json else None
             try:
                 cluster = Cluster.read(body, meta.headers)
             except ProtocolError as error:
@@ -235,7 +238,7 @@ class Connection:
 
     def _judge(self, meta: ApiResponseMeta, body: Any, what: str) -> Exception:
         status, text = int(meta.status), reason(body)
-        if status in _PASSING or is_block(body):
+        if (status in _PASSING or is_block(body)) and not asks_too_much(body):
             after = parse_retry_after(meta.headers.get("retry-after"), self.retry.clock.now())
             # A full disk is 429 too, but no rate limit: waiting does not help, somebody has to make room.
             return Transient(f"answered {status} {text}", after, limited=status == 429 and not is_block(body))

@@ -16,6 +16,8 @@ _FIELDS = (
     re.compile(r"object mapping for \[(?P<name>[^\]]+)\]"),
     re.compile(r"object field starting or ending with a \[\.\] .*: \[(?P<name>[^\]]+)\]"),
     re.compile(r"[Cc]annot write to a field alias \[(?P<name>[^\]]+)\]"),
+    # OpenSearch keeps the values of an object in two fields of its own.
+    re.compile(r'immense term in field="(?P<name>[^"]+?)(?:\._value(?:AndPath)?)?"'),
     re.compile(r"field \[(?P<name>[^\]]+)\]"),
 )
 
@@ -64,6 +66,16 @@ def error_type(body: Any) -> str:
     """The type of an error body or of a bulk item's ``error``, such as ``document_parsing_exception``."""
     error = body.get("error", body) if isinstance(body, dict) else {}
     return str(error.get("type", "")) if isinstance(error, dict) else ""
+
+
+def asks_too_much(body: Any) -> bool:
+    """Whether it is a search that makes too many buckets; OpenSearch says 503 to that, however often it is asked."""
+    cause = body.get("error") if isinstance(body, dict) else None
+    while isinstance(cause, dict):
+        if cause.get("type") == "too_many_buckets_exception":
+            return True
+        cause = cause.get("caused_by")
+    return False
 
 
 def is_block(body: Any) -> bool:

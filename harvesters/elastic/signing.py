@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +18,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harvesters import privacy
-from harvesters.errors import ConfigError
+from harvesters.errors import ConfigError, CredentialsRefused
 from harvesters.retry import Transient
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
-    from botocore.credentials import Credentials
+    from botocore.credentials import Credentials, ReadOnlyCredentials
 
 SERVICES = ("es", "aoss")
 _AMAZON = re.compile(r"(?:^|\.)(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)\.(?P<service>es|aoss)\.amazonaws\.com(?:\.cn)?$")
 _OTHERS = ("ES_API_KEY", "ES_USER", "ES_PASSWORD")
+_REGION = re.compile(r"[A-Za-z0-9-]+")
+_PASSING = ("Throttling", "RequestLimitExceeded", "IDPCommunicationError", "ServiceUnavailable", "InternalFailure")
+_UNREADABLE = (OSError, LookupError, TypeError, ValueError)  # of a file, an answer or a program that gives credentials
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,19 @@ def scope(settings: Settings, host: str) -> Scope | None:
     region = settings.get("ES_AWS_REGION") or (named["region"] if named else _region_of_boto3())
     if not region:
         raise ConfigError("ES_AUTH=aws needs a region: set ES_AWS_REGION, or AWS_DEFAULT_REGION for all of boto3.")
+    if not _REGION.fullmatch(region):
+        raise ConfigError(f"ES_AUTH=aws: {region!r} is no region, such as eu-central-1: see ES_AWS_REGION.")
     return Scope(service, region)
 
 
 def _region_of_boto3() -> str:
+    from botocore.exceptions import BotoCoreError
     from botocore.session import Session
 
-    return str(Session().get_config_variable("region") or "")
+    try:
+        return str(Session().get_config_variable("region") or "")
+    except BotoCoreError as error:  # as of a profile that is not there
+        raise ConfigError(f"ES_AUTH=aws: {error}") from None
 
 
 class Signer:
@@ -80,6 +90,8 @@ class Signer:
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 
+        # It logs a traceback where there are no new ones; what we raise says why.
+        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
         self.scope = scope
         self._auth, self._request = SigV4Auth, AWSRequest
         self._lock = Lock()
@@ -91,14 +103,10 @@ class Signer:
 
         Raises:
             Transient: the credentials have ended, and there are no new ones yet.
+            CredentialsRefused: Amazon does not give the role.
+            ConfigError: where they should come from there are none.
         """
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            # All three at once: one by one they might be of two generations.
-            credentials = self._credentials.get_frozen_credentials()
-        except BotoCoreError as error:
-            raise Transient(f"no credentials to sign with: {error}") from None
+        credentials = self._frozen()
         if credentials.access_key != self._masked:
             for secret in (credentials.access_key, credentials.secret_key, credentials.token):
                 privacy.protect_token(f"{self.scope}", secret or "")
@@ -112,10 +120,32 @@ class Signer:
         """Forget the credentials, and look for new ones.
 
         Raises:
-            ConfigError: there are none any more.
+            Transient: there are none; there were some, so what gives them may be away for a moment.
         """
         with self._lock:
-            self._credentials = self._found()
+            try:
+                self._credentials = self._found()
+            except ConfigError as error:
+                raise Transient(f"no credentials to sign with: {error}") from None
+
+    def _frozen(self) -> ReadOnlyCredentials:
+        """All three at once: one by one they might be of two generations."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            found = self._credentials.get_frozen_credentials()
+        except ClientError as error:  # of the service that gives a role's
+            if str(error.response.get("Error", {}).get("Code")).startswith(_PASSING):
+                raise Transient(f"no credentials to sign with: {error}") from None
+            raise CredentialsRefused(f"ES_AUTH=aws: {error}. Check the role, and who may take it.") from None
+        except (BotoCoreError, RuntimeError) as error:  # the latter where new ones have ended already
+            raise Transient(f"no credentials to sign with: {error}") from None
+        except _UNREADABLE as error:
+            raise _unreadable(error) from None
+        given = (found.access_key, found.secret_key, found.token or "")
+        if not all(isinstance(each, str) and each.isascii() for each in given):
+            raise ConfigError("ES_AUTH=aws: the credentials that boto3 finds are none: they hold more than ASCII.")
+        return found
 
     def _found(self) -> Credentials:
         from botocore.exceptions import BotoCoreError
@@ -125,12 +155,22 @@ class Signer:
             found: Credentials | None = Session().get_credentials()
         except BotoCoreError as error:
             raise ConfigError(f"ES_AUTH=aws: {error}") from None
+        except _UNREADABLE as error:
+            raise _unreadable(error) from None
         if found is None:
             raise ConfigError(
                 "ES_AUTH=aws, and boto3 finds no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
                 "AWS_PROFILE, or give the machine or container a role."
             )
         return found
+
+
+def _unreadable(error: Exception) -> ConfigError:
+    """What it holds is not told: there may be a secret in it."""
+    told = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else type(error).__name__
+    return ConfigError(
+        f"ES_AUTH=aws: what should give credentials to boto3 gives none: {told}. Check AWS_*, and the profile."
+    )
 
 
 def _host(url: str) -> str:

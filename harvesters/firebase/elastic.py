@@ -9,6 +9,7 @@ from typing import Any
 
 from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk, paths
+from harvesters.elastic.answers import WHOLE
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import CredentialsRefused, ProtocolError, SinkUnavailable
 from harvesters.firebase.documents import Row
@@ -94,7 +95,7 @@ class SearchIndex:
     def _hits(self, queries: Iterable[Body]) -> Iterator[Hit]:
         for query in queries:
             body = {"size": 10 * _BATCH, "_source": False, "seq_no_primary_term": True, "query": query}
-            found = self.client.request("POST", f"/{paths.name(self.name)}/_search", body, accept=(404,))
+            found = self.client.request("POST", f"/{paths.name(self.name)}/_search", body, params=WHOLE, accept=(404,))
             yield from found.body["hits"]["hits"] if found.found else ()
 
     def merge(self, names: Sequence[str]) -> None:

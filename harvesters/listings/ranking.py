@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harvesters.elastic import bulk, paths
+from harvesters.elastic.answers import WHOLE
 from harvesters.elastic.bulk import ItemRefusal
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ConfigError
@@ -102,7 +103,7 @@ class Ranking:
             changed = {"range": {"_seq_no": {"gt": after, "lte": upto}}}
             query = {"bool": {"filter": [changed], "must_not": [{"exists": {"field": "visits"}}]}}
             body = {"query": query, "size": _PAGE, "sort": ["_seq_no"], "_source": False, "track_total_hits": False}
-            params = {"filter_path": "hits.hits._id,hits.hits.sort"}
+            params = {"filter_path": "hits.hits._id,hits.hits.sort", **WHOLE}
             answer = self.client.request("POST", f"{path}/_search", body, params=params, accept=_MISSING)
             hits = answer.body.get("hits", {}).get("hits", []) if answer.found else []
             if hits:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harvesters.elastic import paths, pit
+from harvesters.elastic.answers import WHOLE
 from harvesters.elastic.client import Answer, SearchClient
 from harvesters.elastic.errors import Refused, error_type
 from harvesters.errors import ConfigError, HarvestError
@@ -19,7 +20,6 @@ TITLE = "title.exact"
 
 _TEMPLATE = "listings"
 _KEEP = "5m"  # a moment, from when it was last asked for
-_WHOLE = {"allow_partial_search_results": "false"}  # by default, shards that failed are left out with status 200
 
 Body = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ class ListingIndex:
             OtherForm: the index cannot be searched.
         """
         at = {"id": moment, "keep_alive": _KEEP}
-        answer = self._requested("/_search", {**body, "pit": at}, _WHOLE)
+        answer = self._requested("/_search", {**body, "pit": at}, WHOLE)
         if not answer.found or pit.is_lost(answer.body["_shards"]):
             raise Lost(f"{self.client.name} has forgotten the moment of a search")
         found: dict[str, Any] = answer.body
@@ -83,7 +83,7 @@ class ListingIndex:
         Raises:
             NoIndex, OtherForm: it cannot be searched.
         """
-        hits: list[dict[str, Any]] = self._ask(f"/{self._path}/_search", body, _WHOLE)["hits"]["hits"]
+        hits: list[dict[str, Any]] = self._ask(f"/{self._path}/_search", body, WHOLE)["hits"]["hits"]
         return hits
 
     def get(self, id: str, fields: list[str]) -> dict[str, Any] | None:

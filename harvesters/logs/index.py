@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harvesters.elastic import paths
-from harvesters.elastic.answers import Answer
+from harvesters.elastic.answers import WHOLE, Answer
 from harvesters.elastic.asyncclient import AsyncSearchClient
 from harvesters.elastic.bulk import IndexMissing, may_pass
 from harvesters.elastic.errors import Refused, error_type, index_of
@@ -96,9 +96,7 @@ class LogIndex:
         """
         with suppress(Refused, CredentialsRefused):  # some have the right to read alone
             await self._refresh()
-        # By default an answer leaves out, with status 200, the shards that failed.
-        params = {"allow_partial_search_results": "false"}
-        answer = await self.client.request("POST", f"{self._path}/_search", body, params=params, accept=(400, 404))
+        answer = await self.client.request("POST", f"{self._path}/_search", body, params=WHOLE, accept=(400, 404))
         if not answer.found:
             raise self.missing(answer.body)
         if error_type(answer.body) == "index_closed_exception":

@@ -54,11 +54,11 @@ class _Kind:
     pattern: str
     template: str
     user: str
-    ours: str  # where it is in indices of our template
+    ours: tuple[str, ...]  # where it is in indices of our template, whoever has written there
 
 
-_MESSAGES = _Kind("messages", names.MESSAGES, "messages", "userId", "userId")
-_LOGS = _Kind("logs", names.LOGS, "logging", "metadata.userId", "harvest.user")
+_MESSAGES = _Kind("messages", names.MESSAGES, "messages", "userId", ("userId",))
+_LOGS = _Kind("logs", names.LOGS, "logging", "metadata.userId", ("metadata.userId", "harvest.user"))
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class _Erasure:
             if name in self._closed:
                 continue
             ours = mappings.get("_meta", {}).get("harvest") == kind.template
-            query = searchable.query_for(mappings, kind.ours if ours else kind.user, self.user)
+            query = searchable.query_for_any(mappings, kind.ours if ours else (kind.user,), self.user)
             if query == searchable.NOTHING:
                 continue
             key = str(query), name in read, blocked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -34,6 +34,15 @@ def query_for(mappings: Mapping[str, Any], path: str, text: str) -> Query | None
     if mapped.get("type") == "long" and set(mapped) <= _PLAIN and _WHOLE.fullmatch(text):
         return {"term": {path: {"value": int(text)}}}
     return None
+
+
+def query_for_any(mappings: Mapping[str, Any], fields: Sequence[str], text: str) -> Query | None:
+    """As `query_for`, for documents with `text` in any of `fields`."""
+    queries = [query_for(mappings, path, text) for path in fields]
+    if None in queries:
+        return None
+    asked = [query for query in queries if query != NOTHING]
+    return {"bool": {"should": asked, "minimum_should_match": 1}} if asked else NOTHING
 
 
 def holds(body: Any, path: str, text: str) -> bool:

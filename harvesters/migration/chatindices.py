@@ -101,7 +101,11 @@ class ChatIndices:
     def needed(self, kind: Kind, name: str, indices: list[Index]) -> bool:
         """Whether these are to be joined to `name`."""
         return kind is not MESSAGES or any(
-            not self._born(kind, index) or index.logical != name or name in self._halfway or self._renames(kind, index)
+            not self._born(kind, index)
+            or index.logical != name
+            or name in self._halfway
+            or self._mixed(index)
+            or self._renames(kind, index)
             for index in indices
         )
 
@@ -126,9 +130,17 @@ class ChatIndices:
         meta = index.mappings.get("_meta", {})
         return meta.get("harvest") == kind.template and int(meta.get("version", 0)) >= _BORN
 
+    def _mixed(self, index: Index) -> bool:
+        """Whether the service of old has written beside our template, as it does where both run."""
+        if index.closed or index.block:
+            return False
+        self.client.request("POST", f"/{paths.name(index.name)}/_refresh")
+        query = {"query": {"bool": {"must_not": {"exists": {"field": "harvest.id"}}}}}
+        return bool(self.client.request("POST", f"/{paths.name(index.name)}/_count", query).body["count"])
+
     def _renames(self, kind: Kind, index: Index) -> bool:
         """Whether something in an index of today's form gets another project."""
-        if not self.renames or index.closed:
+        if not self.renames or index.closed or index.block:
             return False
         only = {"terms": {kind.project: sorted({row.old for row in self.renames.rows})}}
         fields = ["project", "timestamp", "descriptor.project", "result.creationDt"]

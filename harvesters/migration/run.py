@@ -24,7 +24,7 @@ from harvesters.migration.index import BLOCKS, UNREADABLE, Index
 from harvesters.migration.ledger import Copy, Ledger
 from harvesters.migration.migrations import MIGRATIONS, Body, Migration, applied
 from harvesters.retry import RetryPolicy
-from harvesters.search import ilm, retention, scan, templates
+from harvesters.search import ilm, ism, retention, scan, templates
 from harvesters.search.templates import Template
 from harvesters.stores.lease import Lease
 
@@ -221,7 +221,7 @@ class Migrator:
                 copier.discard(copy)
                 tally = copier.copy(fresh, target)
             copier.swap(copy)
-            self._note(copy, tally.changed)
+            self._note(copy, template, tally.changed)
         except (HarvestError, KeyboardInterrupt) as error:
             if isinstance(error, Refused | ConfigError) and self._is_gone(index, error):
                 self._discard_quietly(copier, copy)
@@ -279,12 +279,20 @@ class Migrator:
         if self.lease is not None:
             self.lease.check()
 
-    def _note(self, copy: Copy, changed: int) -> None:
+    def _note(self, copy: Copy, template: Template, changed: int) -> None:
         self._check()
         uuid = self.client.request("GET", f"/{paths.name(copy.target)}").body[copy.target]["settings"]["index"]["uuid"]
         for number in copy.numbers:
             self.ledger.record(number, copy.logical, uuid, "undone" if copy.undo else "done", changed)
         self.ledger.forget(copy)
+        if template.dated:
+            self._govern(copy.target)
+
+    def _govern(self, name: str) -> None:
+        try:
+            ism.govern(self.client, name)
+        except (ProtocolError, CredentialsRefused) as error:
+            self.say(f"{name}: is not under the ISM policy: {error} Run setup load_index_templates --retention again.")
 
     def _sweep(self) -> None:
         """Remove copies that an earlier run left and whose originals have been removed since, such as by prune."""
@@ -306,7 +314,7 @@ class Migrator:
         if not copier.is_read(copy):
             return False
         copier.finish(copy)
-        self._note(copy, 0)
+        self._note(copy, template, 0)
         return True
 
 

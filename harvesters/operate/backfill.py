@@ -38,6 +38,7 @@ from harvesters.operate.windows import Steps
 from harvesters.pipeline import Counts
 from harvesters.privacy import redact
 from harvesters.process import Process
+from harvesters.sinks.base import Made
 from harvesters.stores.lease import Lease
 from harvesters.timespan import Window, zone
 
@@ -75,11 +76,13 @@ class Backfill:
 
     Args:
         output: as ``--output`` has it; None for the job's own.
+        looks: nothing is made or written.
     """
 
     assembly: Assembly
     job: Job
     output: str | None
+    looks: bool = False
     generation: str = field(default="", init=False)
 
     @cached_property
@@ -92,7 +95,8 @@ class Backfill:
     def _described(self) -> tuple[str, str, bool]:
         """The output's name, the back-fill's id, and whether the output is certainly empty."""
         with closing(self.ranges.sink()) as sink:
-            identity, fresh = sink.identity()
+            there = not (self.looks and isinstance(sink, Made)) or sink.exists()
+            identity, fresh = sink.identity() if there else ("missing", True)
             name = sink.name
         told = "\n".join((self.job.name, self.ranges.source, identity))
         return name, canonical.digest(told.encode("utf-8", "surrogateescape"), 6).hex(), fresh
@@ -139,7 +143,9 @@ class Backfill:
         """What of the range nobody has done or is at; all of it, where it is to be done anew."""
         if wanted.again:
             state = state.anew(wanted.window)
-        return state.missing(wanted.window) - state.others(self.store.now())
+        missing = state.missing(wanted.window)
+        # A file's clock is read by writing one, for which there is no need while nobody is at work.
+        return missing - state.others(self.store.now()) if state.running else missing
 
     def steps(self, state: BackfillState, wanted: Wanted) -> Steps:
         """How the range is cut; the source may have to say."""
@@ -187,12 +193,12 @@ class Backfill:
         }
         if whole is None:
             return found
-        now = self.store.now()
         done = state.done & [whole]
+        now = self.store.now() if state.running else None
         running = [
             (claim, part)
             for claim in state.running
-            if claim.lives(now)
+            if now is not None and claim.lives(now)
             for part in Intervals.of([claim.window]) & [whole]
         ]
         taken = done | (part for _, part in running)

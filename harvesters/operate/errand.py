@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from harvesters import canonical
@@ -26,6 +24,7 @@ from harvesters.operate.backfill import Backfill, do
 from harvesters.operate.backfillstate import BackfillState, Claim, Result
 from harvesters.operate.crew import Alive
 from harvesters.operate.jobs import BY_NAME
+from harvesters.operate.scratch import Scratch
 from harvesters.privacy import redact
 from harvesters.process import Process
 from harvesters.settings import Settings
@@ -101,7 +100,7 @@ class Worker:
     stopping: Callable[[], bool]
     refuse: Refuse
     _known: dict[tuple[str, str], Backfill] = field(default_factory=dict)
-    _ahead: tuple[str, TemporaryDirectory[str] | None, Any] = ("", None, None)
+    _ahead: tuple[str, Scratch | None, Any] = ("", None, None)
 
     def do(self, errand: Errand) -> Verdict:
         """Do what is missing of its window, and write down what came of it."""
@@ -123,7 +122,7 @@ class Worker:
             backfill.assembly.close()
         self._known.clear()
         if self._ahead[1] is not None:
-            self._ahead[1].cleanup()
+            self._ahead[1].close()
         self._ahead = ("", None, None)
 
     def _backfill(self, errand: Errand) -> Backfill:
@@ -202,9 +201,9 @@ class Worker:
         run, directory, ahead = self._ahead
         if run != errand.run:
             if directory is not None:
-                directory.cleanup()
-            directory = TemporaryDirectory(prefix="harvest-backfill-")
-            ahead = backfill.ranges.read_ahead(window_of(errand.whole), Path(directory.name))
+                directory.close()
+            directory = Scratch()
+            ahead = backfill.ranges.read_ahead(window_of(errand.whole), directory.path)
             self._ahead = errand.run, directory, ahead
         return ahead
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from harvesters.assembly import Assembly
@@ -18,6 +16,7 @@ from harvesters.errors import Exit, HarvestError, Interrupted, RaceLost, Unavail
 from harvesters.operate.backfill import Backfill, Wanted, do, failure_of
 from harvesters.operate.backfillstate import BackfillState, Claim, Result, ends
 from harvesters.operate.crew import Alive, Crew, Delivered, Ended, Processes, Threads
+from harvesters.operate.scratch import scratch
 from harvesters.timespan import Window
 
 log = logging.getLogger(__name__)
@@ -108,13 +107,13 @@ class Foreman(Counting):
         alive = Alive(assembly.clock, assembly.lease_ttl)
         crew = self._crew(alive)  # before there is a thread: some are forks
         try:
-            with tempfile.TemporaryDirectory(prefix="harvest-backfill-") as directory, backfill.lease:
+            with scratch() as directory, backfill.lease:
                 state, steps = backfill.begin(self.wanted)
                 self._todo = deque(steps.left(self.wanted.window, state.done))
                 self.tally.windows = len(self._todo)
                 if self._todo:
                     whole = Window(self._todo[0].start, self._todo[-1].end)
-                    self._ahead = backfill.ranges.read_ahead(whole, Path(directory))
+                    self._ahead = backfill.ranges.read_ahead(whole, directory)
                 self._lead(crew, alive)
         finally:
             crew.close()

@@ -59,7 +59,8 @@ class PingUrl:
         if not good:
             raise ConfigError(f"{SETTING} is no address: give it as https://HOST/… ({{job}} is the job's name).")
         words = [*parts.path.split("/"), *(word.partition("=")[2] for word in parts.query.split("&"))]
-        keys = [word for word in (*words, parts.path.rstrip("/")) if len(word) >= _LONG]
+        # The job's name is no key, and stands in logs.
+        keys = [word for word in (*words, parts.path.rstrip("/")) if len(word) >= _LONG and word.strip("/") != job]
         bare = urlunsplit((*parts[:2], parts.path.rstrip("/"), "", ""))
         protect([url, bare, *keys, *([parts.password] if parts.password else [])])
         return cls(parts)

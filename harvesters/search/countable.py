@@ -15,7 +15,7 @@ from harvesters.search.saved import QueryError
 
 _INNER = ("aggs", "aggregations")
 _OF_QUERIES = ("filter", "filters", "adjacency_matrix")  # these take queries, whose fields are right
-_WRONG_IN_FLATTENED = ("composite", "cardinality")
+_WRONG_IN_FLATTENED = ("composite", "cardinality", "significant_terms")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from harvesters.elastic.client import SearchClient
+from harvesters.elastic.cluster import ELASTICSEARCH
+from harvesters.elastic.connection import NO
 from harvesters.elastic.errors import reason
 from harvesters.search.templates import Template
 
@@ -13,9 +15,22 @@ POLICY = "harvest"
 """Name of the policy."""
 
 
-def has_ilm(client: SearchClient) -> bool:
-    """Whether the cluster has index lifecycle management: anything but 200 means that it has not."""
-    return client.request("GET", "/_ilm/policy", accept=range(300, 600)).status == 200
+def has_ilm(client: SearchClient, wanted: bool = False) -> bool:
+    """Whether the cluster has index lifecycle management: a refusal means that it has not.
+
+    Raises:
+        CredentialsRefused: it is `wanted`, and we may not know.
+    """
+    return client.cluster.distribution == ELASTICSEARCH and is_there(client, "/_ilm/policy", wanted)
+
+
+def is_there(client: SearchClient, path: str, wanted: bool) -> bool:
+    """Whether there are policies at `path`; a cluster that is busy is asked again.
+
+    Raises:
+        CredentialsRefused: they are `wanted`, and we may not know.
+    """
+    return client.request("GET", path, accept=NO - {401, 403} if wanted else NO).status == 200
 
 
 def under_policy(client: SearchClient, found: Sequence[Template]) -> list[Template]:
@@ -25,7 +40,7 @@ def under_policy(client: SearchClient, found: Sequence[Template]) -> list[Templa
     """
     made = [each.under(POLICY) if each.dated else each for each in found]
     probe = {"index_patterns": ["harvest-probe-*"], "template": {"settings": {"index.lifecycle.name": POLICY}}}
-    answer = client.request("POST", "/_index_template/_simulate", probe, accept=range(400, 500))
+    answer = client.request("POST", "/_index_template/_simulate", probe, accept=NO)
     return [*found] if answer.status == 400 and "lifecycle" in reason(answer.body) else made
 
 

@@ -13,7 +13,7 @@ from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.cluster import OPENSEARCH
 from harvesters.errors import ProtocolError, TryLater
-from harvesters.search.ilm import POLICY
+from harvesters.search.ilm import POLICY, is_there
 from harvesters.search.templates import Template
 
 _PATH = f"/_plugins/_ism/policies/{POLICY}"
@@ -21,11 +21,13 @@ _PRIORITY = 100
 _NAMES = 50  # of indices in one URL
 
 
-def has_ism(client: SearchClient) -> bool:
-    """Whether the cluster has it: anything but 200 means that it has not."""
-    if client.cluster.distribution != OPENSEARCH:
-        return False
-    return client.request("GET", "/_plugins/_ism/policies", accept=range(300, 600)).status == 200
+def has_ism(client: SearchClient, wanted: bool = False) -> bool:
+    """Whether the cluster has it: a refusal means that it has not.
+
+    Raises:
+        CredentialsRefused: it is `wanted`, and we may not know.
+    """
+    return client.cluster.distribution == OPENSEARCH and is_there(client, "/_plugins/_ism/policies", wanted)
 
 
 def put_policy(client: SearchClient, found: Sequence[Template], days: int | None, dry_run: bool = False) -> str:
@@ -59,9 +61,15 @@ def add_policy(client: SearchClient, names: Sequence[str]) -> int:
         ProtocolError: it was not added to others, for another reason.
     """
     added, failed = 0, {}
-    for start in range(0, len(names), _NAMES):
-        some = paths.pattern(",".join(names[start : start + _NAMES]))
-        said = client.request("POST", f"/_plugins/_ism/add/{some}", {"policy_id": POLICY}, accept=(404,)).body
+    waiting = [names[start : start + _NAMES] for start in range(0, len(names), _NAMES)]
+    while waiting:
+        some = waiting.pop()
+        path = f"/_plugins/_ism/add/{paths.pattern(','.join(some))}"
+        answer = client.request("POST", path, {"policy_id": POLICY}, accept=(404,))
+        if not answer.found:  # one of them was removed meanwhile, and that keeps the others out
+            waiting += [[name] for name in some] if len(some) > 1 else []
+            continue
+        said = answer.body
         added += int(said.get("updated_indices", 0))
         for each in said.get("failed_indices", ()):
             failed[str(each.get("index_name"))] = str(each.get("reason"))
@@ -70,6 +78,16 @@ def add_policy(client: SearchClient, names: Sequence[str]) -> int:
         reasons = "; ".join(f"{name}: {why}" for name, why in failed.items())
         raise ProtocolError(f"{client.name} did not add the ISM policy {POLICY} to {len(failed)} indices: {reasons}")
     return added
+
+
+def govern(client: SearchClient, name: str) -> None:
+    """Put an index of ours under the policy, where there is one: its patterns do not name those that migrations make.
+
+    Raises:
+        ProtocolError: as `add_policy`.
+    """
+    if has_ism(client) and client.request("GET", _PATH, accept=(403, 404)).status == 200:
+        add_policy(client, [name])
 
 
 def _policy(patterns: Sequence[str], days: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from harvesters.elastic.client import SearchClient
 from harvesters.search import scan
 
-_WORDS = {"keyword", "text", "wildcard", "constant_keyword", "flattened"}
+_WORDS = {"keyword", "text", "wildcard", "constant_keyword", "flattened", "flat_object"}
 _AT_ONCE = 50  # fields in one query; each text is asked for in each
 _ADDRESS = "ip"
 

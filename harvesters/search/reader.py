@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harvesters.elastic import paths
+from harvesters.elastic.answers import WHOLE
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.errors import Refused, error_type, index_of
 from harvesters.errors import ConfigError
@@ -77,8 +78,7 @@ class IndexReader:
         if self.source:
             only = {"term": {self.exact("source"): self.source}}
             body = {**body, "query": {"bool": {"filter": [only, body.get("query", {"match_all": {}})]}}}
-        # By default an answer leaves out, with status 200, the shards that failed.
-        answer: dict[str, Any] = self._post("_search", body, {"allow_partial_search_results": "false"})
+        answer: dict[str, Any] = self._post("_search", body, WHOLE)
         return answer
 
     def buckets(

@@ -9,13 +9,13 @@ import msgspec
 
 from harvesters import exact
 from harvesters.elastic import pit
+from harvesters.elastic.answers import WHOLE
 from harvesters.elastic.client import Answer, SearchClient, read_json
 from harvesters.elastic.errors import Refused
 from harvesters.errors import ProtocolError, Unavailable
 
 PAGE = 1000
 _KEEP = "5m"
-_WHOLE = {"allow_partial_search_results": "false"}
 _MOST_HITS = 10_000  # of a page (index.max_result_window)
 _MOST = 5  # times that a point in time may be forgotten without any progress
 _NOTHING = msgspec.Raw()
@@ -191,7 +191,7 @@ class _Scan:
         accept = (404,) if self._forgotten < _MOST else ()
 
         def attempt() -> Answer:
-            answer = self.client.attempt("POST", "/_search", body, params=_WHOLE, accept=accept, unread=unread)
+            answer = self.client.attempt("POST", "/_search", body, params=WHOLE, accept=accept, unread=unread)
             return Answer(answer.status, _read(answer.raw)) if unread and answer.found else answer
 
         answer = self.client.retry.call(attempt, self.client.name, Unavailable)

@@ -70,6 +70,14 @@ class Asking(Protocol):
     may_send: Callable[[Sequence[Document]], None]
 
 
+@runtime_checkable
+class Made(Protocol):
+    """A sink whose place is made when it is first asked for, as a queue is."""
+
+    def exists(self) -> bool:
+        """Whether it is there; it is not made."""
+
+
 def always(documents: Sequence[Document]) -> None:
     """The `may_send` of a sink that nobody else writes to."""
 

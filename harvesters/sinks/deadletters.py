@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from harvesters.clock import Clock
@@ -18,6 +19,9 @@ from harvesters.files import LinesFile, refusal
 from harvesters.retry import RetryPolicy
 from harvesters.sinks.written import Written
 from harvesters.timespan import iso
+
+if TYPE_CHECKING:
+    from harvesters.stores.s3 import S3Bucket
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +117,12 @@ class S3DeadLetters:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     def write(self, letters: Sequence[DeadLetter]) -> None:
-        """Put those that are not there yet as one new object."""
+        """Put those that are not there yet as one new object; what stood in one that was changed may be gone."""
         from harvesters.aws import client as aws
         from harvesters.stores.s3 import S3Bucket
 
-        letters, note = _unwritten(self.written, letters)
+        with closing(S3Bucket(self.bucket, self.retry)) as bucket:
+            letters, note = _unwritten(self.written, letters, lru_cache(partial(_unchanged, bucket)))
         if not letters:
             return
         now = self.retry.clock.now()
@@ -125,8 +130,15 @@ class S3DeadLetters:
         key = f"{folder}{letters[0].kind}-{now:%Y-%m-%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.jsonl"
         content = b"".join(encode(letter, self.retry.clock, self.job) + b"\n" for letter in letters)
         with closing(S3Bucket(self.bucket, self.retry)) as bucket:
-            aws.call(self.retry, self.name, lambda: bucket.put(key, content), SinkUnavailable)
-        note(letters, key)
+            tag = aws.call(self.retry, self.name, lambda: bucket.put(key, content), SinkUnavailable)
+        note(letters, f"{tag} {key}")
+
+
+def _unchanged(bucket: S3Bucket, place: str) -> bool:
+    """Whether the object is there as it was written."""
+    tag, _, key = place.partition(" ")
+    version = bucket.blob(key).read() if key else None
+    return version is not None and version.etag == tag
 
 
 @dataclass
@@ -234,6 +246,11 @@ class Place:
         raise ConfigError(f"HARVEST_DEAD_LETTERS={target!r} is no directory, s3://bucket/prefix or sqs://queue")
 
 
+def memory(state_dir: Path) -> Path:
+    """The file that says which letters were written."""
+    return state_dir / "dead-letters.written"
+
+
 def open_dead_letters(
     target: str, state_dir: Path, retry: RetryPolicy, job: str = "", telling: str = ""
 ) -> DeadLetters:
@@ -248,7 +265,7 @@ def open_dead_letters(
     """
 
     def written(place: str) -> Written:
-        return Written(state_dir / "dead-letters.written", (f"{job} {telling}", place))
+        return Written(memory(state_dir), (f"{job} {telling}", place))
 
     def in_directory(path: Path) -> DirectoryDeadLetters:
         return DirectoryDeadLetters(path, retry.clock, written(str(path.absolute())), job)

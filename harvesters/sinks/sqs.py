@@ -65,6 +65,10 @@ class SqsSink:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.in_flight, "sqs")
 
+    def exists(self) -> bool:
+        """Whether there is such a queue."""
+        return self.queue.find()
+
     def identity(self) -> tuple[str, bool]:
         """The queue's URL and when it was made: a queue made anew has forgotten everything."""
         queue = self.queue.described()

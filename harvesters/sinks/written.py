@@ -29,6 +29,7 @@ class Written:
     path: Path
     owner: tuple[str, ...]
     _places: dict[str, str] | None = None
+    _inode: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def key(self, *parts: Any) -> str:
@@ -66,7 +67,9 @@ class Written:
                 log.debug("%s", meaning)
 
     def _load(self) -> dict[str, str]:
-        if self._places is None:
+        inode = _inode(self.path)
+        if self._places is None or inode != self._inode:  # another process has forgotten some
+            self._inode = inode
             try:
                 lines = self.path.read_text(errors="replace").splitlines()
             except OSError:
@@ -74,6 +77,25 @@ class Written:
             found = (line.partition(" ") for line in lines)
             self._places = {key: place for key, _, place in found if len(key) == 24 and place}
         return self._places
+
+
+def forget(path: Path, place: str) -> None:
+    """What is written at `place` may be gone, so it is written again; for a place that cannot be looked at.
+
+    Raises:
+        OSError: the memory at `path` cannot be written.
+    """
+    if path.exists():
+        with files.locked(path, 0o600), path.open("rb") as lines:
+            end = f" {place}\n".encode()
+            files.replace(path, b"".join(line for line in lines if not line.endswith(end)))
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _lines(places: dict[str, str]) -> bytes:

@@ -64,6 +64,21 @@ def broker_url(settings: Settings) -> str:
     return url
 
 
+def _known(url: str) -> str:
+    """`url`, of which there is a transport.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from kombu.connection import Connection
+
+    try:
+        Connection(url).get_transport_cls()
+    except (LookupError, ValueError, ImportError) as error:
+        raise ConfigError(redact(f"CELERY_BROKER_URL is no broker that Celery can use: {error}")) from error
+    return url
+
+
 def visibility(settings: Settings) -> float:
     """Seconds after which a killed worker's task comes back."""
     given = settings.optional_number("CELERY_VISIBILITY_TIMEOUT", minimum=1)
@@ -79,7 +94,7 @@ def make_app(settings: Settings) -> Celery:
     from harvesters.tasks import backfill, messages
     from harvesters.tasks.ledger import ledger_of
 
-    app = Celery("harvest", broker=broker_url(settings), set_as_current=False)
+    app = Celery("harvest", broker=_known(broker_url(settings)), set_as_current=False)
     app.harvest_settings = settings  # for the scheduler, which Celery makes
     app.harvest_ledger = ledger_of(broker_url(settings))
     # A task is looked for when its time is over, and every so many seconds: the first is shortened by the second.

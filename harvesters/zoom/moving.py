@@ -9,6 +9,7 @@ from typing import Any
 
 from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk
+from harvesters.elastic.answers import WHOLE
 from harvesters.errors import CredentialsRefused, SinkUnavailable
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.zoom import meetings, sessions
@@ -110,7 +111,7 @@ class MovingSink:
 
     def _search(self, where: str, query: dict[str, Any]) -> list[dict[str, Any]]:
         body = {"size": _AT_ONCE, "_source": False, "track_total_hits": False, "query": query}
-        answer = self.client.request("POST", f"/{where}/_search", body, params=_ANY, accept=_UNASKED)
+        answer = self.client.request("POST", f"/{where}/_search", body, params={**_ANY, **WHOLE}, accept=_UNASKED)
         hits: list[dict[str, Any]] = answer.body["hits"]["hits"] if answer.status == 200 else []
         return hits
 

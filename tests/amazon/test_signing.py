@@ -217,6 +217,16 @@ class TestSettings:
         with pytest.raises(ConfigError, match=said):
             SearchClient.from_settings(Settings({"ES_AUTH": "aws", "ES_AWS_REGION": REGION, **settings}), patient())
 
+    @pytest.mark.parametrize("region", ["eu west", "eu-wést-1", "eu-west-1/es"])
+    def test_what_is_no_region(self, region: str) -> None:
+        with pytest.raises(ConfigError, match="is no region"):
+            SearchClient.from_settings(Settings({"ES_AUTH": "aws", "ES_AWS_REGION": region}), patient())
+
+    def test_a_profile_that_is_not_there_has_no_region(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_PROFILE", "nobodys")
+        with pytest.raises(ConfigError, match="nobodys"):
+            SearchClient.from_settings(Settings({"ES_AUTH": "aws", "ES_HOST": "es.example.edu"}), patient())
+
     def test_no_credentials_to_be_found(self, connect: Connect) -> None:
         settings = Settings({"ES_AUTH": "aws", "ES_AWS_REGION": REGION, "ES_HOST": "127.0.0.1:1"})
         client = connect.from_settings(settings, patient())

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from harvesters.process import Process
@@ -282,7 +283,10 @@ class TestUsage:
             ["useractions", "-s", "yesterday", "-e", "2026-02-01"],
             ["index", "-s", "2026-02-01", "-e", "2026-02-02"],
             ["useraction", "-s", "2026-02-01", "-e", "2026-02-02"],
-            *(["useractions", *DAY, "--step", step] for step in ("0", "0h", "3600", "-1h", "1 week")),
+            *(["useractions", *DAY, "--step", step] for step in ("0", "0h", "3600", "-1h", "1 week", "0.1s")),
+            ["useractions", *DAY, "--step", "0.0000001s"],
+            ["useractions", *DAY, "--step", "99999999999999d"],
+            ["useractions", "-s", "2006-02-01", "-e", "2026-02-01", "--step", "1s"],
             ["useractions", *DAY, "--workers", "0"],
             ["useractions", *DAY, "--max-failures", "0"],
             ["useractions", *DAY, "--status", "--dry-run"],
@@ -324,6 +328,23 @@ class TestUsage:
         assert path.read_text() == "what?"
 
 
+class TestALook:
+    @pytest.mark.parametrize("look", ["--status", "--dry-run"])
+    @pytest.mark.parametrize("queue", ["seen", "seen.fifo"])
+    def test_it_makes_nothing(self, past: Backfills, aws: str, state: Path, look: str, queue: str) -> None:
+        result = past.run(look, "-o", "sqs", "-q", queue)
+        assert result.code == 0, result.err
+        assert [line.split()[-1] for line in result.out.splitlines()][-1].endswith("/2026-02-02T00:00:00Z")
+        assert "QueueUrls" not in boto3.client("sqs").list_queues()
+        assert not state.exists()
+
+    def test_a_queue_that_is_there_is_the_one_that_was_filled(self, past: Backfills, aws: str) -> None:
+        sqs = ["-o", "sqs", "-q", "filled"]
+        assert past.run(*sqs).code == 0
+        assert past.status(*sqs)["missing"] == []
+        assert past.run("--dry-run", *sqs).out == ""
+
+
 class TestWorkers:
     def test_a_file_is_no_output(self, past: Backfills) -> None:
         result = past.run("--executor", "celery")
@@ -336,6 +357,14 @@ class TestWorkers:
             result = past.harvest(*words)
             assert result.code == 78
             assert "pip install 'harvest[celery]'" in result.err
+
+    def test_a_broker_that_is_none(self, past: Backfills, aws: str) -> None:
+        pytest.importorskip("celery")
+        span = ["-o", "sqs", "-q", "q", "--executor", "celery"]
+        for words in (["backfill", "useractions", *DAY, *span], ["worker"]):
+            result = past.harvest(*words, env={"CELERY_BROKER_URL": "nonsense://h", "HARVEST_RETRY_BUDGET": "0"})
+            assert result.code == 78, result.err
+            assert "CELERY_BROKER_URL" in result.err
 
     @pytest.mark.parametrize("words", [["--concurrency", "0"], ["--queue", "other"], ["now"]], ids=str)
     def test_mistakes_of_a_worker(self, harvest: Command, words: list[str]) -> None:

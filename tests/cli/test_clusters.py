@@ -53,6 +53,25 @@ def test_commands_behind_amazons_door_do_what_they_do_elsewhere(
     assert domain.refused == []
 
 
+@pytest.mark.parametrize("added", [True, False])
+def test_a_migrated_index_stays_under_the_policy(
+    harvest: Command, domain: OpenSearchService, cluster: Cluster, added: bool
+) -> None:
+    day = f"meetings-{cluster.month.replace('-', '.')}.05"
+    cluster.ask("DELETE", "/_index_template/meetings", accept=(404,))
+    cluster.ask("PUT", f"/{day}/_doc/1?refresh=true", {"uuid": "1", "zoom": {"total_minutes": 5}})
+    assert harvest("setup", "load_index_templates", "--retention", "400d").code == 0
+    if not added:
+        domain.fail("status", path="/_plugins/_ism/add", times=2, response=Response.json({"error": "no"}, 400))
+    migrated = harvest("setup", "migrate")
+    assert f"{day}: copied 1 documents" in migrated.out, migrated.err
+    (name,) = cluster.ask("GET", f"/{day}/_alias")
+    cluster.ask("DELETE", f"/{name}")
+    if cluster.product.distribution == "opensearch":
+        assert domain.ism.managed.get(name) == ("harvest" if added else None)
+        assert (f"{name}: is not under the ISM policy" in migrated.out) is not added
+
+
 def test_who_may_not_is_told_so_by_the_servers_words(harvest: Command, domain: OpenSearchService) -> None:
     domain.allowed = False
     result = harvest("setup", "load_index_templates")

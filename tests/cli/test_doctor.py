@@ -169,6 +169,14 @@ def test_another_zone_is_78(harvest: Command, opencast: OpencastSimulator) -> No
     assert (result.code, told(result)["opencast.timezone"]) == (78, "fail")
 
 
+def test_a_node_that_redirects_has_no_zone(harvest: Command, opencast: OpencastSimulator) -> None:
+    opencast.fail("status", times=99, response=Response(302, b"", {"Location": "https://other.example.edu/"}))
+    result = harvest("doctor", "useractions", "--json")
+    assert result.code == 78
+    assert "redirects" in detail(result, "opencast")
+    assert "opencast.timezone" not in told(result)
+
+
 def test_no_usertracking_is_76(harvest: Command, opencast: OpencastSimulator) -> None:
     opencast.plugin = False
     result = harvest("doctor", "useractions", "--json")

@@ -432,6 +432,11 @@ class TestCommand:
             result = harvest("pseudonym", value, "--find", env=env)
             assert result.out.splitlines() == [f"{days.index(1)} 1", f"{days.index(2)} 2"], result.err
             assert json.loads(harvest("pseudonym", value, "--find", "--json", env=env).out)[0]["_id"] == "1"
+            within = {"id": value, "data": {"who": {"name": old}}}
+            days.ask("PUT", f"/buddyupevents-{days.month}/_doc/{value}?refresh=true", within)
+            result = harvest("pseudonym", value, "--find", env=env)
+            days.ask("DELETE", f"/buddyupevents-{days.month}")
+            assert f"buddyupevents-{days.month} {value}" in result.out.splitlines(), result.err
             place = {"ip": KEY.pseudonym(f"10.0.0.{int(days.month[:2])}")}
             days.ask("PUT", f"/{days.index(1)}/_doc/9?refresh=true", action(9, days.day(1), **place))
             found = harvest("pseudonym", f"10.0.0.{int(days.month[:2])}", "--find", env=env)

@@ -105,6 +105,22 @@ def test_files_instead_of_standard_output(harvest: Command, settings: None, tmp_
         assert sorted(path.name for path in directory.iterdir()) == names
 
 
+def test_the_lock_is_where_the_runs_have_their_files(harvest: Command, tmp_path: Path) -> None:
+    """Two installations must not wait for one another."""
+    env_file = tmp_path / "other.env"
+    env_file.write_text(f"HARVEST_STATE_DIR={tmp_path / 'other'}\n")
+    result = harvest("schedule", "crontab", "index", "--env-file", str(env_file), env={"HARVEST_STATE_DIR": ""})
+    assert f" {tmp_path / 'other'}/harvest-index.lock " in result.out
+
+
+def test_a_directory_that_cannot_be_made(harvest: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = harvest("schedule", "crontab", "index", "--output-dir", str(tmp_path / "file" / "below"))
+    assert (result.code, result.out) == (78, "")
+    assert "--output-dir" in result.err
+    assert "Traceback" not in result.err
+
+
 def test_kubernetes_warns_where_checkpoints_would_be_lost(harvest: Command, settings: None) -> None:
     assert "S3_HARVEST_TS_BUCKET" in harvest("schedule", "kubernetes").err
     result = harvest("schedule", "kubernetes", env={"S3_HARVEST_TS_BUCKET": "bucket"})

@@ -17,6 +17,7 @@ from harvesters.firebase.pushid import push_floor
 from harvesters.operate.jobs import BY_NAME, JOBS
 from harvesters.operate.records import Kept, RunRecords
 from harvesters.settings import Settings
+from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.simulators.opencast.server import OpencastSimulator
 from harvesters.sinks.deadletters import open_dead_letters
 from harvesters.stores.file import FileBlob
@@ -141,6 +142,24 @@ def test_a_place_that_hangs_is_named_within_five_seconds(harvest: Command, aws: 
     assert [name for name in ("s3://hangs", "sqs://hangs-too") if result.err.count(f"ERROR {name}") != 1] == []
     found = json.loads(result.out)
     assert (found["dead_letters"]["count"], {job["late"] for job in found["jobs"]}) == (None, {True})
+
+
+def test_a_place_that_redirects_without_an_end_is_named(harvest: Command, aws: str) -> None:
+    class Circle(Simulator):
+        def handle(self, request: Request) -> Response:
+            return Response(302, b"", {"Location": f"{self.url}/again"})
+
+    with Circle() as server:
+        result = harvest("status", env={"AWS_ENDPOINT_URL": server.url, "S3_HARVEST_TS_BUCKET": "b"})
+    assert result.code == 69
+    assert "s3://b" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_what_ran_and_never_well_is_not_said_never_to_have_run(harvest: Command, state: Path) -> None:
+    keep(state, "index", timedelta(minutes=1), code=78)
+    (line,) = [line for line in harvest("status", "index").out.splitlines() if line.startswith("index")]
+    assert "never ran" not in line
 
 
 def test_a_checkpoint_that_cannot_be_read_is_said(harvest: Command, state: Path) -> None:

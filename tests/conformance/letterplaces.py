@@ -76,7 +76,8 @@ class Shelf:
         else:
             client = boto3.client("sqs")
             url = client.get_queue_url(QueueName=self.target.removeprefix("sqs://"))["QueueUrl"]
-            client.send_message(QueueUrl=url, MessageBody=content)
+            grouped: Any = {"MessageGroupId": "odd", "MessageDeduplicationId": "odd"} if self.kind == "fifo" else {}
+            client.send_message(QueueUrl=url, MessageBody=content, **grouped)
 
     @property
     def directory(self) -> Path:
@@ -108,15 +109,16 @@ def row(letter: Letter) -> Any:
     return json.loads(letter.raw)["row"]
 
 
-@pytest.fixture(params=["directory", "s3", "sqs"])
+@pytest.fixture(params=["directory", "s3", "sqs", "fifo"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
-    """Each of the three places, empty."""
+    """Each of the three places, empty; and a queue that is FIFO."""
     if request.param == "s3":
         request.getfixturevalue("aws")
-    if request.param == "sqs":
+    if request.param in ("sqs", "fifo"):
         request.getfixturevalue("elasticmq_url")
     name = f"dead-{uuid.uuid4().hex[:8]}"
     targets = {"directory": str(tmp_path / "dead"), "s3": f"s3://{name}/some/prefix", "sqs": f"sqs://{name}"}
+    targets["fifo"] = f"sqs://{name}.fifo"
     return Shelf(targets[request.param], tmp_path / "state", request.param)
 
 

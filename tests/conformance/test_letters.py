@@ -12,19 +12,20 @@ import boto3
 import pytest
 
 from harvesters.errors import LeaseHeld, SinkUnavailable
-from harvesters.sinks.deadletters import DeadLetter
-from tests.clocks import NOW
+from harvesters.sinks.deadletters import DeadLetter, open_dead_letters
+from tests.clocks import NOW, FakeClock, patient
 from tests.conformance.letterplaces import Pretended, Shelf, job, letter, row, shelf  # noqa: F401 - fixtures
 
 
 class TestLook:
     def test_every_letter_with_a_name_that_stays(self, shelf: Shelf) -> None:  # noqa: F811
-        shelf.put(*(letter(str(number)) for number in range(25)))
-        shelf.put(letter("25"), job="index")
+        several = 10 if shelf.kind == "fifo" else 26  # no more are shown of a group
+        shelf.put(*(letter(str(number)) for number in range(several - 1)))
+        shelf.put(letter(str(several - 1)), job="index")
         first, second = shelf.look(), shelf.look()
-        assert sorted(int(one.id) for one in first) == list(range(26))
+        assert sorted(int(one.id) for one in first) == list(range(several))
         assert {one.name for one in first} == {one.name for one in second}
-        assert len({one.name for one in first}) == 26
+        assert len({one.name for one in first}) == several
         assert {one.job for one in first} == {"useractions", "index"}
         assert first[0].line().keys() == {"letter", "time", "job", "kind", "id", "reason", "where"}
 
@@ -33,7 +34,7 @@ class TestLook:
         assert not os.path.exists(shelf.target)
         if shelf.kind == "s3":
             assert boto3.client("s3").list_buckets()["Buckets"] == []
-        if shelf.kind == "sqs":
+        if shelf.kind in ("sqs", "fifo"):
             urls = boto3.client("sqs").list_queues(QueueNamePrefix=shelf.target.removeprefix("sqs://"))
             assert not urls.get("QueueUrls")
 
@@ -86,6 +87,41 @@ class TestReplay:
         assert row(left) == {"id": 2, "created": "never"}
         assert shelf.replay().stay == 1
         assert len(shelf.look()) == 1
+
+    def test_what_stays_hides_nothing(self, shelf: Shelf, job: Pretended) -> None:  # noqa: F811
+        shelf.put(*(letter(str(number), "poison" if number < 12 else "refused") for number in range(30)))
+        job.refuse = lambda row: "poison" if row["id"] < 12 else ""
+        for tally in (shelf.replay(job="useractions"), shelf.replay()):
+            assert tally.stay == 12
+        assert len(job.taken) == 18
+        assert shelf.drop(reason="nothing says this").gone == 0
+        assert shelf.drop(all=True).gone == 12
+
+    @pytest.mark.parametrize("how", ["drop", "replay"])
+    def test_one_that_went_and_dies_in_another_run_is_written_again(
+        self,
+        shelf: Shelf,  # noqa: F811
+        job: Pretended,  # noqa: F811
+        how: str,
+    ) -> None:
+        clock = FakeClock()
+        follower = open_dead_letters(shelf.target, shelf.state, patient(clock), "useractions")  # as of a run that stays
+        for _ in range(2):
+            shelf.put(letter("1"))
+            follower.write([letter("1")])
+        assert shelf.ids() == ["1"]
+        assert (shelf.drop(all=True) if how == "drop" else shelf.replay()).gone == 1
+        assert shelf.ids() == []
+        clock.sleep(60)  # what is sent at the same time a FIFO queue takes for the same message
+        follower.write([letter("1")])
+        shelf.put(letter("1"))
+        assert shelf.ids() == ["1"]
+
+    def test_how_many_are_hidden_is_told(self, shelf: Shelf) -> None:  # noqa: F811
+        shelf.put(*(letter(str(number)) for number in range(25)))
+        found, tally = shelf.look_closely()
+        assert len(found) + tally.hidden == 25
+        assert (tally.hidden > 0) == (shelf.kind == "fifo")
 
     def test_what_is_not_meant_stays(self, shelf: Shelf, job: Pretended) -> None:  # noqa: F811
         shelf.put(letter("1"), letter("2", "another"), letter("3"))

@@ -28,7 +28,7 @@ NEW_LOGS = {
     "_meta": {"harvest": "logging", "version": 1},
     "dynamic": False,
     "properties": {
-        "metadata": {"enabled": False},
+        "metadata": {"dynamic": False, "properties": {"userId": {"type": "keyword", "ignore_above": 8191}}},
         "harvest": {"properties": {"user": {"type": "keyword", "ignore_above": 8191}}},
     },
 }
@@ -130,6 +130,8 @@ class TestWhatGoes:
         assert set(chats.all("logging-*")) == {"b", "c"}
 
     def test_fields_beyond_the_limit_of_an_index_are_read(self, chats: Chats) -> None:
+        if chats.product.distribution != "elasticsearch":
+            return  # which refuses a document instead
         limit = {"index.mapping.total_fields": {"limit": 8, "ignore_dynamic_beyond_limit": True}}
         chats.ask("PUT", f"/{DAY}", {"settings": limit})
         chats.put(DAY, {"a": {"0": 1, "1": 1, "2": 1, "3": 1, "4": 1, "5": 1, "6": 1, "7": 1, "userId": "anna"}})
@@ -144,8 +146,9 @@ class TestWhatGoes:
         }
         verbatim = {"metadata": f'{{"userId":"{TOO_LONG}"}}'}
         documents["long"] = log("long", metadata=None, harvest={"verbatim": verbatim})
+        documents["service of old"] = log("old", "5")
         chats.put("logging-wenet-2026-02-01", documents)
-        assert erase(chats, "5") == Erased(0, 2)
+        assert erase(chats, "5") == Erased(0, 3)
         assert erase(chats, LONGEST) == Erased(0, 1)
         assert set(chats.all("logging-*")) == {"0", "1", "long"}
         assert erase(chats, TOO_LONG) == Erased(0, 1)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harvesters.messages import dated
+from harvesters.messages import dated, stored
+from harvesters.messages.model import Message
 from tests.cli.conftest import Command, harvest  # noqa: F401 - fixture
 from tests.messages.chats import Chats, log, message
 from tests.migration.chatting import analytic
@@ -92,7 +93,7 @@ def test_one_that_cannot_be_migrated_does_not_keep_the_others(harvest: Command, 
 def test_templates_make_indices_that_need_nothing(harvest: Command, chats: Chats) -> None:  # noqa: F811
     for template in dated.ours():
         chats.ask("PUT", f"/_index_template/{template.name}", template.on(chats.product).body)
-    chats.put("message-2021-01-22", {"a": message("1")})
+    chats.put("message-2021-01-22", {"a": stored.loads(stored.document(Message.parse(message("1"))))})
     chats.put("logging-wenet-2021-01-02", {"b": log("1")})
     chats.put("analytic-2021-01-02", {"c": analytic("c", "requests")})
     assert harvest("setup", "migrate").out == "nothing to migrate\n"

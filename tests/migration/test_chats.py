@@ -9,6 +9,7 @@ import pytest
 from harvesters.errors import TooManyDead
 from harvesters.messages import dated, stored
 from harvesters.messages.ids import trace_id
+from harvesters.messages.model import Message
 from tests.messages.chats import Chats, message
 from tests.migration.chatting import migrate, migrator
 
@@ -94,10 +95,23 @@ class TestMessages:
     def test_ones_of_today_stay_where_they_are(self, chats: Chats) -> None:
         template = next(each for each in dated.ours() if each.name == "messages")
         chats.ask("PUT", "/_index_template/messages", template.body)
-        chats.put(DAY, {"m": message("1")})
+        today = stored.loads(stored.document(Message.parse(message("1"))))
+        chats.put(DAY, {"m": today})
         chats.put("message-board", {"m2": message("1")})
         assert migrate(chats) == []
         assert chats.indices() == {DAY, "message-board"}
+
+    def test_what_the_service_of_old_writes_beside_our_template_is_migrated(self, chats: Chats) -> None:
+        template = next(each for each in dated.ours() if each.name == "messages")
+        chats.ask("PUT", "/_index_template/messages", template.body)
+        today = stored.loads(stored.document(Message.parse(message("1"))))
+        chats.put(DAY, {"m": today, "n": message("2", metadata={"score": 5})})
+        chats.put(f"{DAY}-2", {"o": today})
+        migrate(chats)
+        assert names(chats) == {DAY}
+        assert set(given_out(chats)) == {"m", "n", "o"}
+        assert chats.all(DAY)["n"]["harvest"]["values"] == [{"path": "metadata.score", "number": 5}]
+        assert migrate(chats) == []
 
     def test_a_dry_run_says_it_and_does_nothing(self, chats: Chats) -> None:
         chats.put("message-a-2021-01-22", {"a": message("1")})

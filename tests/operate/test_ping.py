@@ -178,3 +178,9 @@ def test_every_part_that_may_be_a_key_is_masked() -> None:
         "tok-0815-secret",
     ):
         assert "0815" not in redact(shown)
+
+
+def test_the_name_of_the_job_is_no_key() -> None:
+    for url in ("https://hc.example/ping-key-0815xyz/{job}", "https://hc.example/{job}?token={job}"):
+        PingUrl.of(settings(url), "firebase-events")
+        assert redact("firebase-events done, load_episodes too") == "firebase-events done, load_episodes too"

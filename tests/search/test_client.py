@@ -88,6 +88,18 @@ def test_what_an_answer_means(connect: Connect, status: int, kind: str, meaning:
     assert bool(clock.slept) == (meaning in (Unavailable, TryLater))
 
 
+def test_a_search_that_makes_too_many_buckets_is_not_asked_again(connect: Connect) -> None:
+    """OpenSearch says 503."""
+    cause = {"type": "too_many_buckets_exception", "reason": "Trying to create too many buckets."}
+    body = {"error": {"type": "search_phase_execution_exception", "reason": "", "caused_by": cause}, "status": 503}
+    with Answering(answer(body, 503)) as simulator:
+        client = connect(simulator.url, patient())
+        with pytest.raises(Refused, match="too many buckets"):
+            client.request("POST", "/x/_search", {})
+        client.close()
+        assert [seen.path for seen in simulator.seen] == ["/", "/x/_search"]
+
+
 def test_a_status_that_the_caller_understands_is_no_error(connect: Connect) -> None:
     with Answering(answer({"error": error("no")}, 404)) as simulator:
         client = connect(simulator.url, patient())
@@ -105,6 +117,12 @@ def test_a_status_that_the_caller_understands_is_no_error(connect: Connect) -> N
         (Response.json({"version": {"number": "7.10.2"}, "tagline": "You Know, for Search"}), "elasticsearch 7.10.2"),
         (Response.json({"version": {"number": "2.6.0", "distribution": "opensearch"}}), "opensearch 2.6.0.*too old"),
         (Response.json({"version": {"number": "1.3.20", "distribution": "opensearch"}}), "OpenSearch 2.7 or newer"),
+        (
+            Response.json(
+                {"version": {"number": "7.10.2"}, "tagline": "The OpenSearch Project: https://opensearch.org/"}
+            ),
+            "OpenSearch that calls itself 7.10.2.*compatibility.override_main_response_version",
+        ),
         (Response.json({"version": {"number": "9.1", "distribution": "elsewhere"}}), "is elsewhere 9.1"),
     ],
 )
@@ -121,6 +139,14 @@ def test_what_is_not_supported_is_refused_before_anything_is_asked(
 
 
 OPENSEARCH = Response.json({"version": {"number": "3.8.0", "distribution": "opensearch"}})
+
+
+def test_a_cluster_behind_a_proxy_that_strips_headers_is_known(connect: Connect) -> None:
+    bare = b'{"version": {"number": "8.19.0"}, "tagline": "You Know, for Search"}'
+    with Answering(answer({}), Response(200, bare)) as simulator:
+        client = connect(simulator.url, patient())
+        assert client.request("GET", "/x").found
+        client.close()
 
 
 def test_messages_name_the_product(connect: Connect) -> None:
@@ -294,6 +320,9 @@ def test_a_servers_own_words_are_cut() -> None:
         ("mapping set to strict, dynamic introduction of [crn] within [episode] is not allowed", "episode.crn"),
         ("mapping set to strict, dynamic introduction of [creator] within [_doc] is not allowed", "creator"),
         ("object mapping for [episode] tried to parse field [episode] as object", "episode"),
+        ('Document contains at least one immense term in field="zoom._valueAndPath" (whose UTF8 …', "zoom"),
+        ('Document contains at least one immense term in field="zoom._value" (whose UTF8 …', "zoom"),
+        ('Document contains at least one immense term in field="user.name" (whose UTF8 …', "user.name"),
         ("something else", ""),
     ],
 )

@@ -64,6 +64,7 @@ def reader(node: Node) -> Iterator[IndexReader]:
     [
         counted({"composite": {"sources": [{"x": TERMS}]}}),
         counted({"cardinality": {"field": "data.x"}}),
+        counted({"significant_terms": {"field": "data.x"}}),
         counted({"terms": {"field": "type"}, "aggs": {"b": {"cardinality": {"field": "data.x"}}}}),
     ],
 )

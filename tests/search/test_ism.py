@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from harvesters.elastic.client import SearchClient
-from harvesters.errors import ProtocolError, TryLater
+from harvesters.errors import CredentialsRefused, ProtocolError, TryLater
 from harvesters.search import ism, templates
 from harvesters.simulators.amazon.ism import Ism
 from harvesters.simulators.base import Request, Response, Simulator
-from tests.clocks import patient
+from tests.clocks import FakeClock, patient
 
 ROOT = {"version": {"number": "2.19.0", "distribution": "opensearch"}}
 PATTERNS = ["buddyupevents-*", "meetings-*", "sessions-*", "useractions-*"]
@@ -102,6 +102,37 @@ def test_it_is_added_to_indices_that_have_none(managing: Managing, client: Searc
     assert managing.ism.managed == {"meetings-2026.02.13": "another", "meetings-2026.02.14": "harvest"}
     assert ism.add_policy(client, names) == 0
     assert ism.add_policy(client, []) == 0
+
+
+def test_an_index_is_put_under_the_policy_where_there_is_one(managing: Managing, client: SearchClient) -> None:
+    ism.govern(client, "meetings-2026.02.13")
+    assert managing.ism.managed == {}
+    put(client, 400)
+    ism.govern(client, "meetings-2026.02.13")
+    assert managing.ism.managed == {"meetings-2026.02.13": "harvest"}
+
+
+def test_an_index_that_is_removed_meanwhile_keeps_no_other_out(managing: Managing, client: SearchClient) -> None:
+    names = sorted(managing.indices)
+    gone = Response.json({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)
+    managing.fail("status", path="/_plugins/_ism/add", times=2, response=gone)
+    assert ism.add_policy(client, names) == 1
+    assert len(managing.ism.managed) == 1
+
+
+@pytest.mark.parametrize("busy", [429, 503])
+def test_a_cluster_that_is_busy_is_asked_again(managing: Managing, busy: int) -> None:
+    client = SearchClient(managing.url, patient(FakeClock()))
+    managing.fail("status", path="/_plugins", response=Response.json({"message": "busy"}, busy))
+    assert ism.has_ism(client)
+    client.close()
+
+
+def test_who_may_not_know_is_told_so_if_he_wants_it(managing: Managing, client: SearchClient) -> None:
+    managing.fail("status", path="/_plugins", times=2, response=Response.json({"Message": "not authorized"}, 403))
+    assert not ism.has_ism(client)
+    with pytest.raises(CredentialsRefused, match="not authorized"):
+        ism.has_ism(client, wanted=True)
 
 
 def test_an_index_that_does_not_get_it_is_named(managing: Managing, client: SearchClient) -> None:

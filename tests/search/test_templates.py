@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from harvesters.elastic.client import SearchClient
+from harvesters.errors import CredentialsRefused
 from harvesters.search import ilm, templates
 from harvesters.search.templates import Template, Verdict, compare, put
 from harvesters.simulators.base import Request, Response, Simulator
-from tests.clocks import patient
+from tests.clocks import FakeClock, patient
 from tests.nodes import Node
 from tests.sinks.bulk import HEADERS, WELCOME, answer
 
@@ -223,11 +224,28 @@ class TestIlm:
         assert not ilm.has_ilm(client)
         client.close()
 
-    @pytest.mark.parametrize(("status", "there"), [(200, True), (400, False), (403, False), (405, False), (500, False)])
-    def test_any_answer_but_200_means_none(self, status: int, there: bool) -> None:
+    @pytest.mark.parametrize(("status", "there"), [(200, True), (400, False), (401, False), (403, False), (405, False)])
+    def test_a_refusal_means_none(self, status: int, there: bool) -> None:
         with Ilm(status) as cluster:
             client = SearchClient(cluster.url, patient())
             assert ilm.has_ilm(client) is there
+            client.close()
+
+    @pytest.mark.parametrize("busy", [429, 500, 503])
+    def test_a_cluster_that_is_busy_is_asked_again(self, busy: int) -> None:
+        with Ilm() as cluster:
+            client = SearchClient(cluster.url, patient(FakeClock()))
+            for path in ("/_ilm/policy", "/_index_template/_simulate"):
+                cluster.fail("status", path=path, response=Response.json({"message": "busy"}, busy))
+            assert ilm.has_ilm(client)
+            assert ilm.under_policy(client, templates.read()) != templates.read()
+            client.close()
+
+    def test_who_wants_it_is_told_that_he_may_not_know(self) -> None:
+        with Ilm(403) as cluster:
+            client = SearchClient(cluster.url, patient())
+            with pytest.raises(CredentialsRefused, match="_ilm/policy"):
+                ilm.has_ilm(client, wanted=True)
             client.close()
 
     def test_a_policy_deletes_only_when_told_to_and_is_the_operators_afterwards(self) -> None:

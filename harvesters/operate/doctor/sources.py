@@ -83,6 +83,9 @@ def _examine(about: Examination, client: OpencastClient) -> None:
     except (ProtocolError, Contradicted) as error:
         about.fail("opencast.usertracking", error, _PLUGIN, Exit.PROTOCOL)
     except ConfigError as error:
+        if not about.found:  # it redirects
+            about.fail("opencast", error, _NODE, Exit.CONFIG)
+            return
         about.fail("opencast.timezone", error, "Set OPENCAST_TIMEZONE to the server's.", Exit.CONFIG)
     except HarvestError as error:
         about.fail("opencast", error, _NODE)

@@ -33,6 +33,13 @@ class Portion(Protocol):
             HarvestError: the place does not answer, or not to us.
         """
 
+    def pass_by(self) -> None:
+        """What it holds is changed no more, and must not hide what comes behind it.
+
+        Raises:
+            HarvestError: as for `settle`.
+        """
+
 
 class Box(Protocol):
     """A place of dead letters. Nothing is made by looking: no directory, bucket or queue."""
@@ -52,6 +59,13 @@ class Box(Protocol):
             HarvestError: it does not answer, or not to us.
         """
 
+    def hidden(self) -> int:
+        """How many letters, about, `portions` did not give because others are in front of them.
+
+        Raises:
+            HarvestError: as for `count`.
+        """
+
     def portions(self) -> Iterator[Portion]:
         """All that is there now, the oldest first where the place can tell.
 
@@ -69,3 +83,6 @@ class Found:
 
     letters: list[Letter] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
+
+    def pass_by(self) -> None:
+        """It hides nothing."""

@@ -42,6 +42,10 @@ class DirectoryBox:
         """The lines."""
         return sum(1 for path in self._paths() for _ in self._lines(path))
 
+    def hidden(self) -> int:
+        """None."""
+        return 0
+
     def portions(self) -> Iterator[FilePortion]:
         """File by file, by their days."""
         for path in self._paths():

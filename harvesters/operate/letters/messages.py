@@ -1,4 +1,7 @@
-"""Dead letters in an SQS queue. To look at a message is to receive it: what was looked at is given back at the end."""
+"""Dead letters in an SQS queue. To look at a message is to receive it: what was looked at is given back at the end.
+
+A FIFO queue shows ten messages of a group, and the next when these are gone. So what stays is sent anew, to the end.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harvesters.aws import client as aws
-from harvesters.aws.sqs import FIFO, Queue, entries_of, tens
+from harvesters.aws.sqs import Queue, entries_of, tens
 from harvesters.errors import HarvestError, SinkUnavailable
+from harvesters.files import refusal
 from harvesters.operate.letters.box import AT_ONCE, Found
 from harvesters.operate.letters.letter import Letter
 from harvesters.retry import Transient
 from harvesters.settings import Settings
+from harvesters.sinks.deadletters import memory
+from harvesters.sinks.written import forget
 from harvesters.stores.blob import Blob
 
 log = logging.getLogger(__name__)
@@ -35,6 +41,7 @@ class SqsBox:
     _held: dict[str, str] = field(default_factory=dict)  # handles by message id
     _ours: set[str] = field(default_factory=set)  # ids of messages that we sent in the place of others
     _since: float = 0.0
+    _forgot: bool = False
 
     @property
     def name(self) -> str:
@@ -50,6 +57,10 @@ class SqsBox:
         """By SQS's own count, which lags behind; without receiving."""
         return sum(self.queue.counts()) if self.queue.find() else 0
 
+    def hidden(self) -> int:
+        """Those of a FIFO queue behind the first ten of their groups."""
+        return max(0, self.count() - len(self._held)) if self.queue.fifo else 0
+
     def portions(self) -> Iterator[MessagePortion]:
         """As they come; each is hidden from others until `close`, or until it is deleted."""
         if not self.queue.find():
@@ -62,23 +73,29 @@ class SqsBox:
             empty = 0 if received else empty + 1
             for message in received:
                 self._add(portion, message)
-            if len(portion.letters) >= AT_ONCE:
+            if len(portion.letters) >= AT_ONCE or (received and self.queue.fifo):
                 yield portion
                 portion = MessagePortion(self)
         yield portion
 
     def close(self) -> None:
         """Show everybody what is left; where that fails they are shown by themselves later."""
+        if self._forgot:
+            self._forget()  # what came, and went, since
         with suppress(HarvestError):
             for handles in tens([*self._held.values()]):
                 self.queue.hide(handles, 0)
         self._held.clear()
         self.queue.close()
 
+    def holds(self, id: str) -> bool:
+        """Whether that message is in hand, and not deleted."""
+        return id in self._held
+
     def replace(self, id: str, letter: Letter, line: bytes) -> None:
         """Send `line` and then delete the message: a kill between leaves both, and never none."""
         entry: dict[str, Any] = {"Id": "0", "MessageBody": line.decode()}
-        if self.queue.queue.endswith(FIFO):
+        if self.queue.fifo:
             entry |= {"MessageGroupId": str(letter.fields["kind"]), "MessageDeduplicationId": uuid.uuid4().hex}
 
         def send() -> str:
@@ -97,6 +114,9 @@ class SqsBox:
 
     def delete(self, ids: list[str]) -> None:
         """Delete messages; one that is not ours any more stays."""
+        if ids and not self._forgot:
+            self._forgot = True
+            self._forget()
         for group in tens(ids):
             entries = [{"Id": str(at), "ReceiptHandle": self._held[id]} for at, id in enumerate(group)]
 
@@ -122,6 +142,16 @@ class SqsBox:
         else:
             portion.letters.append(letter)
             portion.ids[letter] = id
+
+    def _forget(self) -> None:
+        """Harvesters remember what they wrote, and would not write it again."""
+        path = memory(self.settings.state_dir())
+        try:
+            forget(path, self.name)
+        except OSError as error:
+            raise refusal(
+                error, path, "Let this user write it: harvesters remember there which letters are kept."
+            ) from error
 
     def _stay(self) -> None:
         """Keep what is in hand hidden while the rest is looked at."""
@@ -154,3 +184,10 @@ class MessagePortion(Found):
         for letter, line in changes.items():
             if line is not None:
                 self._box.replace(self.ids[letter], letter, line)
+
+    def pass_by(self) -> None:
+        """In a FIFO queue what stays goes to the end."""
+        if self._box.queue.fifo:
+            for letter in self.letters:
+                if self._box.holds(self.ids[letter]):
+                    self._box.replace(self.ids[letter], letter, letter.raw)

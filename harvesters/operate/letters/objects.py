@@ -42,6 +42,10 @@ class S3Box:
         """The lines of all objects."""
         return sum(len(_lines(content)) for _, content, _ in self._objects())
 
+    def hidden(self) -> int:
+        """None."""
+        return 0
+
     def portions(self) -> Iterator[ObjectPortion]:
         """Object by object, as they were written."""
         for key, content, etag in self._objects():

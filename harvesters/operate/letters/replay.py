@@ -37,6 +37,7 @@ class Tally:
     found: int = 0
     gone: int = 0
     stay: int = 0
+    hidden: int = 0
     strange: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
@@ -56,6 +57,7 @@ def look(assembly: Assembly, selection: Selection, see: Callable[[Letter], None]
                     tally.names.add(letter.name)
                     tally.found += 1
                     see(letter)
+            tally.hidden += box.hidden()
     return tally
 
 
@@ -73,6 +75,7 @@ def drop(assembly: Assembly, selection: Selection) -> Tally:
             meant = _meant(portion, selection, tally)
             lease.check()
             portion.settle(dict.fromkeys(meant))
+            portion.pass_by()
             tally.gone += len(meant)
             _go_on(assembly)
 
@@ -118,6 +121,8 @@ class _Replay:
                     lease.check()
                     self._deliver(portion, lease, job, several)
                     _go_on(self.assembly)
+            lease.check()
+            portion.pass_by()
 
     def _deliver(self, portion: Portion, lease: Lease, job: str, letters: Sequence[Letter]) -> None:
         again = self._again(job)
