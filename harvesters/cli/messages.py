@@ -7,7 +7,7 @@ import click
 from harvesters.cli.main import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "serve": ("harvesters.cli.messages_serve", "serve", "Serve messages and analytics, as `serve --parts messages`."),
+    "serve": ("harvesters.cli.messages_serve", "serve", "Serve messages and analytics."),
     "erase": ("harvesters.cli.messages_erase", "erase", "Erase every message of a user, and the logs that name him."),
     "compute": ("harvesters.cli.messages_compute", "compute", "Compute analytics at once, without Celery."),
     "export": ("harvesters.cli.messages_export", "export", "Counts, questions, users, tasks and messages as files."),

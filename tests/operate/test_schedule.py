@@ -146,7 +146,7 @@ class TestSystemd:
         assert "EnvironmentFile" not in service
         assert "in %%n blanks" in service
         assert "a b%%c $$HOME 'd'" in service
-        assert service.rstrip().splitlines()[-1].startswith("StandardError=append:")
+        assert "\nStandardError=append:" in service
         assert "OnCalendar=*:0/15\nRandomizedDelaySec=30\n" in timer
         assert "Persistent=true" in timer
 
