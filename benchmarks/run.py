@@ -25,6 +25,7 @@ from benchmarks import (
     backfill,
     clusters,
     elastic,
+    erasure,
     exports,
     firebase,
     guard,
@@ -56,6 +57,7 @@ GROUPS: dict[str, Group] = {
     "backfill": backfill.GROUP,
     "messages": messages.GROUP,
     "exports": exports.GROUP,
+    "erasure": erasure.GROUP,
 }
 
 

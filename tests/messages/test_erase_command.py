@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from contextlib import closing
 from typing import Any
 
@@ -120,9 +119,6 @@ class TestKilled:
 
 def test_thirty_thousand(harvest: Command, chats: Chats) -> None:  # noqa: F811
     fill(chats, 30_000)
-    began = time.monotonic()
     result = harvest("messages", "erase", "anna", "--json")
-    seconds = time.monotonic() - began
     assert (result.code, json.loads(result.out)) == (0, {"messages": 30_000, "logs": 1000})
     assert set(chats.all("message-*")) == {"other"}
-    assert seconds < 60, "it takes 3 s on two cores"
