@@ -13,7 +13,6 @@ from harvesters.elastic.errors import reason
 from harvesters.errors import HarvestError
 from harvesters.retry import Transient
 
-
 _OF_NOTHING = "invalid id: [null]"  # what OpenSearch says of a pattern that no index has
 
 
