@@ -168,7 +168,7 @@ def test_a_setting_that_cannot_be_read_is_78_and_named(name: str, value: str, ha
     assert "sesame" not in ended.err
 
 
-@pytest.mark.parametrize("parts", ["messages", "insights,messages", "", ","])
+@pytest.mark.parametrize("parts", ["events", "insights,events", "", ","])
 def test_a_part_that_is_not_built_is_2(parts: str, harvest: Command) -> None:  # noqa: F811
     assert harvest("serve", "--parts", parts).code == 2
 
