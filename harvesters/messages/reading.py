@@ -131,6 +131,8 @@ class Reader:
         body: dict[str, Any] = {"size": page, "query": query, "sort": sort, "track_total_hits": False}
         path = f"/{MESSAGES}/_search"
         id = pit.open(self.client, MESSAGES, _KEEP) if frozen else None
+        if frozen and id is None:  # there is no index
+            return
         try:
             while True:
                 if after is not None:
