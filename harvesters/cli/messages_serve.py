@@ -7,7 +7,7 @@ import click
 from harvesters.cli.serve import listen, where_options
 
 
-@click.command(short_help="Serve messages and analytics, as `serve --parts messages`.")
+@click.command(short_help="Serve messages and analytics.")
 @where_options
 @click.pass_context
 def serve(context: click.Context, workers: int) -> None:

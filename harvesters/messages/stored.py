@@ -49,11 +49,22 @@ def document(message: Message, id: str | None = None) -> bytes:
     said, verbatim = _placed(message.fields, _message_places)
     if said["timestamp"] != (read := _timestamp(message.moment)):
         verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
-    values = values_of(message.fields["metadata"], "metadata")
-    intent = message.fields.get("intent")
-    if intent is not None:
-        values += values_of(intent["confidence"], "intent.confidence")
-    return _dumped(said, ours, verbatim, values)
+    return _dumped(said, {**ours, **counted(message.fields)}, verbatim)
+
+
+def counted(said: Mapping[str, Any]) -> Fields:
+    """What `OURS` has of the values of a message that may be of any type, for counting them.
+
+    Raises:
+        Invalid: there are too many.
+    """
+    values = values_of(said.get("metadata"), "metadata")
+    intent = said.get("intent")
+    confidence = intent.get("confidence") if isinstance(intent, dict) else None
+    if _is_number(confidence):
+        return {"confidence": confidence, **({"values": values} if values else {})}
+    values += values_of(confidence, "intent.confidence")
+    return {"values": values} if values else {}
 
 
 def log_document(log: Fields, moment: datetime) -> bytes:
@@ -63,7 +74,7 @@ def log_document(log: Fields, moment: datetime) -> bytes:
         verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
     users = users_of_log(log)
     ours: Fields = {"user": users} if users else {}
-    return _dumped(said, ours, verbatim, [])
+    return _dumped(said, ours, verbatim)
 
 
 def users_of_log(log: Mapping[str, Any]) -> list[str]:
@@ -136,11 +147,9 @@ def dumps(value: Any) -> bytes:
     return exact.dumps(value)
 
 
-def _dumped(said: Fields, ours: Fields, verbatim: Fields, values: list[Fields]) -> bytes:
+def _dumped(said: Fields, ours: Fields, verbatim: Fields) -> bytes:
     if verbatim:
         ours["verbatim"] = {path: exact.dumps(value).decode() for path, value in verbatim.items()}
-    if values:
-        ours["values"] = values
     return orjson.dumps({**said, OURS: ours} if ours else said)
 
 

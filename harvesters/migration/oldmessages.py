@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from harvesters import exact
@@ -10,7 +11,6 @@ from harvesters.messages import stored
 from harvesters.messages.ids import is_text, trace_id
 from harvesters.messages.model import Invalid, Message, parse_timestamp
 from harvesters.messages.moments import EPOCH
-from harvesters.messages.values import values_of
 
 Body = dict[str, Any]
 
@@ -69,10 +69,8 @@ def _as_it_is(said: Body, id: str) -> Body:
     project, user, number = stored.ids_of(said)
     if project is not None and user is not None and number is not None and trace_id(project, user, number) != id:
         ours["triple"] = trace_id(project, user, number)
-    try:
-        ours["values"] = values_of(said.get("metadata"), "metadata")
-    except Invalid:
-        ours["values"] = []
+    with suppress(Invalid):
+        ours.update(stored.counted(said))
     ours["verbatim"] = {
         name: exact.dumps(value).decode() for name, value in said.items() if repr(made.get(name, _NONE)) != repr(value)
     }

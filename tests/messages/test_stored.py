@@ -118,15 +118,19 @@ class TestPlaces:
 
 class TestValues:
     def test_one_for_each_value(self) -> None:
-        found = values(metadata={"a": {"b": [1, "x", True, None, {"c": 2.5}]}, "": "y"}, intent={"confidence": 0.5})
+        found = values(metadata={"a": {"b": [1, "x", True, None, {"c": 2.5}]}, "": "y"}, intent={"confidence": "high"})
         assert found == [
             {"path": "metadata.a.b", "number": 1},
             {"path": "metadata.a.b", "text": "x"},
             {"path": "metadata.a.b", "text": "true"},
             {"path": "metadata.a.b.c", "number": 2.5},
             {"path": "metadata.", "text": "y"},
-            {"path": "intent.confidence", "number": 0.5},
+            {"path": "intent.confidence", "text": "high"},
         ]
+
+    def test_a_number_of_confidence_has_a_field_of_its_own(self) -> None:
+        assert document(intent={"confidence": 0.5})["harvest"]["confidence"] == 0.5
+        assert values(intent={"confidence": 0.5}) == []
 
     def test_numbers_beyond_a_double_are_texts(self) -> None:
         assert values(metadata={"a": Number("1e400"), "b": Number("1" + "0" * 30)}) == [

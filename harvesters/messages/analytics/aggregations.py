@@ -89,6 +89,7 @@ class _Values:
         if filters.is_value(self.wanted.field):
             for value, count in self._buckets(NUMBER, _PAGE):
                 counts[float(value)] += count
+            counts.update(self._plain())
             counts.update(float(one["number"]) for one in self._read() if "number" in one)
         return counts
 
@@ -96,7 +97,7 @@ class _Values:
         """How many values there are."""
         old = sum(1 for _ in self._read())
         if filters.is_value(self.wanted.field):
-            return old + int(self._asked({}).get("doc_count", 0))
+            return old + int(self._asked({}).get("doc_count", 0)) + sum(self._plain().values())
         about = {"about": {"value_count": {"field": f"{without_keyword(self.wanted.field)}{EXACT}"}}}
         found = self.messages.reader.search({"size": 0, "track_total_hits": False, "query": self._ours, "aggs": about})
         return old + int(found.get("aggregations", {}).get("about", {}).get("value", 0))
@@ -105,6 +106,7 @@ class _Values:
         """How many different values there are: 5 and "5" are two."""
         old = {(NUMBER, float(one["number"])) if "number" in one else _text_key(one) for one in self._read()}
         count = 0
+        old |= {(NUMBER, number) for number in self._plain()}
         for kind, value in self._keys():
             old.discard((kind, value))
             count += 1
@@ -130,6 +132,13 @@ class _Values:
             if "after_key" not in found or len(buckets) < size:
                 return
             page["after"] = found["after_key"]
+
+    def _plain(self) -> Counter[float]:
+        """How often each number is there that lies beside `harvest.values`."""
+        if not filters.is_confidence(self.wanted.field):
+            return Counter()
+        found = self.messages.reader.buckets({"number": {"terms": {"field": filters.OF_CONFIDENCE}}}, self._ours)
+        return Counter({float(bucket["key"]["number"]): bucket["doc_count"] for bucket in found})
 
     def _asked(self, inner: Query) -> Said:
         """What is aggregated within the values of our field."""

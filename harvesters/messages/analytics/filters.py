@@ -21,6 +21,8 @@ WORDS = frozenset(
 LONG, WHOLE = "content.value", ".text"
 """The one that may be longer than a keyword; it has words beside it."""
 CONFIDENCE = "intent.confidence"
+"""It lies in `OF_CONFIDENCE` where it is a number, for nearly every one is, and else in `VALUES`."""
+OF_CONFIDENCE = "harvest.confidence"
 VALUES = "harvest.values"
 PATH, NUMBER, TEXT, DIGEST, _WORDS = (f"{VALUES}.{name}" for name in ("path", "number", "text", "digest", "words"))
 
@@ -42,7 +44,12 @@ def is_metadata(field: str) -> bool:
 
 def is_value(field: str) -> bool:
     """Whether its values may be of any type, so that they lie in `harvest.values`."""
-    return is_metadata(field) or without_keyword(field) == CONFIDENCE
+    return is_metadata(field) or is_confidence(field)
+
+
+def is_confidence(field: str) -> bool:
+    """Whether its numbers lie in a field of their own."""
+    return without_keyword(field) == CONFIDENCE
 
 
 def paths_of(field: str) -> list[str]:
@@ -55,7 +62,11 @@ def clause(wanted: Filter) -> Query:
     field = without_keyword(wanted.field)
     if is_value(wanted.field):
         there = {"bool": {"filter": [{"terms": {PATH: paths_of(wanted.field)}}], **_any(_values(wanted))}}
-        return {"nested": {"path": VALUES, "ignore_unmapped": True, "query": there}}
+        nested = {"nested": {"path": VALUES, "ignore_unmapped": True, "query": there}}
+        number = _number(wanted.value)
+        if not is_confidence(wanted.field) or number is None:
+            return nested
+        return {"bool": _any([nested, _compared(wanted.operation, OF_CONFIDENCE, number)])}
     if field == _TOLD:
         return _about_time(wanted)
     if field not in WORDS:
