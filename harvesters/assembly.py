@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 from harvesters.clock import Clock, SystemClock
 from harvesters.cursor import CursorKind
 from harvesters.errors import ConfigError
+from harvesters.redis_client import PATIENCE
 from harvesters.retry import OneTry, RetryPolicy
 from harvesters.settings import Settings
 from harvesters.telemetry import log_report
@@ -117,11 +118,11 @@ class Assembly:
         """Budgets of calls in Redis (``REDIS_URL``), or of this process alone when it fails."""
         return self.slots_again(math.inf)
 
-    def slots_again(self, seconds: float) -> Slots:
+    def slots_again(self, seconds: float, patience: float = PATIENCE) -> Slots:
         """As `slots`, for what outlives an outage of Redis: it is tried again after so long."""
         from harvesters.rate import open_slots
 
-        return self._closed_with_us(open_slots(self._redis_url, self.clock, seconds))
+        return self._closed_with_us(open_slots(self._redis_url, self.clock, seconds, patience))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

@@ -266,9 +266,11 @@ class SharedSlots:
         self._shared.close()
 
 
-def open_slots(url: str, clock: Clock, again: float = math.inf) -> SharedSlots:
+def open_slots(
+    url: str, clock: Clock, again: float = math.inf, patience: float = redis_client.PATIENCE
+) -> SharedSlots:
     """The budgets in the Redis at `url`; connects when first used. `again`: see `SharedSlots`."""
-    return SharedSlots(RedisSlots(url), MemorySlots(clock), again)
+    return SharedSlots(RedisSlots(url, patience), MemorySlots(clock), again)
 
 
 def _within(late: float, slack: float) -> float:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 5.0
+"""Seconds for one answer of Redis."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -76,17 +79,21 @@ class RedisOr(Generic[T]):
 class Client:
     """A client of the Redis at `url`, connected with the first command; errors are redis-py's own, see `RedisOr`.
 
+    Args:
+        patience: seconds for one answer.
+
     Raises:
         ConfigError: the URL is none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
         self.url = checked(url)
+        self.patience = patience
 
     @cached_property
     def redis(self) -> redis.Redis:
         """redis-py's client."""
-        return client(self.url)
+        return client(self.url, self.patience)
 
     def close(self) -> None:
         """Drop the connections."""
@@ -105,14 +112,17 @@ def checked(url: str) -> str:
     return url
 
 
-def client(url: str) -> redis.Redis:
+def client(url: str, patience: float = PATIENCE) -> redis.Redis:
     """A client of the Redis at `url`, which connects with the first command; errors are redis-py's own.
+
+    Args:
+        patience: seconds for one answer.
 
     Raises:
         ConfigError: the URL cannot be read.
     """
     try:
-        made: redis.Redis = library().Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5)
+        made: redis.Redis = library().Redis.from_url(url, socket_connect_timeout=min(2.0, patience), socket_timeout=patience)
     except ValueError as error:
         raise ConfigError(f"REDIS_URL cannot be read: {redact(str(error))}") from error
     return made

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_PATIENCE = 4.5  # seconds that a broker has to take a task
+_PATIENCE = 3.5  # seconds that a broker has to take a task; the answer is due in five
 _THREADS = 8  # that wait for it
 _KINDS = (MOVING, FIXED)
 
