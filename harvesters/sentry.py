@@ -214,6 +214,7 @@ class _Teller:
         self._lock = threading.Lock()
         self._idle = threading.Condition()
         self._under_way = 0
+        self._waited = False  # for all that was told
         self._minute, self._told = 0.0, 0
 
     def tell(self, event: dict[str, Any], alike: list[str]) -> None:
@@ -239,15 +240,17 @@ class _Teller:
             try:
                 self._line.put_nowait(event)
                 self._under_way += 1
+                self._waited = False
             except queue.Full:
                 return
 
     def finish(self) -> None:
         """Wait until the SDK has everything, and for the server."""
-        if self._thread is None:
+        if self._thread is None or self._waited:
             return
         with self._idle:
             self._idle.wait_for(lambda: not self._under_way, _IMPORT)
+            self._waited = True
         if self._client is not None:
             with suppress(Exception):
                 self._client.flush(timeout=_LAST_WORDS)

@@ -204,6 +204,20 @@ def test_a_server_that_does_not_answer_slows_nothing() -> None:
     assert time.monotonic() - begun < without + 8, "two seconds for it, and the import of the SDK"
 
 
+def test_the_end_waits_for_it_once() -> None:
+    """A command says that it is over, and then its process does."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sentry.begin(Settings({"SENTRY_DSN": f"http://key@127.0.0.1:{silent.getsockname()[1]}/1"}), "a test")
+        try:
+            logging.getLogger("harvesters.tests").error("something went wrong")
+            sentry.finish()
+            begun = time.monotonic()
+            sentry.finish()
+            assert time.monotonic() - begun < 0.5
+        finally:
+            sentry.begin(Settings())
+
+
 @pytest.mark.parametrize(
     "dsn",
     ["x", "https://sentry.example.edu/1", "https://key@/1", "https://key@host", "ftp://key@host/1", "http://k@h:x/1"],

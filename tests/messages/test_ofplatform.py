@@ -34,7 +34,7 @@ def world() -> World:
     made.add(App("app", "Bot", {str(user): user for user in range(1, 40)}), App("other", "Other", {}))
     for number in range(300):
         created = random.randrange(120)
-        closed = random.choice((None, created + random.randrange(60)))
+        closed = random.choice((None, created + random.randrange(-40, 60)))
         one = task(f"t{number}", random.choice(("app", "app", "other")), "1", "?", created, closed)
         for _ in range(random.randrange(3)):
             transact(one, random.choice(("answer", "report", "more")), "2", created + random.randrange(60), {})

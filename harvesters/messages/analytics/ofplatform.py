@@ -28,7 +28,8 @@ _GENDERS = {
 def tasks(platform: Platform, app: str, window: Bounds, metric: str) -> int:
     """Tasks of an application, by when they were created and closed."""
     counted = _TASKS[metric]
-    return sum(counted(_Task(task, window)) for task in platform.tasks(app, end=window.end))
+    end = window.end if metric != "closed" else None  # which says nothing of when they were created
+    return sum(counted(_Task(task, window)) for task in platform.tasks(app, end=end))
 
 
 def transactions(platform: Platform, app: str, window: Bounds, task: str | None = None) -> int:
