@@ -51,7 +51,7 @@ def platform(world: World) -> Iterator[Platform]:
 @pytest.mark.parametrize("window", WINDOWS)
 def test_tasks_by_when_they_were_created_and_closed(world: World, platform: Platform, window: Any) -> None:
     start, end = window
-    since = start if start is not None else -1
+    since = start if start is not None else -100
 
     def count(is_one: Any) -> int:
         times = [(each["_creationTs"], each["closeTs"]) for each in world.tasks if each["appId"] == "app"]
