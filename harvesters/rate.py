@@ -266,9 +266,7 @@ class SharedSlots:
         self._shared.close()
 
 
-def open_slots(
-    url: str, clock: Clock, again: float = math.inf, patience: float = redis_client.PATIENCE
-) -> SharedSlots:
+def open_slots(url: str, clock: Clock, again: float = math.inf, patience: float = redis_client.PATIENCE) -> SharedSlots:
     """The budgets in the Redis at `url`; connects when first used. `again`: see `SharedSlots`."""
     return SharedSlots(RedisSlots(url, patience), MemorySlots(clock), again)
 

@@ -122,7 +122,9 @@ def client(url: str, patience: float = PATIENCE) -> redis.Redis:
         ConfigError: the URL cannot be read.
     """
     try:
-        made: redis.Redis = library().Redis.from_url(url, socket_connect_timeout=min(2.0, patience), socket_timeout=patience)
+        made: redis.Redis = library().Redis.from_url(
+            url, socket_connect_timeout=min(2.0, patience), socket_timeout=patience
+        )
     except ValueError as error:
         raise ConfigError(f"REDIS_URL cannot be read: {redact(str(error))}") from error
     return made
