@@ -173,6 +173,8 @@ class Connection:
         """
         meta, raw = answer.meta, answer.body if isinstance(answer.body, bytes) else b""
         if 200 <= meta.status < 300:
+            if not raw and not what.startswith("HEAD "):
+                raise Transient("sent nothing, as a connection does that breaks off within the headers")
             return Answer(meta.status, None if unread or not raw else self._read(raw), raw)
         said = error_body(raw, meta.headers)
         if meta.status not in accept:

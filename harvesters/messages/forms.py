@@ -86,10 +86,12 @@ class Forms:
     def _template(self) -> Template:
         return templates.find(self._name)
 
-    def old(self, client: SearchClient) -> frozenset[str]:
-        """As `old_indices`, a second old at most; ten where the mapping is ours."""
-        with self._lock:
-            foreign, mixed = self._old.get(MESSAGES), self._mixed.get(MESSAGES)
+    def old(self, client: SearchClient, fresh: bool = False) -> frozenset[str]:
+        """As `old_indices`; if not `fresh`, a second old at most, and ten where the mapping is ours."""
+        foreign = mixed = None
+        if not fresh:
+            with self._lock:
+                foreign, mixed = self._old.get(MESSAGES), self._mixed.get(MESSAGES)
         if foreign is None:
             foreign = _foreign_indices(client, MESSAGES)
         if mixed is None:

@@ -21,6 +21,7 @@ from harvesters.messages.hits import Hit, Raw, search
 from harvesters.messages.names import MESSAGES
 
 _KEEP = "5m"
+_LAST_INDEX = "\U0010ffff"  # behind all: a message whose index a migration has replaced is still the same
 _TYPES_OF_TIME = {"numeric_type": "date_nanos", "unmapped_type": "date_nanos"}
 
 Place = tuple[int, str, str]
@@ -85,7 +86,7 @@ class Reader:
             after: go on behind this place.
             frozen: as they are now, whatever is written meanwhile.
         """
-        old = self.forms.old(self.client)
+        old = self.forms.old(self.client, fresh=True)
         streams = [self._today(selection, old, page, after, frozen)]
         if old:
             streams.append(self._older(selection, old, page, after))
@@ -94,13 +95,14 @@ class Reader:
     def _today(
         self, selection: Selection, old: frozenset[str], page: int, after: Place | None, frozen: bool
     ) -> Iterator[tuple[Place, Hit]]:
-        query = selection.query(questions.outside(old))
+        # What the service of old has written since `old` was asked for has no id to be sorted by: it is read next time.
+        query = selection.query(questions.outside(old), {"exists": {"field": "harvest.id"}})
         sort = [
             {"timestamp": {"order": "asc", **_TYPES_OF_TIME}},
             {"harvest.id": {"order": "asc", "unmapped_type": "keyword"}},
             {"_index": "asc"},
         ]
-        behind: list[Any] | None = [after[0] * 1000, *after[1:]] if after is not None else None
+        behind: list[Any] | None = [after[0] * 1000, after[1], _LAST_INDEX] if after is not None else None
         for raw in self._walk(query, sort, page, behind, frozen):
             yield (raw.sort[0] // 1000, raw.id, raw.index), Hit.of(raw)
 
@@ -121,7 +123,7 @@ class Reader:
             hit = Hit.of(raw)
             micros = _micros(hit.fields.get("timestamp"), raw.sort[0])
             place = micros, raw.id, raw.index
-            if selection.holds(hit, micros) and (after is None or place > after):
+            if selection.holds(hit, micros) and (after is None or place[:2] > after[:2]):
                 yield place, hit
 
     def _walk(

@@ -1,7 +1,8 @@
 """How a message and a log lie in the cluster, and what they are when they are read back.
 
 A document is what was posted, under its own names, and an object `harvest` of ours. What the mapping would refuse in
-its place is null there, and its JSON stands in ``harvest.verbatim``, by its path.
+its place is null there (a word that is a number of more than 64 bits is its text), and its JSON stands in
+``harvest.verbatim``, by its path.
 """
 
 from __future__ import annotations
@@ -159,7 +160,9 @@ def _placed(fields: Fields, places: Callable[[Fields], Iterator[tuple[str, bool]
     for path, fits in places(fields):
         if not fits:
             place, name = _place(said, path)
-            verbatim[path], place[name] = place[name], None
+            verbatim[path] = place[name]
+            is_large = isinstance(place[name], Number) and path != "intent.confidence"
+            place[name] = str(place[name]) if is_large else None  # as a text it is found, and erased
     return said, verbatim
 
 

@@ -33,14 +33,17 @@ class _Post:
     since: float  # when something was last done for it
     alone: bool = False
     size: int = field(init=False)
+    traces: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.size = sum(len(draft.body) for draft in self.drafts)
+        self.traces = frozenset(draft.trace_id for draft in self.drafts)
 
 
 class Gatherer:
     """Has `write` write what is posted, in threads of its own; for one event loop.
 
+    Two posts of one triple are never written at once, for neither would find, and delete, what the other has written.
     While the cluster takes nothing, it is tried again, until a post has seen no progress for `patience` seconds. What
     has failed is not written later, so that who erases somebody then need not fear it.
     """
@@ -50,6 +53,7 @@ class Gatherer:
         self._threads = ThreadPoolExecutor(_LANES, "write")
         self._waiting: deque[_Post] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
+        self._traces: set[str] = set()  # that are being written
         self._in_hand = 0  # posts that wait or are being written
         self._usual = 1  # as many as there were at once, lately
         self._window: asyncio.TimerHandle | None = None
@@ -90,8 +94,9 @@ class Gatherer:
         if self._window is not None:
             self._window.cancel()
             self._window = None
-        while self._waiting and len(self._lanes) < _LANES:
-            lane = asyncio.ensure_future(self._work(self._taken()))
+        while len(self._lanes) < _LANES and (posts := self._taken()):
+            self._traces.update(*(post.traces for post in posts))
+            lane = asyncio.ensure_future(self._work(posts))
             self._lanes.add(lane)
             lane.add_done_callback(self._end)
 
@@ -101,12 +106,12 @@ class Gatherer:
         self._begin()
 
     def _taken(self) -> list[_Post]:
-        """The posts that are written next."""
-        taken = [self._waiting.popleft()]
-        drafts, size = len(taken[0].drafts), taken[0].size
-        while self._waiting and not (taken[0].alone or self._waiting[0].alone):
+        """The posts that are written next; none where the next one has to wait for what is being written."""
+        taken: list[_Post] = []
+        drafts = size = 0
+        while self._waiting and self._traces.isdisjoint(self._waiting[0].traces):
             drafts, size = drafts + len(self._waiting[0].drafts), size + self._waiting[0].size
-            if drafts > _MOST or size > _LARGEST:
+            if taken and (drafts > _MOST or size > _LARGEST or taken[0].alone or self._waiting[0].alone):
                 break
             taken.append(self._waiting.popleft())
         return taken
@@ -137,6 +142,8 @@ class Gatherer:
             for post in posts:
                 if not post.done.done():
                     post.done.set_result(None)
+        finally:
+            self._traces.difference_update(*(post.traces for post in posts))
 
     async def _try_again_or_fail(self, posts: list[_Post], error: HarvestError) -> None:
         young = [post for post in posts if self._left(post) > _NEARLY]

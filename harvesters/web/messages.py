@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
 
@@ -102,6 +102,14 @@ class Erasing(Camel):
     message_id: str | None = None
     trace_id: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Any) -> Any:
+        """An empty parameter, which would narrow nothing, is not to erase all of a person."""
+        if isinstance(given, dict) and "" in given.values():
+            raise ValueError("a parameter is empty: leave it out to erase more")
+        return given
+
 
 def _given(**words: str | None) -> dict[str, str]:
     return {name: text for name, text in words.items() if text is not None}
@@ -175,7 +183,7 @@ def router(backend: Backend, pages: Pages, cursors: Cursors) -> APIRouter:
 
     @routes.get("/performance/message/{trace:path}")
     async def performance_message(trace: str) -> Response:
-        hit = await ask(lambda store: _first(store.find(trace=trace)))
+        hit = await ask(lambda store: _first(store.find(trace=trace))) if trace else None
         if hit is None:
             raise Problem(404, "resource not found")
         return _message(hit)
@@ -195,7 +203,7 @@ def router(backend: Backend, pages: Pages, cursors: Cursors) -> APIRouter:
     async def not_allowed() -> Response:
         raise Problem(405, "This path does not know the request's method.")
 
-    for path in ("/log", "/performance/index/{name:path}"):
+    for path in ("/log", "/performance/index", "/performance/index/{name:path}"):
         methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
         routes.add_api_route(path, not_allowed, methods=methods)
 

@@ -190,6 +190,27 @@ class TestOrder:
         post(store, message("2"))
         assert (DAY, "b") not in places(chats)
 
+    def test_what_it_has_just_written_there(self, chats: Chats, store: MessageStore) -> None:
+        """A moment after it was looked for."""
+        post(store, message("1"))
+        assert read(store) == ["1"]
+        chats.put(DAY, {f"auto{number}": message(f"o{number}") for number in range(9)})
+        assert sorted(walk(store, 2)) == ["1", *(f"o{number}" for number in range(9))]
+
+    @pytest.mark.parametrize("form", ["ours", "old"])
+    def test_a_message_whose_index_was_replaced_meanwhile(self, chats: Chats, store: MessageStore, form: str) -> None:
+        """As a migration does: the place of the last page is in an index of another name."""
+        if form == "ours":
+            post(store, message("1"), message("2"))
+        else:
+            chats.put(DAY, {"a": message("1"), "b": message("2")})
+        chats.ask("POST", "/message-*/_refresh")
+        (first,), place = store.page(Selection({"project": "wenet"}), 1)
+        assert place is not None
+        (second,), end = store.page(Selection({"project": "wenet"}), 1, (*place[:2], "a-name-before-all-others"))
+        assert first.id != second.id
+        assert end is None
+
     def test_twenty_thousand_of_one_moment(self, chats: Chats, store: MessageStore) -> None:
         chats.put(DAY, {f"auto{number}": message(f"o{number}", timestamp=AT) for number in range(5000)})
         for start in range(0, 15_000, 5000):

@@ -89,7 +89,14 @@ class TestPlaces:
             "1", channel=5, intent={"name": "greet", "confidence": 0.9}, metadata={"a": [{"b.c": ""}]}
         )
 
-    @pytest.mark.parametrize("value", [{"a": 1}, ["a"], "\udfff", Number("1e400")])
+    def test_a_number_of_any_size_is_found_as_a_text(self) -> None:
+        large = Number("1" * 30)
+        said = document(user=large, channel=Number("-0"), intent={"name": large, "confidence": Number("1e400")})
+        assert (said["userId"], said["channel"]) == ("1" * 30, "-0")
+        assert said["intent"] == {"name": "1" * 30, "confidence": None}
+        assert stored.dumps(stored.original(said)["userId"]) == b"1" * 30
+
+    @pytest.mark.parametrize("value", [{"a": 1}, ["a"], "\udfff"])
     def test_what_does_not_is_null_there(self, value: Any) -> None:
         said = document(channel=value, intent={"name": value, "confidence": "high"})
         assert said["channel"] is said["intent"]["name"] is said["intent"]["confidence"] is None

@@ -203,8 +203,9 @@ def test_a_process_asks_once_what_the_cluster_is() -> None:
         assert [seen.path for seen in simulator.seen].count("/") == 1
 
 
-def test_an_answer_that_is_cut_off_is_asked_for_again(connect: Connect) -> None:
-    with Answering(Response(200, b'{"hits": [', HEADERS)) as simulator:
+@pytest.mark.parametrize("body", [b'{"hits": [', b""])
+def test_an_answer_that_is_cut_off_is_asked_for_again(connect: Connect, body: bytes) -> None:
+    with Answering(Response(200, body, HEADERS)) as simulator:
         clock = FakeClock()
         client = connect(simulator.url, patient(clock, budget=5))
         with pytest.raises(Unavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -96,6 +97,25 @@ class TestTogether:
         assert isinstance(answers[2], Rejected)
         assert [answer for answer in answers if answer is not answers[2]] == [None] * 7
         assert sorted(name for part in cluster.written for name in part) == [*"abdefgh"]
+
+    def test_one_triple_is_never_written_twice_at_once(self) -> None:
+        cluster = Cluster()
+        under_way: list[str] = []
+        twice: list[str] = []
+        both = threading.Barrier(2)
+
+        def write(drafts: Sequence[Draft], seconds: float, progress: Callable[[], None]) -> None:
+            names = [each.trace_id for each in drafts]
+            twice.extend(set(names) & set(under_way))
+            under_way.extend(names)
+            with suppress(threading.BrokenBarrierError):
+                both.wait(0.05)  # for another that may be under way
+            for name in names:
+                under_way.remove(name)
+
+        cluster.write = write  # type: ignore[method-assign]
+        assert run(cluster, *"aabaacaadaaeaa") == [None] * 14
+        assert twice == []
 
     def test_nothing_is_written_for_nothing(self) -> None:
         cluster = Cluster()

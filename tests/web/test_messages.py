@@ -226,7 +226,7 @@ class TestReading:
 
     def test_nothing_is_there(self, service: TestClient) -> None:
         assert read(service) == []
-        for path in ("/performance/message/x", "/performance/conversation/x"):
+        for path in ("/performance/message/x", "/performance/message/", "/performance/conversation/x"):
             answer = service.get(path)
             assert (answer.status_code, answer.json()) == (404, {"message": "resource not found"})
         answer = service.get("/message", params={"traceId": "x"})
@@ -267,6 +267,11 @@ class TestDeleting:
 
     def test_whose_is_not_said(self, alone: TestClient) -> None:
         assert alone.delete("/messages").status_code == 400
+
+    @pytest.mark.parametrize("name", ["project", "messageId", "traceId", "userId"])
+    def test_an_empty_word_is_not_to_erase_all_of_a_person(self, alone: TestClient, name: str) -> None:
+        answer = alone.delete("/messages", params={"userId": "anna", name: ""})
+        assert (answer.status_code, answer.json()["code"]) == (400, 400)
 
     def test_a_failure_tells_what_went_before_it(self, alone: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any, **__: Any) -> Erased:
@@ -323,8 +328,9 @@ class TestErrors:
 
     @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
     def test_of_performance_are_a_message(self, alone: TestClient, method: str) -> None:
-        answer = alone.request(method, "/performance/index/x")
-        assert (answer.status_code, answer.json()) == (405, {"message": "method not allowed"})
+        for path in ("/performance/index/x", "/performance/index"):
+            answer = alone.request(method, path)
+            assert (answer.status_code, answer.json()) == (405, {"message": "method not allowed"})
         assert alone.post("/performance/message/x").json() == {"message": "method not allowed"}
 
     def test_no_cluster(self, alone: TestClient) -> None:
