@@ -12,6 +12,7 @@ from typing import Any
 from cachetools import TTLCache
 
 from harvesters.elastic import paths
+from harvesters.elastic.answers import WHOLE
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.errors import error_type
 from harvesters.errors import CredentialsRefused
@@ -62,7 +63,7 @@ def _mixed_indices(client: SearchClient, pattern: str, foreign: frozenset[str]) 
         "query": {"bool": {"must_not": [marked, *left]}},
         "aggs": {"indices": {"terms": {"field": "_index", "size": _MANY}}},
     }
-    said = client.request("POST", f"/{paths.pattern(pattern)}/_search", body).body
+    said = client.request("POST", f"/{paths.pattern(pattern)}/_search", body, params=WHOLE).body
     return frozenset(bucket["key"] for bucket in said.get("aggregations", {}).get("indices", {}).get("buckets", ()))
 
 

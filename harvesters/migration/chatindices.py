@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from harvesters.elastic import paths
+from harvesters.elastic.answers import WHOLE
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ConfigError
 from harvesters.messages import names
@@ -135,8 +136,10 @@ class ChatIndices:
         if index.closed or index.block:
             return False
         self.client.request("POST", f"/{paths.name(index.name)}/_refresh")
-        query = {"query": {"bool": {"must_not": {"exists": {"field": "harvest.id"}}}}}
-        return bool(self.client.request("POST", f"/{paths.name(index.name)}/_count", query).body["count"])
+        theirs = {"bool": {"must_not": {"exists": {"field": "harvest.id"}}}}
+        body = {"size": 1, "track_total_hits": False, "_source": False, "query": theirs}
+        found = self.client.request("POST", f"/{paths.name(index.name)}/_search", body, params=WHOLE)
+        return bool(found.body["hits"]["hits"])
 
     def _renames(self, kind: Kind, index: Index) -> bool:
         """Whether something in an index of today's form gets another project."""

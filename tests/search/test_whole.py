@@ -13,6 +13,7 @@ from harvesters.elastic.client import SearchClient
 from harvesters.errors import Unavailable
 from harvesters.firebase.elastic import SearchIndex
 from harvesters.listings.ranking import Ranking
+from harvesters.messages.forms import old_indices
 from harvesters.simulators.base import Request, Response, Simulator
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.zoom.moving import MovingSink
@@ -29,6 +30,8 @@ class Partial(Simulator):
             return Response.json({"version": {"number": "3.8.0", "distribution": "opensearch"}})
         if request.path == "/_bulk":
             return Response.json({"errors": False, "items": [{"index": {"status": 201}}]})
+        if request.path.endswith("/_field_caps"):
+            return Response.json({"indices": ["message-2026-01-01"], "fields": {}})
         if not request.path.endswith("/_search"):
             return Response.json({"_shards": {"total": 2, "successful": 1, "failed": 1}})
         if request.param("allow_partial_search_results") == "false":
@@ -48,8 +51,15 @@ def moved(client: SearchClient) -> Any:
         lambda client: SearchIndex(client, "events").remove(["1"]),
         moved,
         lambda client: list(Ranking(client, "listings").without_views(0, 9)),
+        old_indices,
     ],
-    ids=["events of another month", "events that are gone", "meetings of another day", "listings without views"],
+    ids=[
+        "events of another month",
+        "events that are gone",
+        "meetings of another day",
+        "listings without views",
+        "messages of old",
+    ],
 )
 def test_what_a_shard_does_not_say_is_not_taken_for_nothing(ask: Callable[[SearchClient], Any]) -> None:
     """Else a document that moves would stand in two indices, and one that is gone would stay."""
