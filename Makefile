@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-
 SEARCH_SIDE := tests/search tests/migration tests/sinks tests/firebase tests/profiles tests/indexing tests/insights \
 	tests/conformance/test_elastic_blob.py tests/listings/test_search.py tests/listings/test_versions.py \
 	tests/web/test_profiles.py tests/web/test_search.py tests/web/test_insights.py tests/web/test_analytics.py \
-	tests/web/test_messages.py tests/messages \
+	tests/web/test_messages.py tests/messages tests/standins/test_standins.py \
 	$(addprefix tests/cli/test_,$(addsuffix .py,clusters setup query export load_episodes search index logs logs_query \
 	insights firebase firebase_load firebase_events zoom messages_compute messages_export))
 

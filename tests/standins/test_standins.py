@@ -26,7 +26,7 @@ from harvesters.standins.elasticsearch import Elasticsearch as Node
 from harvesters.standins.kafka import Kafka
 from harvesters.standins.moto import Moto
 from harvesters.standins.redis import Redis
-from tests.servers import CLUSTERS, give_up, running
+from tests.servers import CLUSTERS, KIND, give_up, running
 
 CHECKOUT = Path(__file__).parents[2]
 ALL: list[type[StandIn]] = [Redis, Moto, ElasticMQ, Node, Kafka]
@@ -79,10 +79,10 @@ def test_elasticsearch_indexes_and_counts() -> None:
         client.indices.delete(index="standins-count")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(CLUSTERS))
-def test_each_kind_of_cluster_starts_compresses_and_comes_back(kind: str) -> None:
-    with running(CLUSTERS[kind]()) as node:
+@pytest.mark.cluster
+@pytest.mark.listens
+def test_the_kind_of_cluster_that_is_tested_starts_compresses_and_comes_back() -> None:
+    with running(CLUSTERS[KIND]()) as node:
 
         def ask(method: str, path: str, body: object = None) -> Any:
             answer = requests.request(method, f"{node.url}{path}", json=body, timeout=30)
@@ -90,7 +90,7 @@ def test_each_kind_of_cluster_starts_compresses_and_comes_back(kind: str) -> Non
             return answer.json()
 
         assert ask("GET", "/")["version"]["number"].startswith(
-            {"es8": "8.19", "es9": "9.5", "os2": "2.19"}.get(kind, "3.8")
+            {"es8": "8.19", "es9": "9.5", "os2": "2.19"}.get(KIND, "3.8")
         )
         ask("PUT", "/kept", {"settings": {"index": {"codec": "best_compression"}}})
         ask("PUT", "/kept/_doc/1?refresh=true", {"number": 1})
