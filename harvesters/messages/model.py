@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Self
 
 from harvesters.messages import moments
@@ -62,7 +63,7 @@ class Message:
         """The message as `GET /message` gives it."""
         return self.fields
 
-    @property
+    @cached_property
     def trace_id(self) -> str:
         """Under which it is stored."""
         return trace_id(*self.ids)
