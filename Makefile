@@ -7,8 +7,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests at a time. Each worker starts servers of its own, an Elasticsearch among them: about 1.5 GB of memory.
-WORKERS ?= 2
+# Tests at a time, on two cores: most of them wait for processes. Each worker starts servers of its own, an Elasticsearch
+# among them: about 1.5 GB of memory.
+WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # What asks the cluster in ways that differ between kinds: templates, reading, writing, migrations, and each command once.
