@@ -87,8 +87,10 @@ class Chats(Node):
     def clean(self) -> None:
         path = f"/_resolve/index/{OURS}"
         for index in self.ask("GET", path, params={"expand_wildcards": "all"})["indices"]:
-            body = {"index.blocks.read_only": None, "index.blocks.write": None, "index.blocks.read": None}
-            self.ask("PUT", f"/{paths.name(index['name'])}/_settings", body, accept=(400, 403, 404))
+            # Of an index that is read only, OpenSearch takes that setting alone.
+            for block in ("read_only", "write", "read"):
+                body = {f"index.blocks.{block}": None}
+                self.ask("PUT", f"/{paths.name(index['name'])}/_settings", body, accept=(400, 403, 404))
             self.ask("DELETE", f"/{paths.name(index['name'])}", accept=(404,))
         for name in ("messages", "analytics", "logging"):
             self.ask("DELETE", f"/_index_template/{name}", accept=(404,))
