@@ -21,6 +21,7 @@ from harvesters.errors import ConfigError, Interrupted, ProtocolError, RaceLost,
 from harvesters.migration import odd
 from harvesters.migration.ledger import Copy, Ledger
 from harvesters.search import scan
+from harvesters.search.scan import Verbatim
 from harvesters.search.templates import Template
 from harvesters.stores.lease import Lease
 
@@ -73,7 +74,7 @@ class Copier:
         self.block(copy)
         copy = self._take_over(copy, target)
         tally = self._fill(copy)
-        self.client.request("PUT", self._path(copy.target, "_settings"), {"index": {"refresh_interval": None}})
+        self.client.request("PUT", path_of(copy.target, "_settings"), {"index": {"refresh_interval": None}})
         before, tally.copied = self.count(copy.source), self.count(copy.target)
         if before != tally.copied or self.state(copy.source) != copy.state or not self.blocked(copy):
             raise Uneven(
@@ -93,7 +94,7 @@ class Copier:
             RaceLost: another run has taken over.
         """
         self.check()
-        aliases = self.client.request("GET", self._path(copy.source, "_alias")).body[copy.source]["aliases"]
+        aliases = self.aliases(copy.source)
         wanted: Body = {**self.template.aliases, **aliases}
         if copy.source == copy.logical:
             wanted[copy.stand_in] = {}
@@ -101,7 +102,7 @@ class Copier:
             self.client.request("POST", "/_aliases", {"actions": actions})
             self.check()
             self.hide(copy)
-        writer = copy.writer(self.ledger.generation)
+        writer = self.ledger.writer(copy.target)
         actions = [{"remove": {"index": copy.target, "alias": writer, "must_exist": True}}]
         actions += [{"remove": {"index": copy.source, "alias": name, "must_exist": False}} for name in wanted]
         actions += [{"add": {"index": copy.target, "alias": name, **options}} for name, options in wanted.items()]
@@ -122,7 +123,7 @@ class Copier:
         have done so already."""
         there = self.original_there(copy)
         if copy.write_blocked:
-            self.client.request("PUT", self._path(copy.target, "_settings"), {"index.blocks.write": True})
+            self.client.request("PUT", path_of(copy.target, "_settings"), {"index.blocks.write": True})
         if not there and self._settings(copy.logical):
             return
         actions: list[Body] = [{"remove_index": {"index": copy.source}}] if there else []
@@ -148,7 +149,7 @@ class Copier:
         self.check()
         if self.original_there(copy):
             self.give_back(copy)
-        self.client.request("DELETE", self._path(copy.target), accept=(403, 404))
+        self.client.request("DELETE", path_of(copy.target), accept=(403, 404))
         self.ledger.forget(copy)
 
     def release(self, copy: Copy) -> bool:
@@ -170,32 +171,32 @@ class Copier:
 
     def _settings(self, name: str) -> dict[str, Body]:
         """The settings of the index, or of those behind the alias, by their own names."""
-        found = self.client.request("GET", self._path(name, "_settings"), accept=(404,))
+        found = self.client.request("GET", path_of(name, "_settings"), accept=(404,))
         return {index: body["settings"]["index"] for index, body in found.body.items()} if found.found else {}
 
     def give_back(self, copy: Copy) -> None:
         as_before = {"index.blocks.write": True if copy.write_blocked else None, "index.hidden": None}
-        self.client.request("PUT", self._path(copy.source, "_settings"), as_before, accept=(403, 404))
+        self.client.request("PUT", path_of(copy.source, "_settings"), as_before, accept=(403, 404))
         stand_in = f"_alias/{paths.name(copy.stand_in)}"
-        self.client.request("DELETE", self._path(copy.source, stand_in), accept=(403, 404))
+        self.client.request("DELETE", path_of(copy.source, stand_in), accept=(403, 404))
 
     def check(self) -> None:
         if self.lease is not None:
             self.lease.check()
 
     def block(self, copy: Copy) -> None:
-        answer = self.client.request("PUT", self._path(copy.source, "_block/write"))
+        answer = self.client.request("PUT", path_of(copy.source, "_block/write"))
         self._only(copy, [index["name"] for index in answer.body["indices"]], "index.blocks.write")
 
     def hide(self, copy: Copy) -> None:
-        self.client.request("PUT", self._path(copy.source, "_settings"), {"index.hidden": True})
+        self.client.request("PUT", path_of(copy.source, "_settings"), {"index.hidden": True})
         self._only(copy, self._settings(copy.source), "index.hidden")
 
     def _only(self, copy: Copy, indices: Iterable[str], setting: str) -> None:
         """See that it was the original that got `setting`, and not the copy that has its name by now."""
         others = [name for name in indices if name != copy.source]
         for name in others:
-            self.client.request("PUT", self._path(name, "_settings"), {setting: None}, accept=(404,))
+            self.client.request("PUT", path_of(name, "_settings"), {setting: None}, accept=(404,))
         if others:
             raise RaceLost(f"another run has migrated {copy.logical} meanwhile")
 
@@ -203,20 +204,23 @@ class Copier:
         """The copy, ours to write to: as an earlier run left it, or from its beginning."""
         state = self.state(copy.source)
         if copy.state != state:  # written to since: the sequence numbers of its shards say no more where to go on
-            self.client.request("DELETE", self._path(copy.target), accept=(404,))
+            self.client.request("DELETE", path_of(copy.target), accept=(404,))
             copy = copy.begun(state)
-        if not self.client.request("GET", self._path(copy.target), accept=(404,)).found:
+        if not self.client.request("GET", path_of(copy.target), accept=(404,)).found:
             copy = copy.begun(state)
-            self.client.request("PUT", self._path(copy.target), target)
+            self.client.request("PUT", path_of(copy.target), target)
         self.ledger.save(copy)
-        there = self.client.request("GET", self._path(copy.target, "_alias")).body[copy.target]["aliases"]
-        others = [name for name in there if name.startswith(f"{copy.target}.by-")]
-        actions: list[Body] = [{"remove": {"index": copy.target, "alias": name}} for name in others]
-        writer = copy.writer(self.ledger.generation)
-        actions.append({"add": {"index": copy.target, "alias": writer, "is_hidden": True}})
+        self.own(copy.target)
+        return copy
+
+    def own(self, target: str) -> None:
+        """Have a target written to by the name of this run's generation, and no other."""
+        there = self.aliases(target)
+        others = [name for name in there if name.startswith(f"{target}.by-")]
+        actions: list[Body] = [{"remove": {"index": target, "alias": name}} for name in others]
+        actions.append({"add": {"index": target, "alias": self.ledger.writer(target), "is_hidden": True}})
         self.check()
         self.client.request("POST", "/_aliases", {"actions": actions})
-        return copy
 
     def _fill(self, copy: Copy) -> CopyTally:
         tally = CopyTally()
@@ -224,9 +228,7 @@ class Copier:
             self.ledger.clock.sleep(0)  # ends here when told to stop
             bodies: dict[str, bytes] = {}
             for hit in hits:
-                if not hit.source or hit.routing is not None:
-                    raise ConfigError(f"{copy.source} keeps no _source, or has a _routing: it cannot be copied")
-                bodies[hit.id], changed = converted(bytes(hit.source), self.transform)
+                bodies[hit.id], changed = converted(source_of(hit, copy.source), self.transform)
                 tally.changed += changed
             tally.odd += self.write(copy, bodies)
             copy = copy.after(int(hits[-1].sort[0]))
@@ -257,7 +259,7 @@ class Copier:
 
     def _create(self, copy: Copy, bodies: dict[str, bytes]) -> dict[str, bulk.ItemRefusal]:
         """Create documents that are not there yet: an older version never takes the place of a newer one."""
-        name = copy.writer(self.ledger.generation)
+        name = self.ledger.writer(copy.target)
         ids = list(bodies)
         actions = [bulk.write(name, id, bodies[id], "create") for id in ids]
         refused: dict[str, bulk.ItemRefusal] = {}
@@ -275,13 +277,13 @@ class Copier:
         return refused
 
     def count(self, index: str) -> int:
-        self.client.request("POST", self._path(index, "_refresh"))
-        return int(self.client.request("GET", self._path(index, "_count")).body["count"])
+        self.client.request("POST", path_of(index, "_refresh"))
+        return int(self.client.request("GET", path_of(index, "_count")).body["count"])
 
     def state(self, index: str) -> str:
         """What changes with each write: the last sequence number of each shard. Searches see all of it afterwards."""
-        self.client.request("POST", self._path(index, "_refresh"))
-        found = self.client.request("GET", self._path(index, "_stats"), params={"level": "shards"})
+        self.client.request("POST", path_of(index, "_refresh"))
+        found = self.client.request("GET", path_of(index, "_stats"), params={"level": "shards"})
         shards = found.body["indices"].get(index, {}).get("shards", {})
         numbers = {
             int(number): max(copy["seq_no"]["max_seq_no"] for copy in copies if "seq_no" in copy)
@@ -289,13 +291,30 @@ class Copier:
         }
         return " ".join(f"{number}:{numbers[number]}" for number in sorted(numbers))
 
+    def aliases(self, index: str) -> Body:
+        """The aliases of an index, with what each is."""
+        found: Body = self.client.request("GET", path_of(index, "_alias")).body[index]["aliases"]
+        return found
+
     def has(self, index: str, alias: str) -> bool:
-        found = self.client.request("GET", self._path(index, "_alias"), accept=(404,))
+        found = self.client.request("GET", path_of(index, "_alias"), accept=(404,))
         return found.found and index in found.body and alias in found.body[index]["aliases"]
 
-    @staticmethod
-    def _path(index: str, what: str = "") -> str:
-        return f"/{paths.name(index)}/{what}".rstrip("/")
+
+def path_of(index: str, what: str = "") -> str:
+    """The path of an index, or of something of it."""
+    return f"/{paths.name(index)}/{what}".rstrip("/")
+
+
+def source_of(hit: Verbatim, index: str) -> bytes:
+    """The document of a hit.
+
+    Raises:
+        ConfigError: it cannot be written again as it is.
+    """
+    if not hit.source or hit.routing is not None:
+        raise ConfigError(f"{index} keeps no _source, or has a _routing: it cannot be copied")
+    return bytes(hit.source)
 
 
 def converted(source: bytes, transform: Callable[[Body], Body]) -> tuple[bytes, bool]:

@@ -11,11 +11,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
-from harvesters.elastic import paths
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.errors import Refused
-from harvesters.errors import ConfigError, Interrupted, RaceLost
-from harvesters.migration.copying import UNDER_WAY, Body, Copier, CopyTally, Uneven, converted
+from harvesters.errors import Interrupted, RaceLost
+from harvesters.migration.copying import UNDER_WAY, Body, Copier, CopyTally, Uneven, converted, path_of, source_of
 from harvesters.migration.ledger import Copy, Ledger
 from harvesters.search import scan
 from harvesters.search.scan import Verbatim
@@ -104,7 +103,7 @@ class Joiner:
         join = self._taken_over(join)
         join, tally = self._filled(join)
         for target in join.targets.values():
-            self.client.request("PUT", _path(target, "_settings"), {"index": {"refresh_interval": None}})
+            self.client.request("PUT", path_of(target, "_settings"), {"index": {"refresh_interval": None}})
         kept = sum(self.copier.count(target) for target in join.targets.values())
         unchanged = all(
             self.copier.state(copy.source) == copy.state and self.copier.blocked(copy) for copy in join.sources
@@ -126,9 +125,7 @@ class Joiner:
         """
         copier = self.copier
         copier.check()
-        aliases: dict[str, Body] = {}
-        for copy in join.sources:
-            aliases[copy.source] = self.client.request("GET", _path(copy.source, "_alias")).body[copy.source]["aliases"]
+        aliases = {copy.source: copier.aliases(copy.source) for copy in join.sources}
         bare = [copy for copy in join.sources if copy.source == copy.logical]
         if bare:
             stand_ins: list[Body] = [{"add": {"index": copy.source, "alias": copy.stand_in}} for copy in bare]
@@ -147,14 +144,14 @@ class Joiner:
         for logical, target in join.targets.items():
             # A name that is an alias goes over at once: between two requests somebody would make an index of it.
             wanted = {**self.template.aliases, **others, logical if logical in taken else logical + SWAPPED: {}}
-            actions.append({"remove": {"index": target, "alias": self._writer(target), "must_exist": True}})
+            actions.append({"remove": {"index": target, "alias": self.ledger.writer(target), "must_exist": True}})
             actions += [{"add": {"index": target, "alias": name, **options}} for name, options in wanted.items()]
         copier.check()
         try:
             self.client.request("POST", "/_aliases", {"actions": actions})
         except Refused as error:
             if not self.is_read(join):  # else an answer was lost
-                if not all(copier.has(target, self._writer(target)) for target in join.targets.values()):
+                if not all(copier.has(target, self.ledger.writer(target)) for target in join.targets.values()):
                     raise RaceLost(f"another run has taken the join of {join.name} over") from error
                 raise
         with suppress(Interrupted):  # from here on the end is near, and the way back is not
@@ -183,7 +180,7 @@ class Joiner:
                     raise
         if join.sources and all(copy.write_blocked for copy in join.sources):
             for target in join.targets.values():
-                self.client.request("PUT", _path(target, "_settings"), {"index.blocks.write": True})
+                self.client.request("PUT", path_of(target, "_settings"), {"index.blocks.write": True})
         return missed
 
     def is_read(self, join: Join) -> bool:
@@ -201,7 +198,7 @@ class Joiner:
         if not self.release(join):
             return
         for target in join.targets.values():
-            self.client.request("DELETE", _path(target), accept=(403, 404))
+            self.client.request("DELETE", path_of(target), accept=(403, 404))
         self.ledger.forget_join(join.name)
 
     def release(self, join: Join) -> bool:
@@ -220,27 +217,15 @@ class Joiner:
         gone = [target for target in join.targets.values() if not self._is_index(target)]
         if gone or [copy.state for copy in join.sources] != states:
             for target in join.targets.values():
-                self.client.request("DELETE", _path(target), accept=(404,))
+                self.client.request("DELETE", path_of(target), accept=(404,))
             join = join.begun()
             join = replace(
                 join, sources=tuple(each.begun(state) for each, state in zip(join.sources, states, strict=True))
             )
         self.ledger.save_join(join.name, asdict(join))
         for target in join.targets.values():
-            self._own(target)
+            self.copier.own(target)
         return join
-
-    def _own(self, target: str) -> None:
-        """Have a target written to by the name of this run's generation, and no other."""
-        there = self.client.request("GET", _path(target, "_alias")).body[target]["aliases"]
-        others = [name for name in there if name.startswith(f"{target}.by-")]
-        actions: list[Body] = [{"remove": {"index": target, "alias": name}} for name in others]
-        actions.append({"add": {"index": target, "alias": self._writer(target), "is_hidden": True}})
-        self.copier.check()
-        self.client.request("POST", "/_aliases", {"actions": actions})
-
-    def _writer(self, target: str) -> str:
-        return Copy("", "", "", target, (), False).writer(self.ledger.generation)
 
     def _filled(self, join: Join) -> tuple[Join, CopyTally]:
         tally, place = CopyTally(), 0
@@ -267,8 +252,6 @@ class Joiner:
         return join, tally
 
     def _converted(self, copy: Copy, hit: Verbatim, join: Join) -> tuple[str | None, bytes, bool]:
-        if not hit.source or hit.routing is not None:
-            raise ConfigError(f"{copy.source} keeps no _source, or has a _routing: it cannot be copied")
         went: list[str | None] = []
 
         def transform(body: Body) -> Body:
@@ -276,7 +259,7 @@ class Joiner:
             went[:] = [placed[0] if placed is not None else None]
             return placed[1] if placed is not None else {}
 
-        body, changed = converted(bytes(hit.source), transform)
+        body, changed = converted(source_of(hit, copy.source), transform)
         return went[0], body, changed
 
     def _with_target(self, join: Join, logical: str) -> Join:
@@ -286,8 +269,8 @@ class Joiner:
         join = replace(join, targets={**join.targets, logical: target})
         self.copier.check()
         self.ledger.save_join(join.name, asdict(join))
-        self.client.request("PUT", _path(target), self.body, accept=(400,))  # 400: a killed run had made it
-        self._own(target)
+        self.client.request("PUT", path_of(target), self.body, accept=(400,))  # 400: a killed run had made it
+        self.copier.own(target)
         return join
 
     def _complete(self, join: Join) -> Join:
@@ -297,7 +280,7 @@ class Joiner:
                 continue
             copy = self.find(logical)
             if copy is None and self.busy(logical):
-                self.client.request("PUT", _path(logical), self.template.body["template"], accept=(400,))
+                self.client.request("PUT", path_of(logical), self.template.body["template"], accept=(400,))
                 copy = self.find(logical)
             if copy is not None:
                 join = replace(join, sources=(*join.sources, copy))
@@ -321,9 +304,5 @@ class Joiner:
 
     def _is_index(self, name: str) -> bool:
         """Whether there is an index that is called so itself."""
-        found = self.client.request("GET", _path(name, "_settings"), accept=(404,))
+        found = self.client.request("GET", path_of(name, "_settings"), accept=(404,))
         return found.found and name in found.body
-
-
-def _path(index: str, what: str = "") -> str:
-    return f"/{paths.name(index)}/{what}".rstrip("/")

@@ -46,10 +46,6 @@ class Copy:
         """What patterns know the index by while its own name changes hands."""
         return f"{self.logical}.swap"
 
-    def writer(self, generation: int) -> str:
-        """The name by which the holder of the lease's `generation` writes to the target, and nobody later."""
-        return f"{self.target}.by-{generation}"
-
     def after(self, cursor: int) -> Copy:
         """The same, further on."""
         return replace(self, cursor=cursor)
@@ -74,6 +70,10 @@ class Ledger:
     clock: Clock
     index: str = INDEX
     _lease: Lease | None = field(default=None, init=False)
+
+    def writer(self, target: str) -> str:
+        """The name by which the holder of the lease's generation writes to a target, and nobody later."""
+        return f"{target}.by-{self.generation}"
 
     def prepare(self) -> None:
         """Make the index, unless it is there."""
