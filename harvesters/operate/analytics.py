@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harvesters.assembly import Assembly
 from harvesters.clock import SystemClock
+from harvesters.messages.windows import FIXED
 from harvesters.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Analytics:
     def unfinished(self) -> list[str]:
         """Of those with a fixed window that are without a result, or whose window was not over when it was made."""
         with self._computer() as computer:
-            return [one.id for one in computer.store.all(lambda stored: stored.kind == "fixed" and stored.is_due)]
+            return [one.id for one in computer.store.all(lambda stored: stored.kind == FIXED and stored.is_due)]
 
     def close(self) -> None:
         """Let go of connections."""

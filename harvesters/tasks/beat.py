@@ -9,12 +9,13 @@ from celery.beat import Scheduler as CelerysScheduler
 
 from harvesters.clock import Clock, SystemClock
 from harvesters.errors import ConfigError
+from harvesters.messages.windows import MOVING
 from harvesters.operate.beat import Beat, Daily
 from harvesters.retry import RetryPolicy
 from harvesters.settings import Settings
 from harvesters.tasks.app import broker_url
 from harvesters.tasks.ledger import is_redis
-from harvesters.tasks.messages import MOVING, UPDATE_ALL, UPDATE_FIXED, send
+from harvesters.tasks.messages import UPDATE_ALL, UPDATE_FIXED, send
 
 if TYPE_CHECKING:
     from celery import Celery

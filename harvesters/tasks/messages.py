@@ -21,7 +21,6 @@ QUEUE = "messages"
 UPDATE = "tasks.update_analytic"
 UPDATE_ALL = "tasks.update_analytics"
 UPDATE_FIXED = "tasks.update_not_concluded_fixed_time_window_analytics"
-MOVING = "moving"
 
 
 def register(app: Celery, settings: Settings, ledger: Ledger, stopping: Callable[[], bool], visible: float) -> None:

@@ -20,7 +20,8 @@ from harvesters.messages.analytics import AnalyticStore, threshold
 from harvesters.messages.analytics.computer import forget
 from harvesters.messages.forms import Forms
 from harvesters.messages.windows import FIXED, MOVING
-from harvesters.web.backend import Backend
+from harvesters.tasks.messages import UPDATE, UPDATE_ALL, send
+from harvesters.web.backend import Backend, later
 from harvesters.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PATIENCE = 3.5  # seconds that a broker has to take a task; the answer is due in five
+_AGAIN = 10  # seconds after which it is to be tried again
 _THREADS = 8  # that wait for it
 _KINDS = (MOVING, FIXED)
 
@@ -89,12 +91,12 @@ def router(backend: Backend) -> APIRouter:
     async def compute(id: Parameter = None, timeWindowType: Parameter = None) -> dict[str, str]:  # noqa: N803
         """Queue one analytic, or all with that type of window, or all. Workers compute them."""
         if id is not None:
-            await queue.send("tasks.update_analytic", [_required(id)])
+            await queue.send(UPDATE, [_required(id)])
             return {}
         kind = timeWindowType.lower() if timeWindowType is not None else None
         if kind is not None and kind not in _KINDS:
             raise Problem(400, "Malformed request: timeWindowType is neither moving nor fixed.")
-        await queue.send("tasks.update_analytics", [kind])
+        await queue.send(UPDATE_ALL, [kind])
         return {}
 
     return routes
@@ -125,19 +127,17 @@ class _Queue:
                 await asyncio.get_running_loop().run_in_executor(self._threads, self._send, name, arguments)
         except TimeoutError:
             log.warning("503: the broker has not answered within %g seconds", _PATIENCE)
-            raise _later("The broker of workers does not answer.") from None
+            raise later("The broker of workers does not answer.", _AGAIN) from None
         except ConfigError as error:
             log.warning("503: %s", error)
-            raise _later(
-                "Workers cannot be told: the server lacks an extra or a setting, its log says which."
+            raise later(
+                "Workers cannot be told: the server lacks an extra or a setting, its log says which.", _AGAIN
             ) from None
         except HarvestError as error:
             log.warning("503: %s", error)
-            raise _later("The broker of workers does not answer.") from None
+            raise later("The broker of workers does not answer.", _AGAIN) from None
 
     def _send(self, name: str, arguments: list[Any]) -> None:
-        from harvesters.tasks.messages import send
-
         send(self._app, [(name, arguments, str(uuid.uuid4()))])
 
     @cached_property
@@ -145,7 +145,3 @@ class _Queue:
         from harvesters.tasks.app import make_app
 
         return make_app(self._settings)
-
-
-def _later(detail: str) -> Problem:
-    return Problem(503, f"{detail} Try again later.", {"Retry-After": "10"})

@@ -95,7 +95,7 @@ class Backend:
                 yield
         except TimeoutError:
             log.warning("503: no answer within %g seconds", self.patience)
-            raise _later(f"There was no answer within {self.patience:g} seconds.", self.patience) from None
+            raise later(f"There was no answer within {self.patience:g} seconds.", self.patience) from None
         except Missing as error:
             raise Problem(503, str(error), {"Retry-After": "60"}) from None
         except HarvestError as error:
@@ -112,9 +112,10 @@ class Backend:
         words = f"Elasticsearch answered {error.status}" if isinstance(error, Refused) else str(error)
         log.warning("503: %s", words)
         if isinstance(error, Unavailable | TryLater):
-            return _later("Elasticsearch does not answer.", self.patience)
+            return later("Elasticsearch does not answer.", self.patience)
         return Problem(503, "Elasticsearch cannot be asked; the server's log says why.", {"Retry-After": "60"})
 
 
-def _later(detail: str, seconds: float) -> Problem:
+def later(detail: str, seconds: float) -> Problem:
+    """503: it is to be tried again after so many seconds."""
     return Problem(503, f"{detail} Try again later.", {"Retry-After": str(max(1, math.ceil(seconds)))})
