@@ -9,13 +9,12 @@ from typing import Any, Self
 import msgspec
 
 from harvesters import exact
-from harvesters.elastic.answers import Answer, read_json
+from harvesters.elastic.answers import WHOLE, Answer, read_json
 from harvesters.elastic.bulk import Version
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import Unavailable
 from harvesters.messages import stored
 
-WHOLE = {"allow_partial_search_results": "false"}  # by default, shards that failed are left out with status 200
 MOST = 10_000
 """Hits that one search gives at most (``index.max_result_window``)."""
 

@@ -51,7 +51,7 @@ class LogWriter:
             Rejected: the cluster refuses one for good; the others may be stored.
             HarvestError: it does not answer, or takes nothing.
         """
-        for part in parts([*{draft.trace_id: draft for draft in drafts}.values()]):
+        for part in parts(drafts):
             places = self.forms.places(client, {draft.index for draft in part})
             refused = bulk.deliver(client, [bulk.write(places[each.index], each.trace_id, each.body) for each in part])
             if refused:

@@ -76,8 +76,7 @@ class Poster:
             Rejected: the cluster refuses one for good; the others may be stored.
             HarvestError: it does not answer, or takes nothing.
         """
-        last = [*{draft.trace_id: draft for draft in drafts}.values()]
-        for part in parts(last):
+        for part in parts(drafts):
             self._post(client, part)
             progress()
 
@@ -191,10 +190,10 @@ def _all(client: SearchClient, query: dict[str, Any], source: list[str] | bool =
 
 
 def parts(drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
-    """`drafts` by requests that are not too large."""
+    """`drafts` by requests that are not too large; of two with the same trace id the later one."""
     part: list[Draft] = []
     size = 0
-    for draft in drafts:
+    for draft in {draft.trace_id: draft for draft in drafts}.values():
         if part and size + len(draft.body) > _BULK:
             yield part
             part, size = [], 0

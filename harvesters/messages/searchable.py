@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from harvesters.messages.ids import is_text
+from harvesters.messages.questions import text_of_any
 
 Query = dict[str, Any]
 
@@ -52,9 +51,7 @@ def holds(body: Any, path: str, text: str) -> bool:
     if path:
         name, _, rest = path.partition(".")
         return isinstance(body, Mapping) and name in body and holds(body[name], rest, text)
-    if isinstance(body, str):
-        return str(body) == text
-    return isinstance(body, int | float) and not isinstance(body, bool) and orjson.dumps(body).decode() == text
+    return text_of_any(body) == text
 
 
 def _mapped(mappings: Mapping[str, Any], path: list[str]) -> Mapping[str, Any] | None:

@@ -30,7 +30,8 @@ _DEEPEST = 100  # levels of an object that stands in its place
 _LONGEST_NAME = 8191  # characters of a key there
 _WIDEST = 18 * 3600  # seconds of an offset that the cluster reads
 
-_WORDS = ("messageId", "userId", "project", "channel", "conversationId", "type", "domain", "language", "responseTo")
+WORDS = ("messageId", "userId", "project", "channel", "conversationId", "type", "domain", "language", "responseTo")
+"""Fields of a message that are a keyword each, at its top."""
 _LOG_WORDS = ("logId", "project", "component", "severity", "logContent", "authority", "botVersion")
 
 
@@ -178,14 +179,14 @@ def _place(said: Fields, path: str) -> tuple[Fields, str]:
 
 def _message_places(fields: Fields) -> Iterator[tuple[str, bool]]:
     """Each path, and whether the mapping takes what is there."""
-    for name in _WORDS:
+    for name in WORDS:
         if name in fields:
-            yield name, _is_word(fields[name])
+            yield name, is_word(fields[name])
     yield "metadata", _is_plain(fields["metadata"])
     for name, value in (fields["content"] or {}).items():
-        yield f"content.{name}", _is_word(value) if name in ("value", "uri") else _is_plain(value)
+        yield f"content.{name}", is_word(value) if name in ("value", "uri") else _is_plain(value)
     if intent := fields.get("intent"):
-        yield "intent.name", _is_word(intent["name"])
+        yield "intent.name", is_word(intent["name"])
         yield "intent.confidence", intent["confidence"] is None or _is_number(intent["confidence"])
     if "entities" in fields:
         yield "entities", _is_plain(fields["entities"])
@@ -194,9 +195,9 @@ def _message_places(fields: Fields) -> Iterator[tuple[str, bool]]:
 def _log_places(log: Fields) -> Iterator[tuple[str, bool]]:
     for name in _LOG_WORDS:
         if name in log:
-            yield name, _is_word(log[name])
+            yield name, is_word(log[name])
     if (metadata := log.get("metadata")) is not None:
-        searched = isinstance(metadata, dict) and all(_is_word(metadata.get(name)) for name in ("userId", "eventId"))
+        searched = isinstance(metadata, dict) and all(is_word(metadata.get(name)) for name in ("userId", "eventId"))
         yield "metadata", searched and _is_plain(metadata)
 
 
@@ -208,7 +209,7 @@ def _timestamp(moment: datetime) -> str:
     return (aware(moment) - offset).replace(tzinfo=None).isoformat() + "+00:00"
 
 
-def _is_word(value: Any) -> bool:
+def is_word(value: Any) -> bool:
     """Whether a keyword takes it."""
     if isinstance(value, str):
         return not isinstance(value, Number) and is_text(value)

@@ -6,15 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 from harvesters import exact
-from harvesters.exact import Number
 from harvesters.messages import stored
-from harvesters.messages.ids import is_text, trace_id
+from harvesters.messages.ids import trace_id
 from harvesters.messages.model import Invalid, Message, parse_timestamp
 from harvesters.messages.moments import EPOCH
 
 Body = dict[str, Any]
 
-_WORDS = ("messageId", "userId", "project", "channel", "conversationId", "type", "domain", "language", "responseTo")
 _IN_CONTENT = ("type", "value", "uri")
 _NONE = object()
 
@@ -56,14 +54,16 @@ def _beside(made: Body, odd: Body) -> Body:
 def _as_it_is(said: Body, id: str) -> Body:
     """A document that is no message by today's rules, such as one without a user: what can be found stands in its
     place, and all of it is given out as it was."""
-    made: Body = {name: said[name] for name in _WORDS if name in said and _is_word(said[name])}
+    made: Body = {name: said[name] for name in stored.WORDS if name in said and stored.is_word(said[name])}
     moment = said.get("timestamp")
     if isinstance(moment, str):
         made["timestamp"] = moment
     content, intent = said.get("content"), said.get("intent")
     if isinstance(content, dict):
-        made["content"] = {name: content[name] for name in _IN_CONTENT if name in content and _is_word(content[name])}
-    if isinstance(intent, dict) and _is_word(intent.get("name")):
+        made["content"] = {
+            name: content[name] for name in _IN_CONTENT if name in content and stored.is_word(content[name])
+        }
+    if isinstance(intent, dict) and stored.is_word(intent.get("name")):
         made["intent"] = {"name": intent.get("name")}
     ours: Body = {"id": id}
     project, user, number = stored.ids_of(said)
@@ -75,10 +75,3 @@ def _as_it_is(said: Body, id: str) -> Body:
         name: exact.dumps(value).decode() for name, value in said.items() if repr(made.get(name, _NONE)) != repr(value)
     }
     return {**made, stored.OURS: ours}
-
-
-def _is_word(value: Any) -> bool:
-    """Whether a keyword takes it."""
-    if isinstance(value, str):
-        return not isinstance(value, Number) and is_text(value)
-    return value is None or isinstance(value, int | float)

@@ -14,6 +14,7 @@ from harvesters.messages import descriptors, windows
 from harvesters.messages.descriptors import Descriptor
 from harvesters.messages.forms import Forms
 from harvesters.messages.names import ANALYTICS, analytics_of
+from harvesters.messages.windows import Window
 from harvesters.search import scan
 from harvesters.search.reader import IndexReader
 
@@ -52,17 +53,14 @@ class Stored:
     @property
     def kind(self) -> str:
         """``moving``, ``fixed``, or "" where its window cannot be read."""
-        try:
-            return str(windows.parse(self.fields["descriptor"].get("timespan")).out()["type"])
-        except ValueError:
-            return ""
+        window = self._window
+        return str(window.out()["type"]) if window is not None else ""
 
     @property
     def is_due(self) -> bool:
         """Whether it is to be computed again: a moving one, and a fixed one whose window was not over then."""
-        try:
-            window = windows.parse(self.fields["descriptor"].get("timespan"))
-        except ValueError:
+        window = self._window
+        if window is None:
             return False
         if isinstance(window, windows.Moving):
             return True
@@ -72,6 +70,14 @@ class Stored:
         except (KeyError, TypeError, ValueError):
             made = None
         return made is None or window.bounds().end > made
+
+    @property
+    def _window(self) -> Window | None:
+        """None where it cannot be read."""
+        try:
+            return windows.parse(self.fields["descriptor"].get("timespan"))
+        except ValueError:
+            return None
 
     def out(self) -> dict[str, Any]:
         """As it is given out."""
