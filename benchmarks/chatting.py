@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 BATCH = 1000
-INDEX = "message-2021-02-03"
+INDEX = "hand"
 
 
 def message(name: str) -> dict[str, object]:

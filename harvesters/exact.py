@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from decimal import Decimal
 from typing import Any
 
-# An integer of 64 bits has at most 20 digits, a double keeps 15; exponents are spelled in many ways.
-_PRECISE = re.compile(rb"[0-9][0-9.]{15}|[0-9][eE][-+0-9]")
+# An integer of 64 bits has at most 20 digits, a double keeps 15; exponents are spelled in many ways. Searching for
+# what digits, points, exponents and signs become here takes a tenth of the time of a regular expression.
+_KINDS = bytes.maketrans(b"123456789.E-", b"0000000000e+")
+_PRECISE = (b"0" * 16, b"0e0", b"0e+")
 
 
 class Number(str):
@@ -23,7 +24,8 @@ class Number(str):
 
 def rounds(body: bytes) -> bool:
     """Whether orjson may give back another number than `body` holds; sometimes true without need."""
-    return _PRECISE.search(body) is not None
+    kinds = body.translate(_KINDS)
+    return any(each in kinds for each in _PRECISE)
 
 
 def loads(body: bytes) -> Any:

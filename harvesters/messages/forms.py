@@ -89,6 +89,10 @@ class Forms:
 
     def old(self, client: SearchClient, fresh: bool = False) -> frozenset[str]:
         """As `old_indices`; if not `fresh`, a second old at most, and ten where the mapping is ours."""
+        return frozenset().union(*self.older(client, fresh))
+
+    def older(self, client: SearchClient, fresh: bool = False) -> tuple[frozenset[str], frozenset[str]]:
+        """What `old` has, those with a mapping that is not ours, and those with one that is."""
         foreign = mixed = None
         if not fresh:
             with self._lock:
@@ -101,7 +105,7 @@ class Forms:
                 self._mixed[MESSAGES] = mixed
         with self._lock:
             self._old[MESSAGES] = foreign
-        return foreign | mixed
+        return foreign, mixed
 
     def places(self, client: SearchClient, indices: Iterable[str]) -> dict[str, str]:
         """Where to write what belongs into each of `indices`: it is made if it is not there.

@@ -15,7 +15,7 @@ def text_of(value: Any) -> str | None:
     """The id that `value` is, as a text: 5 and "5" are the same. None for what is no id."""
     if isinstance(value, str):  # a number as it was spelled, too
         text = str(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
         text = orjson.dumps(value).decode()  # as the cluster reads it in a document
     else:
         return None
@@ -24,10 +24,15 @@ def text_of(value: Any) -> str | None:
 
 def is_text(text: str) -> bool:
     """Whether it holds no half of a surrogate pair, which nobody could ask for."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def trace_id(project: str, user: str, message: str) -> str:
     """The id under which the message is stored. No two triples share one: each part tells where it ends."""
-    said = b"".join(b"%d:%b" % (len(part), part) for part in (text.encode() for text in (project, user, message)))
-    return hashlib.sha256(said).hexdigest()
+    one, two, three = project.encode(), user.encode(), message.encode()
+    return hashlib.sha256(b"%d:%b%d:%b%d:%b" % (len(one), one, len(two), two, len(three), three)).hexdigest()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
 from typing import Any, Self
+
+import msgspec
 
 from harvesters.messages import moments
 from harvesters.messages.content import Invalid, parse_answer, parse_list, parse_object, parse_request, required
@@ -17,19 +17,20 @@ __all__ = ["TYPES", "Invalid", "Message"]
 Fields = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A message.
 
     Attributes:
         fields: as it is given out: every field of its type, and no other.
-        moment: its timestamp, with the offset that was written.
+        moment: its timestamp, with the offset that was written; in `fields` by ``isoformat()``.
         ids: project, user id and message id as texts.
+        trace_id: under which it is stored.
     """
 
     fields: Fields
     moment: datetime
     ids: tuple[str, str, str]
+    trace_id: str
 
     @classmethod
     def parse(cls, said: Any) -> Self:
@@ -43,7 +44,7 @@ class Message:
         if not isinstance(kind, str) or kind.lower() not in TYPES:
             raise Invalid(f"type is none of {', '.join(TYPES)}")
         kind = kind.lower()
-        ids = tuple(_id(given, name) for name in ("project", "userId", "messageId"))
+        ids = (_id(given, "project"), _id(given, "userId"), _id(given, "messageId"))
         moment = parse_timestamp(required(given, "timestamp"))
         metadata = given.get("metadata")
         fields = {
@@ -57,16 +58,11 @@ class Message:
             "project": given["project"],
             "type": kind,
         }
-        return cls(fields, moment, (ids[0], ids[1], ids[2]))
+        return cls(fields, moment, ids, trace_id(*ids))
 
     def out(self) -> Fields:
         """The message as `GET /message` gives it."""
         return self.fields
-
-    @cached_property
-    def trace_id(self) -> str:
-        """Under which it is stored."""
-        return trace_id(*self.ids)
 
     @property
     def day(self) -> date:
@@ -87,7 +83,7 @@ def parse_timestamp(value: Any) -> datetime:
     except ValueError:
         raise Invalid("timestamp is no time in ISO 8601") from None
     first, last = moments.YEARS
-    if not first <= moment.year <= last or moments.micros(moment) < 0:
+    if not first <= moment.year <= last or (moment.tzinfo is not None and moments.micros(moment) < 0):
         raise Invalid(f"timestamp is not of the years {first} to {last}")
     return moment
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import date
+from functools import lru_cache
 
 MESSAGES = "message-*"
 """Every index of messages, older ones included."""
@@ -15,6 +16,7 @@ _LONGEST = 200  # bytes of a project in the name of an index, which may have 255
 _REFUSED = re.compile(r'[\\/*?"<>|\s,#:]|[\x00-\x1f]')
 
 
+@lru_cache(1000)
 def messages_of(day: date) -> str:
     """The index of the messages of a day, which is the date of their timestamps as written."""
     return f"message-{day.isoformat()}"

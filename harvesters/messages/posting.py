@@ -7,13 +7,12 @@ before it writes, so they cannot both find, and delete, what the other has writt
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from cachetools import TTLCache
+import msgspec
 
 from harvesters.elastic import bulk
 from harvesters.elastic.bulk import ItemRefusal
@@ -24,23 +23,24 @@ from harvesters.messages.forms import Forms
 from harvesters.messages.hits import MOST, Raw, chunks, search
 from harvesters.messages.model import Message
 from harvesters.messages.names import MESSAGES, messages_of
+from harvesters.messages.recent import Recent
 
 _BULK = 4_000_000  # bytes of a request
 _ASKED = 1000  # trace ids of a question
 _ASKED_OLD = 100  # triples of a question to old indices: OpenSearch takes 1,024 conditions
-_RECENT = 10.0  # seconds for which it is known where a message was written, before every search finds it
+_FEW = 10  # hits beyond one for each draft that are asked for at first
 _ROUNDS = 5  # in which indices are replaced by others under our hands
 _GONE = (404, 409)
 
 Triple = tuple[str, str, str]
+Query = dict[str, Any]
 
 
 class Rejected(ProtocolError):
     """The cluster will not take a message as it is."""
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A message on its way: its document, and the index of its day."""
 
     trace_id: str
@@ -63,8 +63,7 @@ class Poster:
 
     def __init__(self, forms: Forms, now: Callable[[], float] = time.monotonic) -> None:
         self.forms = forms
-        self._lock = threading.Lock()
-        self._recent: TTLCache[str, str] = TTLCache(200_000, _RECENT, now)
+        self._recent = Recent(now)
 
     def post(self, client: SearchClient, drafts: Sequence[Draft], progress: Callable[[], None] = lambda: None) -> None:
         """Store each; of two with the same ids the later one.
@@ -85,10 +84,9 @@ class Poster:
         earlier = [*self._earlier(client, drafts, places), *self._just_written(client, drafts, places)]
         actions = [bulk.write(places[draft.index], draft.trace_id, draft.body) for draft in drafts]
         refused = bulk.deliver(client, actions)
-        with self._lock:
-            for number, draft in enumerate(drafts):
-                if number not in refused:
-                    self._recent[draft.trace_id] = places[draft.index]
+        self._recent.note(
+            {draft.trace_id: places[draft.index] for number, draft in enumerate(drafts) if number not in refused}
+        )
         if refused:
             self.forms.forget()
             raise Rejected(told(client, refused))
@@ -119,37 +117,22 @@ class Poster:
     def _earlier(self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str]) -> Iterator[Raw]:
         """What searches find of these triples, as it was a moment ago; but not what is written over anyway."""
         for part in chunks(drafts, _ASKED):
-            yield from self._of_ours(client, part, places)
-        if old := self.forms.old(client):
-            for part in chunks(drafts, _ASKED_OLD):
+            yield from _all(client, part, partial(_of_ours, places=places))
+        foreign, mixed = self.forms.older(client)
+        for size, indices, question in ((_ASKED_OLD, foreign, _of_triples), (_ASKED, mixed, _of_strangers)):
+            for part in chunks(drafts, size) if indices else ():
                 triples = {draft.ids for draft in part}
-                for hit in _all(client, _of_triples(triples, old), [*_TRIPLE]):
+                for hit in _all(client, part, partial(question, indices=indices), [*_TRIPLE]):
                     if stored.ids_of(hit.fields) in triples:
                         yield hit
 
-    def _of_ours(self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str]) -> list[Raw]:
-        traces: dict[str, list[str]] = {}
-        for draft in drafts:
-            traces.setdefault(places[draft.index], []).append(draft.trace_id)
-        elsewhere = [
-            {"bool": {"filter": [{"ids": {"values": ids}}], "must_not": [questions.among([place])]}}
-            for place, ids in traces.items()
-        ]
-        renamed = {"terms": {"harvest.triple": [draft.trace_id for draft in drafts]}}
-        hits = _all(client, {"bool": {"should": [*elsewhere, renamed], "minimum_should_match": 1}})
-        if len(hits) < MOST or len(drafts) == 1:
-            return hits
-        half = len(drafts) // 2
-        return [*self._of_ours(client, drafts[:half], places), *self._of_ours(client, drafts[half:], places)]
-
     def _just_written(self, client: SearchClient, drafts: Sequence[Draft], places: dict[str, str]) -> Iterator[Raw]:
         """What this process has written elsewhere so recently that no search may find it yet."""
-        with self._lock:
-            recent = [(draft, self._recent.get(draft.trace_id)) for draft in drafts]
+        known = {draft.trace_id: places[draft.index] for draft in drafts}
         wanted = [
-            {"_index": index, "_id": draft.trace_id, "_source": False}
-            for draft, index in recent
-            if index is not None and index != places[draft.index]
+            {"_index": index, "_id": trace, "_source": False}
+            for trace, index in self._recent.places(known)
+            if index != known[trace]
         ]
         if wanted:
             for found in client.request("POST", "/_mget", {"docs": wanted}).body["docs"]:
@@ -162,10 +145,24 @@ class Poster:
 _TRIPLE = ("project", "userId", "messageId")
 
 
-def _of_triples(triples: set[Triple], indices: frozenset[str]) -> dict[str, Any]:
-    """Documents that may be of one of `triples`: one question for each user, who has messages of ids like others'."""
+def _of_ours(drafts: Sequence[Draft], places: Mapping[str, str]) -> Query:
+    """Documents of these trace ids, or of their triples under other ids, but not what is written over anyway."""
+    traces: dict[str, list[str]] = {}
+    for draft in drafts:
+        traces.setdefault(places[draft.index], []).append(draft.trace_id)
+    elsewhere = [
+        {"bool": {"filter": [{"ids": {"values": ids}}], "must_not": [questions.among([place])]}}
+        for place, ids in traces.items()
+    ]
+    renamed = {"terms": {"harvest.triple": [draft.trace_id for draft in drafts]}}
+    return {"bool": {"should": [*elsewhere, renamed], "minimum_should_match": 1}}
+
+
+def _of_triples(drafts: Sequence[Draft], indices: frozenset[str]) -> Query:
+    """Documents of dynamic mapping that may be of one of these triples: one question for each user, who has messages
+    of ids like others'."""
     of_users: dict[tuple[str, str], list[str]] = {}
-    for project, user, message in triples:
+    for project, user, message in {draft.ids for draft in drafts}:
         of_users.setdefault((project, user), []).append(message)
     each = [
         {
@@ -182,11 +179,30 @@ def _of_triples(triples: set[Triple], indices: frozenset[str]) -> dict[str, Any]
     return {"bool": {"filter": [questions.among(indices)], "should": each, "minimum_should_match": 1}}
 
 
-def _all(client: SearchClient, query: dict[str, Any], source: list[str] | bool = False) -> list[Raw]:
-    """Every document that `query` finds."""
-    body = {"size": MOST, "_source": source, "track_total_hits": False, "seq_no_primary_term": True, "query": query}
-    hits, _ = search(client, f"/{MESSAGES}/_search", body)
-    return hits
+def _of_strangers(drafts: Sequence[Draft], indices: frozenset[str]) -> Query:
+    """Documents in our form of mapping, but not by us, that may be of one of these triples."""
+    ids = zip(*(draft.ids for draft in drafts), strict=True)
+    words = [{"terms": {field: sorted({*texts})}} for field, texts in zip(_TRIPLE, ids, strict=True)]
+    ours = {"exists": {"field": "harvest.id"}}
+    return {"bool": {"filter": [questions.among(indices), *words], "must_not": [ours]}}
+
+
+def _all(
+    client: SearchClient,
+    drafts: Sequence[Draft],
+    question: Callable[[Sequence[Draft]], Query],
+    source: list[str] | bool = False,
+) -> list[Raw]:
+    """Every document that `question` of these drafts finds."""
+    body = {"_source": source, "track_total_hits": False, "seq_no_primary_term": True, "query": question(drafts)}
+    for size in (len(drafts) + _FEW, MOST):  # the cluster makes room for as many as it is asked for
+        hits, _ = search(client, f"/{MESSAGES}/_search", {"size": size, **body})
+        if len(hits) < size:
+            return hits
+    half = len(drafts) // 2
+    if not half:
+        return hits
+    return [*_all(client, drafts[:half], question, source), *_all(client, drafts[half:], question, source)]
 
 
 def parts(drafts: Sequence[Draft]) -> Iterator[list[Draft]]:

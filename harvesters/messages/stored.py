@@ -8,8 +8,8 @@ its place is null there (a word that is a number of more than 64 bits is its tex
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -48,9 +48,9 @@ def document(message: Message, id: str | None = None) -> bytes:
     ours: Fields = {"id": id or trace}
     if id not in (None, trace):
         ours["triple"] = trace
-    said, verbatim = _placed(message.fields, _message_places)
-    if said["timestamp"] != (read := _timestamp(message.moment)):
-        verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
+    said, verbatim = _placed(message.fields, _message_misfits(message.fields))
+    if (read := _readable(message.moment)) is not message.moment:
+        verbatim["timestamp"], said["timestamp"] = said["timestamp"], read.isoformat()
     return _dumped(said, {**ours, **counted(message.fields)}, verbatim)
 
 
@@ -71,8 +71,8 @@ def counted(said: Mapping[str, Any]) -> Fields:
 
 def log_document(log: Fields, moment: datetime) -> bytes:
     """The document of a log of that moment; it was checked (`logs.py`)."""
-    said, verbatim = _placed(log, _log_places)
-    if said["timestamp"] != (read := _timestamp(moment)):
+    said, verbatim = _placed(log, _log_misfits(log))
+    if said["timestamp"] != (read := _readable(moment).isoformat()):
         verbatim["timestamp"], said["timestamp"] = said["timestamp"], read
     users = users_of_log(log)
     ours: Fields = {"user": users} if users else {}
@@ -155,15 +155,14 @@ def _dumped(said: Fields, ours: Fields, verbatim: Fields) -> bytes:
     return orjson.dumps({**said, OURS: ours} if ours else said)
 
 
-def _placed(fields: Fields, places: Callable[[Fields], Iterator[tuple[str, bool]]]) -> tuple[Fields, Fields]:
+def _placed(fields: Fields, misfits: Iterable[str]) -> tuple[Fields, Fields]:
     """`fields` without what does not fit into its place, and that, by its path."""
     said, verbatim = dict(fields), {}
-    for path, fits in places(fields):
-        if not fits:
-            place, name = _place(said, path)
-            verbatim[path] = place[name]
-            is_large = isinstance(place[name], Number) and path != "intent.confidence"
-            place[name] = str(place[name]) if is_large else None  # as a text it is found, and erased
+    for path in misfits:
+        place, name = _place(said, path)
+        verbatim[path] = place[name]
+        is_large = isinstance(place[name], Number) and path != "intent.confidence"
+        place[name] = str(place[name]) if is_large else None  # as a text it is found, and erased
     return said, verbatim
 
 
@@ -177,47 +176,52 @@ def _place(said: Fields, path: str) -> tuple[Fields, str]:
     return place, name
 
 
-def _message_places(fields: Fields) -> Iterator[tuple[str, bool]]:
-    """Each path, and whether the mapping takes what is there."""
+def _message_misfits(fields: Fields) -> Iterator[str]:
+    """The path of each value that the mapping would refuse, or change."""
     for name in WORDS:
-        if name in fields:
-            yield name, is_word(fields[name])
-    yield "metadata", _is_plain(fields["metadata"])
+        if not is_word(fields.get(name)):
+            yield name
+    if not _is_plain(fields["metadata"]):
+        yield "metadata"
     for name, value in (fields["content"] or {}).items():
-        yield f"content.{name}", is_word(value) if name in ("value", "uri") else _is_plain(value)
+        if not (is_word(value) if name in ("value", "uri") else _is_plain(value)):
+            yield f"content.{name}"
     if intent := fields.get("intent"):
-        yield "intent.name", is_word(intent["name"])
-        yield "intent.confidence", intent["confidence"] is None or _is_number(intent["confidence"])
-    if "entities" in fields:
-        yield "entities", _is_plain(fields["entities"])
+        if not is_word(intent["name"]):
+            yield "intent.name"
+        if intent["confidence"] is not None and not _is_number(intent["confidence"]):
+            yield "intent.confidence"
+    if not _is_plain(fields.get("entities")):
+        yield "entities"
 
 
-def _log_places(log: Fields) -> Iterator[tuple[str, bool]]:
+def _log_misfits(log: Fields) -> Iterator[str]:
     for name in _LOG_WORDS:
-        if name in log:
-            yield name, is_word(log[name])
+        if not is_word(log.get(name)):
+            yield name
     if (metadata := log.get("metadata")) is not None:
         searched = isinstance(metadata, dict) and all(is_word(metadata.get(name)) for name in ("userId", "eventId"))
-        yield "metadata", searched and _is_plain(metadata)
+        if not (searched and _is_plain(metadata)):
+            yield "metadata"
 
 
-def _timestamp(moment: datetime) -> str:
-    """A timestamp as the cluster reads it."""
+def _readable(moment: datetime) -> datetime:
+    """The same instant with an offset that the cluster reads: itself, if it does."""
     offset = moment.utcoffset()
     if offset is None or (abs(offset.total_seconds()) <= _WIDEST and not offset.microseconds):
-        return moment.isoformat()
-    return (aware(moment) - offset).replace(tzinfo=None).isoformat() + "+00:00"
+        return moment
+    return (aware(moment) - offset).replace(tzinfo=UTC)
 
 
 def is_word(value: Any) -> bool:
     """Whether a keyword takes it."""
-    if isinstance(value, str):
-        return not isinstance(value, Number) and is_text(value)
-    return value is None or isinstance(value, int | float)
+    if type(value) is str:
+        return is_text(value)
+    return value is None or isinstance(value, (int, float))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_plain(value: Any) -> bool:
@@ -226,13 +230,15 @@ def _is_plain(value: Any) -> bool:
     for _ in range(_DEEPEST):
         inner: list[Any] = []
         for each in level:
-            if isinstance(each, dict):
-                if not all(len(name) <= _LONGEST_NAME and is_text(name) for name in each):
-                    return False
+            kind = type(each)
+            if kind is dict:
+                for name in each:
+                    if len(name) > _LONGEST_NAME or not is_text(name):
+                        return False
                 inner += each.values()
-            elif isinstance(each, list):
+            elif kind is list:
                 inner += each
-            elif isinstance(each, str) and (isinstance(each, Number) or not is_text(each)):
+            elif kind is Number or (kind is str and not is_text(each)):
                 return False
         if not inner:
             return True

@@ -44,7 +44,7 @@ def value_of(leaf: Any) -> Value:
         return {}
     if isinstance(leaf, bool):
         return {"text": "true" if leaf else "false"}
-    if isinstance(leaf, int | float | Number):
+    if isinstance(leaf, (int, float, Number)):
         number = float(leaf)
         return {"number": number if isinstance(leaf, Number) else leaf} if math.isfinite(number) else {"text": leaf}
     text = exact.whole(leaf)

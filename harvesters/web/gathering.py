@@ -22,7 +22,8 @@ Write = Callable[[Sequence[Draft], float, Callable[[], None]], None]
 _LANES = 2  # requests under way at once
 _MOST = 2000  # drafts that are written together, unless one post has more
 _LARGEST = 4_000_000  # bytes of them
-_WINDOW = 0.005  # seconds for which a request waits for its share of the posts that there usually are
+_WORTH = 500  # drafts that need not wait for others
+_WINDOWS = (0.005, 0.02)  # seconds for which a request waits for the posts that there usually are; beside another one
 _NEARLY = 1.0  # seconds before its time is up in which a post is not tried again
 
 
@@ -85,10 +86,15 @@ class Gatherer:
 
     def _begin(self) -> None:
         """Write what waits, unless more is about to come: clients that were answered together post together."""
-        if len(self._waiting) * _LANES >= self._usual:
+        if self._is_enough():
             self._begin_now()
         elif self._waiting and self._window is None and len(self._lanes) < _LANES:
-            self._window = asyncio.get_running_loop().call_later(_WINDOW, self._begin_now)
+            self._window = asyncio.get_running_loop().call_later(_WINDOWS[len(self._lanes)], self._begin_now)
+
+    def _is_enough(self) -> bool:
+        if len(self._waiting) >= min(self._usual, _WORTH):  # never, beside another request of as many as usual
+            return True
+        return sum(len(post.drafts) for post in self._waiting) >= _WORTH
 
     def _begin_now(self) -> None:
         if self._window is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harvesters.elastic import bulk
-from harvesters.messages import stored
+from harvesters.messages import posting, stored
 from harvesters.messages.model import Message
 from harvesters.messages.reading import Selection
 from harvesters.messages.store import MessageStore
@@ -103,6 +103,34 @@ class TestEachOnce:
         chats.put("message-2020-11-04", {"auto4": {**said, "project": 78}})
         (trace,) = post(store, said)
         assert places(chats) == {(DAY, trace), ("message-2020-11-03", "auto3"), ("message-2020-11-04", "auto4")}
+
+    @pytest.mark.parametrize("ids", [("1", "anna", "wenet"), (5, 6, 7), ("5", 6.5, "7")])
+    def test_what_the_old_service_wrote_into_our_index(
+        self, chats: Chats, store: MessageStore, ids: tuple[Any, Any, Any]
+    ) -> None:
+        """Beside messages of others with ids like that."""
+        post(store, message("before"))
+        said = message("x", ids[1], messageId=ids[0], project=ids[2])
+        others = {"auto3": {**said, "userId": 77}, "auto4": {**said, "project": 78}, "auto5": {**said, "messageId": 79}}
+        chats.put(DAY, {"auto1": said, "auto2": {**said, "channel": "signal"}, **others})
+        store.forms.forget()
+        (trace,) = post(store, said)
+        assert {id for _, id in places(chats)} >= {trace, *others}
+        assert len(places(chats)) == 5
+
+    def test_more_of_it_than_a_question_finds(
+        self, chats: Chats, store: MessageStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each user has a message of each number: of a few triples, most hits are others'."""
+        monkeypatch.setattr(posting, "MOST", 12)
+        monkeypatch.setattr(posting, "_FEW", 1)
+        post(store, message("before"))
+        said = [message(str(number), user) for user in "abcdef" for number in range(6)]
+        chats.put(DAY, {f"auto{number}": each for number, each in enumerate(said)})
+        store.forms.forget()
+        traces = post(store, *(message(str(number), user) for number, user in enumerate("abcdef")))
+        assert {id for _, id in places(chats)} >= {*traces}
+        assert len(places(chats)) == 1 + 36
 
     def test_what_was_migrated(self, chats: Chats, store: MessageStore) -> None:
         said = Message.parse(message("1"))

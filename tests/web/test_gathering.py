@@ -117,6 +117,54 @@ class TestTogether:
         assert run(cluster, *"aabaacaadaaeaa") == [None] * 14
         assert twice == []
 
+    def test_a_second_request_begins_for_much_or_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What comes while one is under way waits for more to come, unless it is much, or has waited long enough."""
+        monkeypatch.setattr(gathering, "_WINDOWS", (0.0, 3600.0))
+        monkeypatch.setattr(gathering, "_WORTH", 10)
+        cluster = Cluster()
+        cluster.open.clear()
+
+        async def main() -> tuple[int, int]:
+            gatherer = Gatherer(cluster.write, PATIENCE, cluster.now)
+            asked = [asyncio.ensure_future(posts(gatherer, "first"))]
+            await tried(1)
+            asked.append(asyncio.ensure_future(posts(gatherer, "a", "b")))
+            await asyncio.sleep(0.01)
+            few = len(cluster.tried)
+            many = [draft(str(number)) for number in range(10)]
+            asked.append(asyncio.ensure_future(gatherer.post(many)))  # type: ignore[arg-type]
+            await tried(2)
+            much = len(cluster.tried)
+            cluster.open.set()
+            await asyncio.gather(*asked)
+            gatherer.close()
+            return few, much
+
+        async def tried(times: int) -> None:
+            while len(cluster.tried) < times:
+                await asyncio.sleep(0)
+
+        assert asyncio.run(main()) == (1, 2)
+        assert len(cluster.written) == 2
+
+    def test_what_waits_beside_a_slow_request_is_written_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gathering, "_WINDOWS", (0.0, 0.001))
+        cluster = Cluster()
+        cluster.open.clear()
+
+        async def main() -> None:
+            gatherer = Gatherer(cluster.write, PATIENCE, cluster.now)
+            asked = [asyncio.ensure_future(posts(gatherer, name)) for name in "ab"]
+            async with asyncio.timeout(20):
+                while len(cluster.tried) < 2:
+                    await asyncio.sleep(0.001)
+            cluster.open.set()
+            await asyncio.gather(*asked)
+            gatherer.close()
+
+        asyncio.run(main())
+        assert sorted(cluster.written) == [["a"], ["b"]]
+
     def test_nothing_is_written_for_nothing(self) -> None:
         cluster = Cluster()
 
