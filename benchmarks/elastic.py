@@ -30,6 +30,7 @@ from benchmarks.cluster import RECEIVERS, bodies, hand_loop, receive_and_delete,
 from benchmarks.figures import Figure, Target
 from benchmarks.groups import Group, Sizes
 from benchmarks.world import world
+from harvesters import useragents
 from harvesters.document import Document
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.standins.elasticsearch import Elasticsearch
@@ -84,6 +85,8 @@ def against_its_parts(
             for _ in range(sizes.runs + 1):
                 into_file.append(around.useractions(output=output).seconds)
                 documents = [orjson.loads(line) for line in output.read_bytes().splitlines()]
+                for document in documents:
+                    useragents.add_to(document)  # as the sink does; a file has none of it
                 found.clear()
                 by_hand.append(hand_loop(found.node, documents))
                 found.clear()
