@@ -97,9 +97,7 @@ class Gatherer:
         return sum(len(post.drafts) for post in self._waiting) >= _WORTH
 
     def _begin_now(self) -> None:
-        if self._window is not None:
-            self._window.cancel()
-            self._window = None
+        self._close_window()
         while len(self._lanes) < _LANES and (posts := self._taken()):
             self._traces.update(*(post.traces for post in posts))
             lane = asyncio.ensure_future(self._work(posts))
@@ -109,7 +107,13 @@ class Gatherer:
     def _end(self, lane: asyncio.Task[None]) -> None:
         self._lanes.discard(lane)
         self._usual = max(1, self._in_hand, self._usual * 9 // 10)
+        self._close_window()  # it may have been that of a second request
         self._begin()
+
+    def _close_window(self) -> None:
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
 
     def _taken(self) -> list[_Post]:
         """The posts that are written next; none where the next one has to wait for what is being written."""

@@ -165,6 +165,24 @@ class TestTogether:
         asyncio.run(main())
         assert sorted(cluster.written) == [["a"], ["b"]]
 
+    def test_what_waits_beside_a_request_does_not_wait_longer_than_that(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gathering, "_WINDOWS", (0.0, 3600.0))
+        cluster = Cluster()
+        cluster.open.clear()
+
+        async def main() -> None:
+            gatherer = Gatherer(cluster.write, PATIENCE, cluster.now)
+            asked = [asyncio.ensure_future(posts(gatherer, name)) for name in "ab"]
+            async with asyncio.timeout(20):
+                while not cluster.tried:
+                    await asyncio.sleep(0)
+                cluster.open.set()
+                await asyncio.gather(*asked)
+            gatherer.close()
+
+        asyncio.run(main())
+        assert cluster.written == [["a"], ["b"]]
+
     def test_nothing_is_written_for_nothing(self) -> None:
         cluster = Cluster()
 
