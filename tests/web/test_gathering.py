@@ -172,16 +172,16 @@ class TestTogether:
 
         async def main() -> None:
             gatherer = Gatherer(cluster.write, PATIENCE, cluster.now)
-            asked = [asyncio.ensure_future(posts(gatherer, name)) for name in "ab"]
+            asked = asyncio.ensure_future(posts(gatherer, *"abc"))
             async with asyncio.timeout(20):
                 while not cluster.tried:
                     await asyncio.sleep(0)
                 cluster.open.set()
-                await asyncio.gather(*asked)
+                await asked
             gatherer.close()
 
         asyncio.run(main())
-        assert cluster.written == [["a"], ["b"]]
+        assert cluster.written == [["a"], ["b", "c"]]
 
     def test_nothing_is_written_for_nothing(self) -> None:
         cluster = Cluster()
