@@ -215,7 +215,8 @@ class _Part:
     def _sort(self, body: Any) -> set[tuple[int, str]]:
         """Leave in `waiting` what is to be sent again, and return why."""
         actions = self.waiting
-        items = body.get("items", []) if isinstance(body, dict) else []
+        items = body.get("items") if isinstance(body, dict) else None
+        items = items if isinstance(items, list) else []
         if len(items) != len(actions):
             raise Transient(f"answered for {len(items)} of {len(actions)} documents")
         results = self.delivery.results
