@@ -55,7 +55,7 @@ def test_halves_of_a_request_that_is_too_large_are_not_sent_when_told_to_stop() 
     async def deliver(url: str) -> None:
         async with AsyncSearchClient(url, patient(), sleep=sleep) as client:
             lines = [bulk.write("pset_x", str(number), b"{}") for number in range(4)]
-            await bulk.deliver_in_loop(client, lines, lambda done: None)
+            await bulk.deliver_in_loop(client, lines, lambda done: None, {})
 
     with Bulk() as simulator:
         simulator.most_bytes = 1
@@ -141,4 +141,4 @@ def test_nothing_is_deleted_after_an_answer_that_makes_no_sense(path: str, said:
 def test_no_event_is_acknowledged_by_a_list_that_is_none(items: object) -> None:
     lines = [bulk.write("pset_x", "1", b"{}")]
     with Saying({"errors": False, "items": items}) as simulator, pytest.raises(SinkUnavailable, match="0 of 1"):
-        ask(simulator, lambda index: bulk.deliver_in_loop(index.client, lines, lambda done: None))
+        ask(simulator, lambda index: bulk.deliver_in_loop(index.client, lines, lambda done: None, {}))
