@@ -133,10 +133,16 @@ def deliver(
 
 
 async def deliver_in_loop(
-    client: AsyncSearchClient, actions: Sequence[bytes], told: Callable[[int], None]
-) -> dict[int, ItemRefusal]:
-    """As `deliver`, in an event loop; `told`: called with the number of actions that were done, as soon as they are."""
+    client: AsyncSearchClient, actions: Sequence[bytes], told: Callable[[int], None], refused: dict[int, ItemRefusal]
+) -> None:
+    """As `deliver`, in an event loop.
+
+    Args:
+        told: called with the number of actions that were done, as soon as they are.
+        refused: gets the refused ones by their place, also where the delivery is given up.
+    """
     delivery = _Delivery(client.name, actions, told=told)
+    delivery.refused = refused
     for part in delivery.parts():
         await client.sleep(0)  # which raises where no request is to begin any more
 
@@ -145,7 +151,6 @@ async def deliver_in_loop(
 
         with part.halved_if_refused():
             await client.retry.call_in_loop(ask, client.sleep, client.name, SinkUnavailable)
-    return delivery.refused
 
 
 class _Delivery:
@@ -215,7 +220,8 @@ class _Part:
     def _sort(self, body: Any) -> set[tuple[int, str]]:
         """Leave in `waiting` what is to be sent again, and return why."""
         actions = self.waiting
-        items = body.get("items", []) if isinstance(body, dict) else []
+        items = body.get("items") if isinstance(body, dict) else None
+        items = items if isinstance(items, list) else []
         if len(items) != len(actions):
             raise Transient(f"answered for {len(items)} of {len(actions)} documents")
         results = self.delivery.results

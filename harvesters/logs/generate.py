@@ -135,9 +135,12 @@ class Generating:
 
     async def _send_many(self, index: LogIndex, lines: Sequence[bytes]) -> None:
         actions = [bulk.write(index.name, id_of(line), line) for line in lines]
-        refused = await bulk.deliver_in_loop(index.client, actions, self._acknowledge)
-        for each in refused.values():
-            self._refuse(each.reason)
+        refused: dict[int, bulk.ItemRefusal] = {}
+        try:
+            await bulk.deliver_in_loop(index.client, actions, self._acknowledge, refused)
+        finally:
+            for each in refused.values():
+                self._refuse(each.reason)
 
     async def _send_one(self, index: LogIndex, lines: Sequence[bytes]) -> None:
         (line,) = lines
@@ -175,18 +178,20 @@ class Generating:
                 f"{index} was removed or made anew while it was filled, so it does not hold all of these events. Run "
                 "harvest.py logs init, and then this again."
             )
-        failed = ""
+        failed = refused = ""
+        if self.refused:
+            refused = f"{self.refused} of {self.count} events were refused for good: {self.reason}"
         if self.failures:
             last = self.failures[-1]
             cause = next((error for error in self.failures if isinstance(error, _FOR_GOOD)), last)
             failed = f"{len(self.failures)} of {engine.started} requests failed: {cause}"
+            failed += f" Also, {refused}" if refused else ""
             kind = next(kind for kind in (*_FOR_GOOD, *_PASSING) if isinstance(cause, kind))
             if kind in _FOR_GOOD or not self.assembly.stop.is_set():
                 raise kind(failed) from cause
         if self.assembly.stop.is_set() and self.acknowledged + self.refused < self.count:
-            raise Interrupted(f"told to stop: {self._left} {failed}".rstrip())
-        if self.refused:
+            raise Interrupted(f"told to stop: {self._left} {failed or refused}".rstrip())
+        if refused:
             raise EventsRefused(
-                f"{self.refused} of {self.count} events were refused for good: {self.reason}. Run harvest.py logs init "
-                "if the index may be deleted, or give another one."
+                f"{refused}. Run harvest.py logs init if the index may be deleted, or give another one."
             )

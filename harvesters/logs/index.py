@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,8 @@ class LogIndex:
         found = await self.client.request("GET", self._path, accept=(404,))
         if not found.found:
             return None
-        fields = set(_fields(_at(found.body, self.name, "mappings")))
+        with _making_sense():
+            fields = set(_fields(_at(found.body, self.name, "mappings")))
         others = sorted(fields - {*FIELDS, *_LOCATION})
         if others:
             raise self._not_ours(f"its mapping has {', '.join(others[:3])}")
@@ -55,7 +56,8 @@ class LogIndex:
         """Delete it, if it holds at most so many documents, and make it anew; returns the answer to the latter.
 
         Raises:
-            TryLater: it holds more, for somebody fills it at this moment. It was left alone.
+            TryLater: it holds more, for somebody fills it at this moment, and was left alone; or nothing says that it
+                is made.
             ConfigError, Unavailable: as `documents`.
         """
         for _ in range(_TRIES):
@@ -68,12 +70,17 @@ class LogIndex:
             if count is not None:
                 await self.client.request("DELETE", self._path, accept=(404,))
             try:
-                return await self.client.request("PUT", self._path, _body())
+                made = await self.client.request("PUT", self._path, _body())
+                if made.body.get("acknowledged") is True:  # false where a node is late; a proxy says neither
+                    return made
             except Refused as error:
                 # Somebody else has made it this moment, or we have, and the answer got lost.
                 if error_type(error.body) != "resource_already_exists_exception":
                     raise ConfigError(f"{self.name} cannot be made: {error.reason}. See {SETTING}.") from error
-        raise TryLater(f"others make {self.name} of {self.client.name} at the same time. Run again.")
+        raise TryLater(
+            f"{self.client.name} does not say that it made {self.name}; it may be that others make it at the "
+            "same time. Run again."
+        )
 
     async def identity(self) -> frozenset[str]:
         """What tells it from one of the same name that is made later.
@@ -84,7 +91,10 @@ class LogIndex:
         found = await self.client.request("GET", f"{self._path}/_settings", accept=(404,))
         if not found.found:
             raise self.missing(found.body)
-        return frozenset(str(_at(body, "settings", "index", "uuid")) for body in found.body.values())
+        identity = frozenset(str(_at(body, "settings", "index", "uuid")) for body in found.body.values())
+        if not identity:
+            raise _senseless()
+        return identity
 
     async def search(self, body: bytes) -> Answer:
         """The answer to a search, 200, or 400 where the cluster does not understand it.
@@ -153,26 +163,31 @@ class LogIndex:
         found = await self.client.request("GET", path, params=every, accept=(404,))
         if not found.found:
             return False
+        with _making_sense():
+            return self._is_one(found.body)
+
+    def _is_one(self, said: Mapping[str, Any]) -> bool:
         for kind in ("aliases", "data_streams"):
-            if found.body.get(kind):
+            if said.get(kind):
                 what = "an alias" if kind == "aliases" else "a data stream"
                 raise ConfigError(
                     f"{self.name!r} is {what} of {self.client.name}, and no index: it is not deleted. Give --index or "
                     f"{SETTING} another name."
                 )
-        for index in found.body.get("indices", ()):
+        for index in said.get("indices", ()):
             if index["name"] != self.name or "data_stream" in index:
                 raise self._not_ours("it belongs to a data stream")
             if "closed" in index.get("attributes", ()):
                 raise self._closed()
-        return bool(found.body.get("indices"))
+        return bool(said.get("indices"))
 
     async def _count(self) -> int:
         await self._refresh()
         answer = (await self.client.request("GET", f"{self._path}/_count")).body
         if _at(answer, "_shards", "successful") != _at(answer, "_shards", "total"):
             raise Unavailable(f"not all shards of {self.name} of {self.client.name} answer. Run again when they do.")
-        return int(answer["count"])
+        with _making_sense():
+            return int(answer["count"])
 
     async def _refresh(self) -> None:
         answer = await self.client.request("POST", f"{self._path}/_refresh")
@@ -190,6 +205,19 @@ class LogIndex:
             f"the index {self.name!r} of {self.client.name} is closed: open it (POST /{self.name}/_open), or name "
             "another."
         )
+
+
+def _senseless() -> ProtocolError:
+    return ProtocolError("an answer of Elasticsearch makes no sense. Check ES_HOST, and what stands before it.")
+
+
+@contextmanager
+def _making_sense() -> Iterator[None]:
+    """What is read in the block is an answer; where it is made otherwise than one of Elasticsearch's, it says so."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _senseless() from error
 
 
 def _at(said: Any, *names: str) -> Any:

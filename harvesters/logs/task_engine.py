@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 _KEPT = 100  # exceptions; each keeps alive what its task was about
 
-_within: ContextVar[frozenset[object]] = ContextVar("tasks that this one runs within", default=frozenset())
+_within: ContextVar[frozenset[_Key]] = ContextVar("tasks that this one runs within", default=frozenset())
 
 
 class EngineStopped(Exception):
@@ -42,7 +42,7 @@ class TaskEngine:
         self.errors: list[BaseException] = []
         self._stopped = False
         self._places = asyncio.Semaphore(self.max_tasks)
-        self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._tasks: dict[_Key, asyncio.Task[None]] = {}
         self._waiting: list[_Waiting] = []
 
     @property
@@ -61,11 +61,17 @@ class TaskEngine:
 
         Raises:
             Exception: as `driver` raises, after the pending tasks have ended. What tasks raise is in `errors`.
+            KeyboardInterrupt: at once, whoever was interrupted.
+            RuntimeError: an event loop runs already, such as that of this engine, which goes on.
         """
-        self._reset()
-        return asyncio.run(self._run(driver))
+        running = self._run(driver)
+        try:
+            return asyncio.run(running)
+        finally:
+            running.close()  # where it never began
 
     async def _run(self, driver: Callable[[TaskEngine], Awaitable[T]]) -> T:
+        self._reset()
         try:
             result = await driver(self)
             await self.run_until_complete()
@@ -107,20 +113,24 @@ class TaskEngine:
         await self.run_until_complete()
 
     def _start(self, task: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        key = object()
+        key = _Key(self)
         self.started += 1
-        self._tasks[key] = asyncio.create_task(self._run_task(key, task, args, kwargs))
+        running = self._tasks[key] = asyncio.create_task(self._run_task(key, task, args, kwargs))
+        running.add_done_callback(_heard)
 
     async def _run_task(
-        self, key: object, task: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, key: _Key, task: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        _within.set(_within.get() | {key})
+        # Not within the one that started it: that does not wait for it.
+        _within.set(frozenset(one for one in _within.get() if one.engine is not self) | {key})
         try:
             await task(*args, **kwargs)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except BaseException as error:
             self.failed += 1
             if len(self.errors) < _KEPT:
                 self.errors.append(error)
+            if isinstance(error, KeyboardInterrupt):
+                raise
         finally:
             self.completed += 1
             del self._tasks[key]
@@ -137,9 +147,22 @@ class TaskEngine:
                 waiting.over.set()
 
 
+def _heard(task: asyncio.Task[None]) -> None:
+    """Note that somebody knows of its exception: the event loop, which raises it."""
+    if not task.cancelled():
+        task.exception()
+
+
+class _Key:
+    """A task of `engine`."""
+
+    def __init__(self, engine: TaskEngine) -> None:
+        self.engine = engine
+
+
 class _Waiting:
     """Somebody who waits until nothing is pending, `within` these tasks."""
 
-    def __init__(self, within: frozenset[object]) -> None:
+    def __init__(self, within: frozenset[_Key]) -> None:
         self.within = within
         self.over = asyncio.Event()

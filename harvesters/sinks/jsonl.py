@@ -16,14 +16,21 @@ class FileSink:
     """Appends to a JSON-lines file.
 
     Raises:
-        ConfigError: the path is a directory, a pipe or a device.
+        ConfigError: the path is a directory, a pipe or a device, or cannot be looked at.
     """
 
     durable = True
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser()
-        if self.path.exists() and not self.path.is_file():
+        self.path = path
+        try:
+            self.path = path.expanduser()
+            other = self.path.exists() and not self.path.is_file()
+        except OSError as error:  # such as a name that is too long, or a directory that is closed to us
+            raise self._failed(error) from error
+        except RuntimeError as error:
+            raise ConfigError(f"{path}: nobody has this home directory. Give --output another path.") from error
+        if other:
             raise ConfigError(f"{self.path} is no regular file. Give --output a file, or - for standard output.")
         self._file = LinesFile(self.path)
 

@@ -72,7 +72,7 @@ class TestLines:
         text = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
         assert len({json.loads(line)["logID"] for line in text.splitlines()}) == 3000
 
-    @pytest.mark.parametrize("path", ["/dev/null", "."])
+    @pytest.mark.parametrize("path", ["/dev/null", ".", "x" * 256, "~nobody-of-that-name/x"])
     def test_what_is_no_file_is_78(self, harvest: Command, path: str) -> None:
         result = harvest("logs", "generate", "-o", path)
         assert result.code == 78

@@ -198,6 +198,20 @@ def test_what_was_taken_of_a_request_that_gives_up_is_counted(
     assert generated(result) == len(odd.taken) - (39 if code == 77 else 0)  # what stands behind it was not looked at
 
 
+@pytest.mark.parametrize(("busy", "requests"), [(60, 1), (1060, 2)])
+def test_what_is_refused_for_good_is_told_of_though_a_request_gives_up(
+    harvest: Command, busy: int, requests: int
+) -> None:
+    judged = {10: (400, "document_parsing_exception"), busy: (503, "unavailable_shards_exception")}
+    with Odd(lambda place, before: judged.get(place, (201, ""))) as odd:
+        settings = {"ES_HOST": odd.url, "HARVEST_RETRY_BUDGET": "0"}
+        result = harvest("logs", "generate", "--count", "2000", "--max-tasks", "1", env=settings)
+    assert result.code == 69, result.err
+    assert f"1 of {requests} requests failed" in result.err
+    assert "1 of 2000 events were refused for good: document_parsing_exception: about 10" in result.err
+    assert generated(result) == len(odd.taken)
+
+
 @pytest.mark.parametrize("more", [(), ("--one-by-one",)])
 def test_an_index_that_is_gone_and_not_made_by_itself_is_no_success(
     harvest: Command, at_once: None, more: tuple[str, ...]

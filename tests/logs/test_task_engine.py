@@ -154,8 +154,16 @@ def test_arguments_are_handed_on() -> None:
     assert seen == [((1, "two"), {"task": 3, "self": 4, "args": 5})]
 
 
+class Outcome(BaseException):
+    """As pytest's own, which no ``except Exception`` is to catch."""
+
+
 @pytest.mark.parametrize(
-    "raised", [ValueError("no"), asyncio.CancelledError(), SystemExit(3), StopAsyncIteration(), TimeoutError()]
+    "raised",
+    [
+        *(ValueError("no"), asyncio.CancelledError(), SystemExit(3), StopAsyncIteration(), TimeoutError()),
+        *(GeneratorExit(), Outcome(), BaseExceptionGroup("two", [SystemExit(1), ValueError()])),
+    ],
 )
 def test_what_a_task_raises_is_kept_and_frees_its_place(raised: BaseException) -> None:
     async def task() -> None:
@@ -209,8 +217,25 @@ def test_what_a_keyboard_interrupt_meets_it_does_not_hold_up() -> None:
         await engine.start_task(task)
         await asyncio.Event().wait()
 
+    engine = TaskEngine()
     with pytest.raises(KeyboardInterrupt):
-        TaskEngine().run(driver)
+        engine.run(driver)
+    assert counts(engine) == (1, 0, 1, 1)
+
+
+def test_a_keyboard_interrupt_is_raised_and_not_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    async def task() -> None:
+        raise KeyboardInterrupt
+
+    async def driver(engine: TaskEngine) -> None:
+        await engine.start_task(task)
+
+    engine = TaskEngine()
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(driver)
+    engine.errors.clear()
+    gc.collect()
+    assert caplog.text == ""
 
 
 def test_an_error_of_the_driver_is_raised_when_the_pending_tasks_have_ended() -> None:
@@ -328,6 +353,63 @@ def test_a_task_may_wait_for_the_others(how: str, indirectly: bool) -> None:
     engine = TaskEngine()
     engine.run(driver)
     assert pending == [3, 2, 1], "each waited for the one that did not wait, and for nobody else"
+
+
+@pytest.mark.parametrize("how", ["stop", "run_until_complete"])
+def test_a_task_waits_for_the_one_that_started_it(how: str) -> None:
+    pending = list[int]()
+
+    async def waits(engine: TaskEngine) -> None:
+        await getattr(engine, how)()
+        pending.append(engine.pending)
+
+    async def starts(engine: TaskEngine, gate: Gate) -> None:
+        await engine.start_task(waits, engine)
+        await gate.task()
+
+    async def driver(engine: TaskEngine) -> None:
+        gate = Gate()
+        await engine.start_task(starts, engine, gate)
+        await turns(20)
+        assert pending == []
+        gate.open.set()
+
+    engine = TaskEngine()
+    engine.run(driver)
+    assert pending == [1]
+
+
+def test_a_task_of_another_engine_that_this_one_waits_for_may_stop_it() -> None:
+    async def inner(outer: TaskEngine) -> None:
+        await outer.stop()
+
+    async def task(outer: TaskEngine) -> None:
+        other = TaskEngine()
+        await other.start_task(inner, outer)
+        await other.run_until_complete()
+
+    async def driver(engine: TaskEngine) -> None:
+        await engine.start_task(task, engine)
+        await engine.run_until_complete()
+
+    bounded(TaskEngine(), driver)
+
+
+def test_an_engine_that_runs_is_not_run_again_and_goes_on() -> None:
+    async def again(engine: TaskEngine) -> None:
+        engine.run(returning(1))
+
+    async def driver(engine: TaskEngine) -> None:
+        gate = Gate()
+        await engine.start_task(gate.task)
+        await engine.start_task(again, engine)
+        assert counts(engine) == (2, 1, 1, 1)
+        gate.open.set()
+
+    engine = TaskEngine()
+    engine.run(driver)
+    assert counts(engine) == (2, 0, 2, 1)
+    assert [type(error) for error in engine.errors] == [RuntimeError]
 
 
 def test_what_has_ended_is_let_go() -> None:
