@@ -26,7 +26,17 @@ T = TypeVar("T")
 
 _OK = 200
 
-index_option = setting_option("--index", setting="ELASTIC_INDEX", metavar="NAME")
+
+class _Named(click.ParamType):  # type: ignore[type-arg]
+    """A name. An empty one, as of a variable of the shell that is not set, would stand for another index."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value or self.fail("It is empty. Leave the option out for the index of ELASTIC_INDEX.", param, ctx)
+
+
+index_option = setting_option("--index", setting="ELASTIC_INDEX", metavar="NAME", type=_Named())
 host_option = setting_option("-e", "--es-host", setting="ES_HOST")
 
 

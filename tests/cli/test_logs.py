@@ -189,6 +189,13 @@ class TestInit:
             assert (result.code, result.out) == (78, "")
             assert "no name of one index" in result.err
 
+    @pytest.mark.parametrize("command", [["init", "--yes"], ["generate"], ["query"]])
+    def test_an_empty_name_stands_for_no_other_index(self, harvest: Command, command: list[str]) -> None:
+        """As a variable of the shell gives it that is not set."""
+        result = harvest("logs", *command, "--index", "", "-e", "127.0.0.1:1")
+        assert result.code == 2
+        assert "ELASTIC_INDEX" in result.err
+
     @pytest.mark.parametrize("name", ["\u00e4\u4e2d", "a%2a", "a%", "1", "pset_x.old", "migrated-0001-x"])
     def test_other_names_are_taken_as_they_are(self, logs: Command, cluster: Cluster, name: str) -> None:
         name = cluster.name(name) if not name.startswith("migrated") else f"{name}{cluster.prefix}"
