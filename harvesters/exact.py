@@ -76,7 +76,7 @@ def _integer(text: str) -> Any:
     if len(text) > 20:
         return Number(text)
     value = int(text)
-    return value if -(2**63) <= value < 2**64 and text != "-0" else Number(text)
+    return value if -(2**63) <= value < 2**64 else Number(text)
 
 
 def _real(text: str) -> Any:

@@ -80,7 +80,21 @@ class Poster:
             progress()
 
     def _post(self, client: SearchClient, drafts: Sequence[Draft]) -> None:
-        places = self.forms.places(client, {draft.index for draft in drafts})
+        for _ in range(_ROUNDS):
+            places = self.forms.places(client, {draft.index for draft in drafts})
+            self._write(client, drafts, places)
+            drafts = self._moved(client, drafts, places)
+            if not drafts:
+                return
+
+    def _moved(self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str]) -> list[Draft]:
+        """Those that were written beside an index of an older form after that was migrated: what they were to be
+        written over is elsewhere now, and they have to be written there."""
+        beside = {name for name, place in places.items() if name != place}
+        moved = {name for name, place in self.forms.places(client, beside).items() if place != places[name]}
+        return [draft for draft in drafts if draft.index in moved]
+
+    def _write(self, client: SearchClient, drafts: Sequence[Draft], places: dict[str, str]) -> None:
         earlier = [*self._earlier(client, drafts, places), *self._just_written(client, drafts, places)]
         actions = [bulk.write(places[draft.index], draft.trace_id, draft.body) for draft in drafts]
         refused = bulk.deliver(client, actions)

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -112,6 +113,8 @@ class Bugs:
 
         try:
             await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            pass  # before the end of the body: nobody waits for an answer
         except Exception as error:
             place = "".join(traceback.format_tb(error.__traceback__))
             told = {"error": error}  # of which Sentry tells the place

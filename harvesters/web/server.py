@@ -23,6 +23,7 @@ from harvesters.errors import ConfigError, Unavailable
 from harvesters.privacy import protect
 from harvesters.settings import Settings
 from harvesters.web.app import create
+from harvesters.web.connections import Connection
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def serve(face: Face, port: int, workers: int, patience: float) -> None:
         factory=True,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harvesters import exact
 from harvesters.exact import Number
 from harvesters.messages import stored
 from harvesters.messages.content import Invalid
+from harvesters.messages.ids import text_of
 from harvesters.messages.model import Message
 from harvesters.messages.values import LONGEST_TEXT, MOST, digest_of, path_of
 from tests.messages.chats import log, message
@@ -159,3 +160,12 @@ class TestValues:
         assert len(values(metadata={"a": [1] * MOST})) == MOST
         with pytest.raises(Invalid, match="metadata holds more than 50000 values"):
             values(metadata={"a": [1] * (MOST + 1)})
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,9})?", fullmatch=True))
+@example("-0")
+def test_a_number_is_read_alike_whatever_is_beside_it(spelled: str) -> None:
+    """Ids too: a message is posted alone, or again beside one with a number of any size."""
+    (alone,) = stored.loads(f"[{spelled}]".encode())
+    beside, _ = stored.loads(f"[{spelled},{'1' * 30}]".encode())
+    assert text_of(beside) == text_of(alone)

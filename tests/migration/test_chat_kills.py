@@ -176,6 +176,35 @@ def test_a_triple_posted_again_replaces_what_was_migrated_and_renamed(chats: Cha
     assert found[same]["channel"] == "web"
 
 
+def test_a_triple_posted_again_while_its_index_is_migrated_is_there_once(
+    chats: Chats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was beside the old index, where the post is to write over it, and is elsewhere when that writes."""
+    chats.put(DAY, {"old": message("1")})
+    deliver, migrations = bulk.deliver, list[bool]()
+
+    def delivered(client: SearchClient, *arguments: Any, **options: Any) -> Any:
+        if not migrations:
+            migrations.append(True)
+            migrate(chats)
+        return deliver(client, *arguments, **options)
+
+    with closing(chats.client()) as client:
+        store = MessageStore(client)
+        for number in ("2", "3"):
+            store.post([Message.parse(message(number))])
+        monkeypatch.setattr(bulk, "deliver", delivered)
+        MessageStore(client).post([Message.parse(message("2", channel="web")), Message.parse(message("4"))])
+    found = given_out(chats)
+    assert sorted((each["messageId"], each["channel"]) for each in found.values()) == [
+        ("1", "telegram"),
+        ("2", "web"),
+        ("3", "telegram"),
+        ("4", "telegram"),
+    ]
+    assert len(found) == chats.number("message-*") == 4
+
+
 def test_an_erasure_reaches_what_a_killed_migration_left(chats: Chats) -> None:
     fill(chats)
     chats.put("message-a-2021-01-22", {"p": message("1", "person"), "q": message("2", "person")})

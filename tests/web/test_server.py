@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -178,3 +178,75 @@ def test_without_the_extra_it_is_78_and_says_how_to_get_it(harvest: Command, mon
     ended = harvest("serve")
     assert ended.code == 78
     assert "pip install 'harvest[web]'" in ended.err
+
+
+POST = b"POST /messages HTTP/1.1\r\nHost: localhost\r\n"
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+LAST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def answered(server: Running, *pieces: bytes) -> bytes:
+    """All that comes back until the server ends the connection."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        said = b""
+        with suppress(ConnectionError):  # it need not read all that it refuses
+            for piece in pieces:
+                connection.sendall(piece)
+        with suppress(ConnectionError):
+            while piece := connection.recv(65536):
+                said += piece
+        return said
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for several tests."""
+    with serving(tmp_path_factory.mktemp("connections") / "log") as running:
+        yield running
+
+
+class TestConnections:
+    """What clients send that is no plain request."""
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            POST + OFFER + b"Content-Length: 1\r\n\r\n5",
+            POST + OFFER + b"Transfer-Encoding: chunked\r\n\r\n1\r\n5\r\n0\r\n\r\n",
+        ],
+    )
+    @pytest.mark.parametrize("size", [1, 1000])
+    def test_who_offers_another_protocol_is_heard_in_this_one(
+        self, request_: bytes, size: int, server: Running
+    ) -> None:
+        """Clients of Java do so with each first request of a connection, posts too."""
+        sent = request_ + LAST.replace(b"close", b"close, Upgrade\r\nUpgrade: websocket")
+        said = answered(server, *(sent[at : at + size] for at in range(0, len(sent), size)))
+        assert b"the body is no JSON array" in said, said
+        assert said.endswith(b'{"status":"ok"}')
+
+    @pytest.mark.parametrize(
+        "begun",
+        [b"GET /health HTTP/1.1\r\nHost: localhost\r\n", POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n5\r\n0\r\n"],
+    )
+    @pytest.mark.parametrize("field", [b"X-A: a\r\n" * 10_000, b"X-A: " + b"a" * 100_000])
+    def test_fields_without_end_are_not_kept(self, begun: bytes, field: bytes, server: Running) -> None:
+        said = answered(server, begun, *[field] * 20)
+        assert b"200 OK" not in said
+        assert b"Invalid HTTP request" in said or not said  # refused, or reset while it was still sent
+
+    def test_many_small_pieces_of_a_body_are_no_such_fields(self, server: Running) -> None:
+        body = b"1\r\n \r\n" * 50_000 + b"1\r\n5\r\n0\r\n\r\n"
+        said = answered(server, POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        assert b"the body is no JSON array" in said
+
+    def test_who_leaves_before_the_end_of_a_post_is_no_bug(self, server: Running) -> None:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(POST + b"Content-Length: 9\r\n\r\n[")
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
+        time_to_be_accepted(server)
+        assert "bug" not in server.log.read_text()
