@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from harvesters.clock import SystemClock
 from harvesters.retry import RetryPolicy
 
 NOW = datetime(2026, 2, 13, 9, 30, tzinfo=UTC)
@@ -38,3 +41,16 @@ class FakeClock:
 def patient(clock: FakeClock | None = None, budget: float = 120.0) -> RetryPolicy:
     """The retry policy on a clock that does not wait."""
     return RetryPolicy(clock if clock is not None else FakeClock(), budget)
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on what waits in this process has waited at once; who is told to stop is told so while waiting."""
+    passed = FakeClock()
+    monotonic, sleep = SystemClock.monotonic, SystemClock.sleep
+
+    def slept(clock: SystemClock, seconds: float) -> None:
+        passed.advance(seconds)
+        sleep(clock, 0)
+
+    monkeypatch.setattr(SystemClock, "sleep", slept)
+    monkeypatch.setattr(SystemClock, "monotonic", lambda clock: monotonic(clock) + passed.monotonic())

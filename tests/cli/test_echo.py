@@ -13,6 +13,7 @@ import pytest
 
 from harvesters.simulators.base import Request, Response, Simulator
 from tests.cli.conftest import Command
+from tests.clocks import hurry
 
 SECRETS = {
     "MATTERHORN_REST_PASS": "rest/pass word+1",
@@ -78,6 +79,12 @@ class Echo(Simulator):
             answer = answer[:-2]
         named = {"Content-Type": "application/json", "X-Elastic-Product": "Elasticsearch"}
         return Response(200 if "oauth" in request.path and self.status < 500 else self.status, answer, named)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run tries again at its end, whatever the retry budget says, it tries at once."""
+    hurry(monkeypatch)
 
 
 @pytest.fixture
