@@ -126,7 +126,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what listens (``--fast`` leaves it out), and what asks the cluster. What takes longest begins first, so that
     no worker waits for it."""
-    items.sort(key=lambda item: "crash" not in item.path.parts)
+    items.sort(key=lambda item: "crash" not in item.path.parts and "kill" not in item.path.name)
     for item in items:
         if listens(item):
             item.add_marker(pytest.mark.listens)
