@@ -23,7 +23,6 @@ from harvesters.errors import ConfigError, Unavailable
 from harvesters.privacy import protect
 from harvesters.settings import Settings
 from harvesters.web.app import create
-from harvesters.web.connections import Connection
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +75,8 @@ def serve(face: Face, port: int, workers: int, patience: float) -> None:
         face,
         factory=True,
         workers=workers,
-        loop="uvloop",
-        http=Connection,
+        loop="asyncio",
+        http="h11",  # a faster parser loses the body of who offers another protocol, and keeps heads without end
         ws="none",
         lifespan="on",
         log_config=None,
