@@ -44,9 +44,15 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Settings for a child process; none of the developer's own."""
+        """Settings for a child process; none of the developer's own.
+
+        Nor is there httpx, which tests alone bring: elastic_transport imports what there is, and users have none.
+        """
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
-        return {**kept, "ES_HOST": self.node.url if self.node is not None else "127.0.0.1:1"}
+        (self.directory / "httpx.py").write_text("raise ImportError\n")
+        path = os.pathsep.join(filter(None, (str(self.directory), kept.get("PYTHONPATH"))))
+        host = self.node.url if self.node is not None else "127.0.0.1:1"
+        return {**kept, "PYTHONPATH": path, "ES_HOST": host}
 
     def logs(self, *arguments: str, url: str = "") -> Run:
         """``harvest.py logs ARGUMENTS``."""
