@@ -39,6 +39,7 @@ _LONGEST = 86_400.0
 _BEATS = 4  # heartbeats in a session
 _NO_ANSWER = 10.0  # seconds after which a commit without an answer is sent again
 _LEAVING = 5.0  # seconds to leave the group in
+_READ_AGAIN = "what was handled last could not be committed, and is read again"
 
 
 class Handler(Protocol):
@@ -168,8 +169,21 @@ class GroupConsumer(Reader):
             self._handler.finish()
         gone = {each.partition for each in partitions}
         if pending := {at: offset for at, offset in self._pending.items() if at in gone}:
-            self._client.store_offsets(offsets=self._places(pending))  # and the client commits them before it goes on
+            self._store(pending)
         self._drop(partitions)
+
+    def _store(self, pending: Mapping[int, int]) -> None:
+        """Have the client commit them before it gives their partitions up.
+
+        What it says against that, as when they are no longer its own, would end whatever has called it.
+        """
+        from confluent_kafka import KafkaException
+
+        try:
+            self._client.store_offsets(offsets=self._places(pending))
+        except KafkaException as error:
+            log.warning("%s: %s", self.name, _READ_AGAIN)
+            log.debug("not stored: %s", error)
 
     def _lose(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         log.warning("%s: out of touch for longer than KAFKA_SESSION_TIMEOUT; partitions are given out anew", self.name)
@@ -196,7 +210,7 @@ class GroupConsumer(Reader):
             if failure is not None:
                 self._refused(failure)
                 if not ours:
-                    log.warning("%s: what was handled last could not be committed, and is read again", self.name)
+                    log.warning("%s: %s", self.name, _READ_AGAIN)
             elif each.metadata == self.topic.id and self._pending.get(each.partition) == each.offset:
                 del self._pending[each.partition]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from harvesters.clock import SystemClock
@@ -262,6 +262,34 @@ class TestMember:
         assert not consumer.commit()
         assert commits(consumer)
         assert kafka.committed(kafka.listings) == {0: 2}
+
+    def test_what_cannot_be_stored_while_partitions_are_given_up_is_read_again(
+        self,
+        kafka: Broker,
+        member: Callable[[], GroupConsumer],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """The client has no partitions any more when it is closed, and an error within its own call is nobody's."""
+        kafka.make(kafka.listings, 1)
+        kafka.send(kafka.listings, [b"a"])
+        consumer = member()
+        read(consumer, 1, consumer.done)
+        client: Any = consumer._client
+
+        class Refusing:
+            """The client, which keeps no offset."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(client, name)
+
+            def store_offsets(self, offsets: list[TopicPartition]) -> None:
+                raise KafkaException(KafkaError(KafkaError._STATE))
+
+        monkeypatch.setattr(consumer, "_client", Refusing())
+        consumer._revoke(client, [TopicPartition(kafka.listings, 0)])
+        assert "is read again" in caplog.text
+        assert not consumer.positions
 
     def test_a_topic_that_is_removed_ends_it(self, kafka: Broker, member: Callable[[], GroupConsumer]) -> None:
         kafka.make(kafka.listings)
