@@ -39,8 +39,8 @@ class EraseFailed(HarvestError):
 
     def __init__(self, why: str, erased: Erased, code: Exit = Exit.UNAVAILABLE) -> None:
         super().__init__(
-            f"{why.rstrip('.')}. Erased until then: {erased.messages} messages, {erased.logs} logs, and what was cut off. "
-            "Some may be left: erase again when the cause is gone."
+            f"{why.rstrip('.')}. Erased until then: {erased.messages} messages, {erased.logs} logs, "
+            "and what was cut off. Some may be left: erase again when the cause is gone."
         )
         self.erased = erased
         self.code = code
