@@ -53,7 +53,7 @@ class Scene:
         deadline = time.monotonic() + 60
         while self.queue.counts() != (1, 0):
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.05)  # a queue tells nobody that a message is seen again
         self.index_the_rest()
         self.queue.fill([self.version("new")])
         self.index_the_rest()

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from harvesters.simulators.zoom.data import Account, Meeting
 from harvesters.simulators.zoom.server import ZoomSimulator
 from harvesters.timespan import Window, day_window
 from tests.cli.conftest import Command
+from tests.cli.processes import wait
 from tests.cli.test_dev import HARVEST
 from tests.zoom.harness import meeting
 
@@ -342,8 +342,7 @@ class TestLive:
         zoom.latency = 0.3
         words = ["zoom", "--live", "-o", str(tmp_path / "live.jsonl")]
         with subprocess.Popen([*HARVEST, *words], stderr=subprocess.DEVNULL) as first:
-            while not zoom.requests:
-                time.sleep(0.02)
+            wait(lambda: zoom.requests)
             result = harvest(*words)
             assert first.wait(30) == 0
         assert result.code == 75
@@ -355,8 +354,7 @@ def test_sigterm_ends_it_with_75_and_the_same_command_goes_on(zoom: ZoomSimulato
     zoom.latency = 0.2
     words = [*HARVEST, "zoom", "-o", str(path)]
     with subprocess.Popen(words, env={**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0"}) as process:
-        while not [one for one in zoom.requests if one.path.endswith("participants")]:
-            time.sleep(0.02)
+        wait(lambda: [one for one in zoom.requests if one.path.endswith("participants")])
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 75
     zoom.latency = 0.0
@@ -372,8 +370,7 @@ def test_a_kill_loses_nothing(zoom: ZoomSimulator, tmp_path: Path, calls: int) -
     zoom.latency = 0.05
     words = [*HARVEST, "zoom", "-o", str(path)]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
-        while len([one for one in zoom.requests if one.path.startswith("/v2")]) < calls:
-            time.sleep(0.01)
+        wait(lambda: len([one for one in zoom.requests if one.path.startswith("/v2")]) >= calls)
         process.kill()
     zoom.latency = 0.0
     assert subprocess.run(words, check=False, stderr=subprocess.DEVNULL).returncode == 0

@@ -37,7 +37,7 @@ def test_a_call_is_let_in_once_the_period_and_the_slack_are_over(slots: Slots) -
         assert slots.claim(FAST, str(number)) == 0
     wait = slots.claim(FAST, "3")
     assert 0 < wait <= 0.22
-    time.sleep(wait + 0.005)
+    time.sleep(wait + 0.005)  # the clock is the store's own, such as that of Redis, and nobody sets it
     assert slots.claim(FAST, "3") == 0
 
 
@@ -121,7 +121,7 @@ def test_many_threads_never_exceed_a_limit_within_any_period(slots: Slots) -> No
     def work() -> None:
         for number in range(8):
             while (wait := slots.claim(asked, f"{threading.get_ident()} {number}")) > 0:
-                time.sleep(wait)
+                time.sleep(wait)  # as who asks has to; the clock is the store's own
             let_in.append(time.monotonic())
 
     threads = [threading.Thread(target=work) for _ in range(4)]

@@ -6,17 +6,11 @@ import pytest
 
 from harvesters.messages import recent
 from harvesters.messages.recent import Recent
-
-
-class Clock:
-    time = 0.0
-
-    def __call__(self) -> float:
-        return self.time
+from tests.clocks import FakeClock
 
 
 def test_what_was_noted_last_counts() -> None:
-    places = Recent(Clock())
+    places = Recent(FakeClock().monotonic)
     places.note({"a": "one", "b": "one"})
     places.note({"a": "two"})
     assert places.places(["a", "b", "c"]) == [("a", "two"), ("b", "one")]
@@ -24,28 +18,28 @@ def test_what_was_noted_last_counts() -> None:
 
 @pytest.mark.parametrize(("seconds", "known"), [(4.9, True), (9.9, False), (25.0, False)])
 def test_it_is_known_for_five_seconds(seconds: float, known: bool) -> None:
-    clock = Clock()
-    places = Recent(clock)
-    clock.time = 4.0
+    clock = FakeClock()
+    places = Recent(clock.monotonic)
+    clock.advance(4.0)
     places.note({"a": "one"})
-    clock.time = 6.0
+    clock.advance(2.0)
     places.note({"b": "one"})
-    clock.time = 4.0 + seconds
+    clock.advance(seconds - 2.0)
     assert bool(places.places(["a"])) is known
 
 
 def test_an_older_generation_does_not_hide_a_younger_one() -> None:
-    clock = Clock()
-    places = Recent(clock)
+    clock = FakeClock()
+    places = Recent(clock.monotonic)
     places.note({"a": "one"})
-    clock.time = 6.0
+    clock.advance(6.0)
     places.note({"a": "two"})
     assert places.places(["a"]) == [("a", "two")]
 
 
 def test_very_many_are_forgotten_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "_MOST", 3)
-    places = Recent(Clock())
+    places = Recent(FakeClock().monotonic)
     for number in range(30):
         places.note({str(number): "one"})
     known = [id for id, _ in places.places(map(str, range(30)))]
