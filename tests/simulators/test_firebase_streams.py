@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -105,12 +105,13 @@ def test_a_dropped_stream_breaks_off(firebase: FirebaseSimulator) -> None:
             next(events)
 
 
-def test_stopping_the_server_ends_its_streams(firebase: FirebaseSimulator) -> None:
+def test_stopping_the_server_ends_its_streams() -> None:
     server = FirebaseSimulator(public=True).start()
     with listen(server, "events") as events:
         next(events)
         server.stop()
-        assert list(events) == []
+        with suppress(requests.exceptions.ChunkedEncodingError):  # the connection may be dropped before the last chunk
+            assert list(events) == []
 
 
 def test_a_stream_of_too_much_is_cancelled(firebase: FirebaseSimulator) -> None:
