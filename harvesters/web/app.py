@@ -91,10 +91,11 @@ def create(
     app.state.pages = pages
     add_handlers(app)
     app.mount("/static", StaticFiles(directory=STATIC))
+    # Routes are tried one after the other, so those come first that machines ask often.
+    for part in sorted(served, key=lambda part: not part.roots):
+        app.include_router(importlib.import_module(part.module).router(backend, pages, cursors))
     app.include_router(health.router(backend))
     app.include_router(docs.router(app, pages))
-    for part in served:
-        app.include_router(importlib.import_module(part.module).router(backend, pages, cursors))
     _add_front_door(app, served)
     _describe(app, bool(known))
     return app

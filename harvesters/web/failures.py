@@ -21,7 +21,13 @@ class Failures:
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] >= _FIRST:
-                sentry.answered(message["status"], scope["method"], str(getattr(scope.get("route"), "path", "-")))
+                sentry.answered(message["status"], scope["method"], _route(scope))
             await send(message)
 
         return await self.app(scope, receive, watched)
+
+
+def _route(scope: Scope) -> str:
+    """The route as it is declared: one that is not FastAPI's own, and has no parameters, is its path."""
+    fixed = scope["path"] if "endpoint" in scope and not scope.get("path_params") else "-"
+    return str(getattr(scope.get("route"), "path", fixed))

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -90,6 +91,7 @@ def household(client: str) -> str:
     return str(ipaddress.ip_network((address, _HOUSEHOLD), strict=False))
 
 
+@lru_cache(10_000)
 def _address(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

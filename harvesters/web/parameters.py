@@ -29,8 +29,11 @@ async def known_and_once(request: Request) -> None:
     Raises:
         Problem: 422.
     """
+    if not request.scope["query_string"]:
+        return
     given = request.query_params.multi_items()
     if len({name for name, _ in given}) < len(given):
         raise Problem(422, "A parameter is given more than once.")
-    if not request.scope["route"].dependant.query_params and any(value for _, value in given):
+    dependant = getattr(request.scope.get("route"), "dependant", None)  # FastAPI's own routes have it
+    if not (dependant and dependant.query_params) and any(value for _, value in given):
         raise Problem(422, "There are no parameters here.")

@@ -11,8 +11,11 @@ import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
 
+from harvesters import sentry
 from harvesters.messages import erasure
 from harvesters.messages.erasure import Erased, EraseFailed
+from harvesters.web.messagewriting import Writing
+from harvesters.web.problems import Problem
 from tests.messages.chats import Chats, chats_of_a_test, log, message
 from tests.web.conftest import SECRETS, Open, face
 
@@ -454,3 +457,17 @@ class TestClientOfOld:
         assert service.get("/message?project=wenet&messageId=1&userId=anna").json()["traceId"] == trace
         assert service.delete(f"/message?project=wenet&traceId={trace}").status_code == 200
         assert chats.number("message-*") == 0
+
+
+@pytest.mark.parametrize("path", ["/messages", "/logs"])
+def test_a_post_that_fails_is_told_by_its_route(path: str, alone: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    async def away(*_: object) -> None:
+        raise Problem(503, "away")
+
+    monkeypatch.setattr(Writing, path[1:], away)
+    monkeypatch.setattr(sentry, "answered", lambda *answer: told.append(answer))
+    assert alone.post(path, json=[]).status_code == 503
+    assert alone.get("/nothing/here").status_code == 404
+    assert told == [(503, "POST", path)]
