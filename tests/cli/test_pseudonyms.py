@@ -153,7 +153,8 @@ class TestNothingLeaves:
         self, harvest: Command, left: Left, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         host = User(f"{MARK}-host-id", f"{MARK}-host@example.edu", f"{MARK}-host")
-        made = [meeting(f"m{at}==", noon(), host=host) for at in range(3)]
+        today = datetime.now(UTC) - timedelta(hours=2)  # for a live run, which goes back a day
+        made = [meeting(f"m{at}==", when, host=host) for at, when in enumerate([noon()] * 3 + [today] * 3)]
         for one in made:
             one.participants = [
                 replace(each, name=f"{MARK}-guest", user_id="", ip_address=ADDRESSES[0], odd={"join_time": "never"})

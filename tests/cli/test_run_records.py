@@ -28,6 +28,7 @@ from tests.cli.processes import HARVEST, wait
 from tests.cli.test_useractions import compact, moments
 from tests.cli.test_zoom import zoom  # noqa: F401 - a fixture
 from tests.indexing.queues import Queue
+from tests.zoom.harness import meeting
 
 USERACTIONS = "last-action-timestamp"
 
@@ -100,6 +101,7 @@ class TestKept:
         state: Path,
         tmp_path: Path,
     ) -> None:
+        zoom.account.add(meeting("today==", datetime.now(UTC) - timedelta(hours=2)))
         assert harvest("zoom", "--live", "-o", str(tmp_path / "out.jsonl")).code == 0
         assert last(state, "zoom-last-end-timestamp")["counts"]["delivered"] > 0
 
