@@ -4,13 +4,15 @@ standard input.
 
 from __future__ import annotations
 
-import http.client
+import hashlib
 import sys
 import threading
 import time
-from urllib.parse import urlsplit
 
 import orjson
+import requests
+
+from harvesters.elastic.bulk import write
 
 BATCH = 1000
 INDEX = "hand"
@@ -35,11 +37,19 @@ def message(name: str) -> dict[str, object]:
     }
 
 
+def document(name: str) -> tuple[str, bytes]:
+    """The id and the document that the service makes of it."""
+    id = hashlib.sha256(name.encode()).hexdigest()
+    values = [{"path": "metadata.task", "number": 17}]
+    return id, orjson.dumps({**message(name), "harvest": {"id": id, "confidence": 0.87, "values": values}})
+
+
 class Bot:
     """One client, on a connection of its own."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self.connection = http.client.HTTPConnection(urlsplit(url).netloc)
+        self.session = requests.Session()
+        self.url = url
         self.prefix = prefix
 
     def post(self, number: int) -> None:
@@ -54,16 +64,13 @@ class Bot:
         self._ask("POST", "/messages", orjson.dumps(said))
 
     def bulk(self, number: int) -> None:
-        names = [f"{self.prefix}-{number}-{each}" for each in range(BATCH)]
-        lines = [b'{"index":{"_id":"%b"}}\n%b\n' % (name.encode(), orjson.dumps(message(name))) for name in names]
-        self._ask("POST", f"/{INDEX}/_bulk?filter_path=errors", b"".join(lines))
+        lines = [write(INDEX, *document(f"{self.prefix}-{number}-{each}")) for each in range(BATCH)]
+        self._ask("POST", "/_bulk?filter_path=errors", b"".join(lines))
 
     def _ask(self, method: str, path: str, body: bytes) -> None:
-        self.connection.request(method, path, body, {"Content-Type": "application/json"})
-        answer = self.connection.getresponse()
-        said = answer.read()
-        if answer.status not in (200, 201) or b'"errors":true' in said:
-            raise RuntimeError(f"{method} {path}: {answer.status} {said[:500]!r}")
+        answer = self.session.request(method, self.url + path, data=body, headers={"Content-Type": "application/json"})
+        if not answer.ok or b'"errors":true' in answer.content:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 posts    one message a request: of one client, of sixteen, and of sixteen that put bare documents
 batches  a thousand messages a request, of two clients, beside one loop that sends bulk requests, and beside two
 
-What is written by hand goes into an index of the same mapping that is no index of messages.
+Clients are bots over requests. What is written by hand goes into an index of the same mapping that is no index of
+messages: bare messages one by one, and in bulk requests the documents that the service would make of them.
 """
 
 from __future__ import annotations
