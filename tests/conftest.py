@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,10 @@ from tests.servers import (  # noqa: F401  (fixtures, found by their names here)
     redis_server,
     redis_url,
 )
+
+# A shell has its background jobs ignore Ctrl-C, and what they start ignores it too; tests send it to what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One profile for all: how long an example takes depends on what else the machine does, so it is no reason to fail.
 hypothesis.settings.register_profile("harvest", deadline=None, suppress_health_check=[*hypothesis.HealthCheck])

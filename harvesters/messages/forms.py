@@ -32,6 +32,7 @@ _MIXED = 10.0  # seconds for which it is believed in which of ours the service o
 _MANY = 10_000  # indices
 _KNOWN = 60.0  # seconds for which an index in our form is believed to be one
 _BESIDE = "-2"
+_STAY = ("logging",)  # of what is beside an index, no migration puts it into that
 
 
 def old_indices(client: SearchClient, pattern: str = MESSAGES) -> frozenset[str]:
@@ -111,7 +112,8 @@ class Forms:
         """Where to write what belongs into each of `indices`: it is made if it is not there.
 
         An index that dynamic mapping made would refuse some documents, and nothing could be counted in it. Until it is
-        migrated, what is new stands beside it, in ``INDEX-2``.
+        migrated, what is new stands beside it, in ``INDEX-2``; logs do so from then on, for the same log is to be found
+        in the same place.
         """
         wanted = {*indices}
         with self._lock:
@@ -131,13 +133,16 @@ class Forms:
             self._places.clear()
 
     def _place(self, client: SearchClient, name: str) -> str:
+        beside = f"{name}{_BESIDE}"
+        if self._name in _STAY and client.request("HEAD", f"/{paths.name(beside)}", accept=(404,)).found:
+            return self._place(client, beside)
         answer = client.request("GET", f"/{paths.name(name)}/_mapping", accept=(404,))
         if not answer.found:
             self._put_template(client)
             self._make(client, name)
             answer = client.request("GET", f"/{paths.name(name)}/_mapping")
         ours = all(_is_ours(each, _MARKS[self._name]) for each in answer.body.values())
-        return name if ours else self._place(client, f"{name}{_BESIDE}")
+        return name if ours else self._place(client, beside)
 
     def _make(self, client: SearchClient, name: str) -> None:
         body = self._template.on(client.cluster).body["template"]

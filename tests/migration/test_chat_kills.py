@@ -24,6 +24,7 @@ from tests.migration.migrating import exit_code
 from tests.migration.test_chats import DAY, given_out, names
 
 KILLED = -9
+_PAUSE = 0.005  # seconds between two counts, which the migration needs the processor for
 
 
 def fill(chats: Chats) -> int:
@@ -58,6 +59,7 @@ class Counting:
             found = client.request("POST", "/message-*/_search", body, params={"allow_partial_search_results": "false"})
             self.counts.add(int(found.body["hits"]["total"]["value"]))
             self.times += 1
+            self._stop.wait(_PAUSE)
         client.close()
 
 

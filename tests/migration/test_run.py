@@ -464,6 +464,9 @@ def _attempt(node: Node, at: int, after: bool, undo: bool = False) -> None:
         _ = it.undo(MIGRATIONS[0]) if undo else it.run()
 
 
+_PAUSE = 0.005  # seconds between two looks, in which the migration has the processor
+
+
 class Watcher:
     """Counts all the time, by the pattern and by each old name; what ends it ends the test."""
 
@@ -503,6 +506,7 @@ class Watcher:
                 if found["count"] != wanted and not said:
                     self.seen.append((name, found))
             self.rounds += 1
+            self._done.wait(_PAUSE)
         client.close()
 
 
