@@ -22,6 +22,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::[0-9]*)?")
+_LONGEST = 45  # characters of an address; what is remembered is not to be long because somebody sends what is none
 _HOUSEHOLD = 64  # bits: who has one address of IPv6 has all that begin with these
 
 
@@ -91,10 +92,15 @@ def household(client: str) -> str:
     return str(ipaddress.ip_network((address, _HOUSEHOLD), strict=False))
 
 
-@lru_cache(10_000)
 def _address(text: str) -> Address | None:
+    plain = text.partition("%")[0]
+    return _read(plain) if len(plain) <= _LONGEST else None
+
+
+@lru_cache(10_000)
+def _read(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

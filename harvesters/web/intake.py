@@ -1,7 +1,7 @@
 """The bodies of posts, as drafts: large ones one after the other, and by slices, so that others are answered meanwhile.
 
-No thread would do that: it holds Python's lock for milliseconds at a time, which whoever sends and receives has to wait
-for at each call.
+A thread would do that worse: it holds Python's lock for milliseconds at a time, which whoever sends and receives has to
+wait for at each call. It is for what has no slices: a message that is large itself.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from harvesters.web.problems import Problem
 
 Errors = list[dict[str, Any]]
 
-_LARGE = 50_000  # bytes of a body that has to wait for its turn
-_SLICE = 50  # messages
+_LARGE = 50_000  # bytes of a body that has to wait for its turn, and of a message that is read in a thread
+_SLICE = 0.002  # seconds
 
 
 class Intake:
@@ -55,14 +55,19 @@ class Intake:
         drafts: list[Draft] = []
         errors: Errors = []
         turn: AbstractAsyncContextManager[Any] = self._turn if large else nullcontext()
+        loop = asyncio.get_running_loop()
         async with turn:
-            for index, said in enumerate(await self._array(body, large)):
+            array = await self._array(body, large)
+            of_large_ones = len(body) >= _LARGE * len(array)
+            since = loop.time()
+            for index, said in enumerate(array):
                 try:
-                    drafts.append(read(said))
+                    drafts.append(await loop.run_in_executor(None, read, said) if of_large_ones else read(said))
                 except Invalid as error:
                     errors.append({"index": index, "reason": str(error)})
-                if large and index % _SLICE == 0:
+                if large and loop.time() - since > _SLICE:
                     await asyncio.sleep(0)
+                    since = loop.time()
         return drafts, errors
 
     async def _array(self, body: bytes, large: bool) -> list[Any]:

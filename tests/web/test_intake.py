@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ def test_in_turn_and_others_are_read_meanwhile(monkeypatch: pytest.MonkeyPatch) 
         return parse(said)
 
     monkeypatch.setattr(Message, "parse", parsed)
+    monkeypatch.setattr(intake, "_SLICE", 0.0)
 
     async def main() -> list[int]:
         desk = Intake()
@@ -47,6 +49,28 @@ def test_numbers_that_orjson_would_round(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(intake, "_LARGE", longest)
         (draft,) = asyncio.run(Intake().messages(said))
         assert b"1000000000000000000000000000000" in draft.body
+
+
+def test_a_large_message_keeps_nobody_waiting() -> None:
+    """It has no slices, so another thread reads it."""
+    threads: list[threading.Thread] = []
+
+    async def main() -> int:
+        desk = Intake()
+        with pytest.MonkeyPatch.context() as patch:
+            parse = Message.parse
+
+            def parsed(said: Any) -> Message:
+                threads.append(threading.current_thread())
+                return parse(said)
+
+            patch.setattr(Message, "parse", parsed)
+            drafts = await desk.messages(body("a", 2, metadata={"text": "x" * 60_000}))
+            return len(drafts + await desk.messages(body("b", 400)))
+
+    assert asyncio.run(main()) == 402
+    main_thread = threading.main_thread()
+    assert [thread is main_thread for thread in threads] == [False] * 2 + [True] * 400
 
 
 def test_one_that_is_none_refuses_the_messages_and_not_the_logs() -> None:
