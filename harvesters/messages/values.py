@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from harvesters import exact
 from harvesters.exact import Number
@@ -32,7 +32,7 @@ def values_of(said: Any, path: str) -> list[Value]:
     for where, leaf in _leaves(said, path):
         value = value_of(leaf)
         if value:
-            found.append({"path": path_of(where), **value})
+            found.append({"path": where, **value})
         if len(found) > MOST:
             raise Invalid(f"{path} holds more than {MOST} values")
     return found
@@ -53,23 +53,54 @@ def value_of(leaf: Any) -> Value:
 
 def digest_of(text: str) -> str:
     """By which a text is found that is longer than `LONGEST_TEXT`."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return str(_hashed(text).hexdigest())
+
+
+def _hashed(text: str) -> Any:
+    return hashlib.blake2b(text.encode(), digest_size=16)
 
 
 def path_of(path: str) -> str:
     """How `harvest.values` spells the path of a field, as ``metadata.a.b``: a very long one as its digest."""
     path = exact.whole(path)
-    return path if len(path) <= _LONGEST_PATH else f"{path[: _LONGEST_PATH // 2]}…{digest_of(path)}"
+    return path if len(path) <= _LONGEST_PATH else str(_Long.of(path))
+
+
+class _Long:
+    """A very long path, of which no more is kept than is needed to spell it and those below it."""
+
+    def __init__(self, head: str, digest: Any) -> None:
+        self._head, self._digest = head, digest
+
+    @classmethod
+    def of(cls, path: str) -> Self:
+        return cls(path[: _LONGEST_PATH // 2], _hashed(path))
+
+    def below(self, name: str) -> Self:
+        digest = self._digest.copy()
+        digest.update(f".{name}".encode())
+        return type(self)(self._head, digest)
+
+    def __str__(self) -> str:
+        return f"{self._head}…{self._digest.hexdigest()}"
+
+
+def _below(path: str | _Long, name: str) -> str | _Long:
+    name = exact.whole(name)
+    if isinstance(path, _Long):
+        return path.below(name)
+    longer = f"{path}.{name}"
+    return longer if len(longer) <= _LONGEST_PATH else _Long.of(longer)
 
 
 def _leaves(said: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each value that is neither object nor list, and its path. Lists have none of their own."""
-    left = [(path, said)]
+    """Each value that is neither object nor list, and its path as `path_of` spells it. Lists have none of their own."""
+    left: list[tuple[str | _Long, Any]] = [(path, said)]
     while left:
         where, value = left.pop()
         if isinstance(value, dict):
-            left += [(f"{where}.{name}", inner) for name, inner in reversed(value.items())]
+            left += [(_below(where, name), inner) for name, inner in reversed(value.items())]
         elif isinstance(value, list):
             left += [(where, inner) for inner in reversed(value)]
         else:
-            yield where, value
+            yield str(where), value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harvesters import sentry
+from harvesters.web.parts import part_of
 
 _FIRST = 501  # a 500 is a bug, which its log line tells
 
@@ -28,6 +29,7 @@ class Failures:
 
 
 def _route(scope: Scope) -> str:
-    """The route as it is declared: one that is not FastAPI's own, and has no parameters, is its path."""
-    fixed = scope["path"] if "endpoint" in scope and not scope.get("path_params") else "-"
-    return str(getattr(scope.get("route"), "path", fixed))
+    """The route as it is declared: FastAPI tells its own, and others are a root of a part."""
+    part = part_of(scope["path"])
+    root = scope["path"] if part is not None and scope["path"] in part.roots else "-"
+    return str(getattr(scope.get("route"), "path", root))

@@ -5,6 +5,7 @@ Its routes are those that clients of old know, and so are its errors.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
@@ -15,15 +16,16 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
 
-from harvesters.messages import moments, stored
+from harvesters.messages import logs, moments, stored
+from harvesters.messages.content import Invalid
 from harvesters.messages.hits import Hit
-from harvesters.messages.model import TYPES
+from harvesters.messages.model import TYPES, Message
+from harvesters.messages.posting import Draft
 from harvesters.messages.reading import Selection
 from harvesters.messages.store import MessageStore
 from harvesters.web import analytics
 from harvesters.web.backend import Backend
 from harvesters.web.cursors import Cursors, Forged
-from harvesters.web.intake import Intake
 from harvesters.web.messagewriting import Writing
 from harvesters.web.pages import Pages
 from harvesters.web.parameters import Parameters, known_and_once
@@ -34,6 +36,7 @@ T = TypeVar("T")
 MOST = 10_000
 """Messages of one answer."""
 
+_LARGE = 50_000  # bytes of a body that is read in a thread, so that others are answered meanwhile
 _CURSOR = "X-Next-Cursor"
 _BLANK_FOR_PLUS = re.compile(r"(\d{4}-?\d\d-?\d\d[T ]\S+) (\d\d\S*)")
 
@@ -115,7 +118,7 @@ def _given(**words: str | None) -> dict[str, str]:
 def router(backend: Backend, pages: Pages, cursors: Cursors) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["messages"], include_in_schema=False)
-    writing, intake = Writing(backend), Intake()
+    writing = Writing(backend)
     backend.closing(writing.close)
 
     async def ask(work: Callable[[MessageStore], T]) -> T:
@@ -124,7 +127,7 @@ def router(backend: Backend, pages: Pages, cursors: Cursors) -> APIRouter:
     async def post_messages(request: Request) -> Response:
         await known_and_once(request)
         body = await request.body()
-        drafts = await intake.messages(body)
+        drafts = await _in_a_thread_if_large(body, _message_drafts)
         await writing.messages(drafts)
         trace_ids = [draft.trace_id for draft in drafts]
         return _created({"traceIds": trace_ids, "status": "Created: messages stored", "code": 201})
@@ -132,7 +135,7 @@ def router(backend: Backend, pages: Pages, cursors: Cursors) -> APIRouter:
     async def post_logs(request: Request) -> Response:
         await known_and_once(request)
         body = await request.body()
-        drafts, errors = await intake.logs(body)
+        drafts, errors = await _in_a_thread_if_large(body, _log_drafts)
         await writing.logs(drafts)
         trace_ids = [draft.trace_id for draft in drafts]
         return _created({"traceIds": trace_ids, "status": "Created: logs stored", "code": 201, "errors": errors})
@@ -241,3 +244,50 @@ def _array(values: Sequence[Mapping[str, Any]], headers: Mapping[str, str] | Non
 
 def _created(body: Mapping[str, Any]) -> Response:
     return Response(stored.dumps(body), 201, media_type="application/json")
+
+
+async def _in_a_thread_if_large(body: bytes, read: Callable[[bytes], T]) -> T:
+    if len(body) < _LARGE:
+        return read(body)
+    return await asyncio.get_running_loop().run_in_executor(None, read, body)
+
+
+def _array_of(body: bytes) -> list[Any]:
+    """What is in a body that has to be a JSON array.
+
+    Raises:
+        Problem: 400.
+    """
+    try:
+        body.decode()
+        said = stored.loads(body)
+    except UnicodeDecodeError:
+        raise Problem(400, "Malformed request: the body is no UTF-8.") from None
+    except ValueError:
+        raise Problem(400, "Malformed request: the body is no JSON, or is nested too deeply.") from None
+    if not isinstance(said, list):
+        raise Problem(400, "Malformed request: the body is no JSON array.")
+    return said
+
+
+def _message_drafts(body: bytes) -> list[Draft]:
+    drafts, errors = _drafts(body, lambda said: Draft.of(Message.parse(said)))
+    if errors:
+        reason = f"message {errors[0]['index']}: {errors[0]['reason']}"
+        raise Problem(400, f"Malformed request: {reason}. Nothing was stored.", more={"errors": errors})
+    return drafts
+
+
+def _log_drafts(body: bytes) -> tuple[list[Draft], list[dict[str, Any]]]:
+    return _drafts(body, logs.draft)
+
+
+def _drafts(body: bytes, read: Callable[[Any], Draft]) -> tuple[list[Draft], list[dict[str, Any]]]:
+    drafts: list[Draft] = []
+    errors: list[dict[str, Any]] = []
+    for index, said in enumerate(_array_of(body)):
+        try:
+            drafts.append(read(said))
+        except Invalid as error:
+            errors.append({"index": index, "reason": str(error)})
+    return drafts, errors
