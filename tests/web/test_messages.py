@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,8 @@ from starlette.testclient import TestClient
 from harvesters import sentry
 from harvesters.messages import erasure
 from harvesters.messages.erasure import Erased, EraseFailed
+from harvesters.messages.model import Message
+from harvesters.messages.posting import Draft
 from harvesters.web.messagewriting import Writing
 from harvesters.web.problems import Problem
 from tests.messages.chats import Chats, chats_of_a_test, log, message
@@ -471,3 +474,22 @@ def test_a_post_that_fails_is_told_by_its_route(path: str, alone: TestClient, mo
     assert alone.post(path, json=[]).status_code == 503
     assert alone.get("/nothing/here").status_code == 404
     assert told == [(503, "POST", path)]
+
+
+def test_a_large_post_is_read_beside_the_loop(alone: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One costly message would keep everybody waiting there, whatever is beside it."""
+    reading: set[int] = set()
+    parse = Message.parse
+
+    def parsed(said: Any) -> Message:
+        reading.add(threading.get_ident())
+        return parse(said)
+
+    async def stored(self: Writing, drafts: Sequence[Draft]) -> None:
+        assert len(drafts) == 201
+        assert reading.isdisjoint({threading.get_ident()})
+
+    monkeypatch.setattr(Message, "parse", parsed)
+    monkeypatch.setattr(Writing, "messages", stored)
+    large = message("large", metadata={"text": "x" * 60_000})
+    assert alone.post("/messages", json=[large, *(message(str(each)) for each in range(200))]).status_code == 201
