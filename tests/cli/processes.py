@@ -20,8 +20,8 @@ GROUPS = [[], *({tuple(path[:length]): path[:length] for path in COMMANDS for le
 
 
 def wait(condition: Callable[..., object]) -> None:
-    """Look until `condition` holds, for 30 seconds: another process brings it about, and nothing tells of that."""
-    end = time.monotonic() + 30
+    """Look until `condition` holds, for a minute: another process brings it about, and nothing tells of that."""
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
