@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -129,7 +130,7 @@ def make_app(settings: Settings) -> Celery:
     backfill.register(app, settings, stopping)
     messages.register(app, settings, app.harvest_ledger, stopping, comes_back)
     watch = _Watch(app, settings.number("HARVEST_RETRY_BUDGET"), stopping, comes_back)
-    signals.worker_init.connect(watch.begin, weak=False)
+    app.steps["worker"].add(_watching(watch))
     signals.worker_process_shutdown.connect(lambda **named: sentry.finish(), weak=False)
     signals.worker_shutting_down.connect(lambda **named: stopping.set(), weak=False)
     signals.setup_logging.connect(partial(_log_as_we_do, settings), weak=False)
@@ -194,15 +195,17 @@ class _Watch:
     stopping: Stopping
     visible: float
 
-    def begin(self, **named: Any) -> None:
-        """From now on."""
-        threading.Thread(target=self._look, name="broker", daemon=True).start()
-
-    def _look(self) -> None:
+    def begin(self) -> None:
+        """From now on. A process that is forked meanwhile would keep for ever the locks that the thread just has, such
+        as that of a module that it imports."""
         from celery.worker import state
 
         from harvesters.tasks.messages import send_lost
 
+        look = partial(self._look, state, send_lost)
+        threading.Thread(target=look, name="broker", daemon=True).start()
+
+    def _look(self, state: Any, send_lost: Callable[[Celery, float], None]) -> None:
         clock = SystemClock()
         while True:
             try:
@@ -215,6 +218,19 @@ class _Watch:
                 state.should_stop = int(Exit.UNAVAILABLE)
                 return
             clock.sleep(_PING)
+
+
+def _watching(watch: _Watch) -> type[Any]:
+    """The step of a worker's start that begins to watch: its processes are there by then, and its consumer is not."""
+    from celery import bootsteps
+
+    class Watching(bootsteps.StartStopStep):  # type: ignore[misc]
+        requires = ("celery.worker.components:Pool",)
+
+        def start(self, parent: Any) -> None:
+            watch.begin()
+
+    return Watching
 
 
 def _ask(app: Celery) -> None:

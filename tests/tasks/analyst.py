@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,12 @@ def stand_in() -> None:
         send(*arguments)
 
     vars(beat)["send"] = hesitant
+    os.register_at_fork(before=lambda: _note_threads(place / "threads-at-forks"))
+
+
+def _note_threads(path: Path) -> None:
+    with path.open("a") as file:
+        file.writelines(f"{thread.name}\n" for thread in threading.enumerate())
 
 
 if __name__ == "__main__":

@@ -94,6 +94,17 @@ def test_a_task_that_waits_is_one_task_and_others_go_on(office: Office) -> None:
     assert office.told("tried") == ["x", "y"]
 
 
+def test_processes_are_forked_while_nobody_has_a_lock(office: Office) -> None:
+    """One that inherits what another thread has just locked, such as a module, waits for it for ever."""
+    office.know(x="moving")
+    office.send(UPDATE, "x")
+    office.worker()
+    wait(lambda: office.told("done") == ["x"])
+    threads = (office.directory / "threads-at-forks").read_text().split("\n")
+    assert "MainThread" in threads
+    assert "broker" not in threads
+
+
 def test_what_redis_gave_to_a_worker_that_was_just_killed_is_not_lost(office: Office) -> None:
     """It is in no queue, and no worker has said that it has it."""
     office.know(x="moving", y="moving")
