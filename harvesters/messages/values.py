@@ -62,8 +62,7 @@ def _hashed(text: str) -> Any:
 
 def path_of(path: str) -> str:
     """How `harvest.values` spells the path of a field, as ``metadata.a.b``: a very long one as its digest."""
-    path = exact.whole(path)
-    return path if len(path) <= _LONGEST_PATH else str(_Long.of(path))
+    return str(_short(exact.whole(path)))
 
 
 class _Long:
@@ -71,10 +70,6 @@ class _Long:
 
     def __init__(self, head: str, digest: Any) -> None:
         self._head, self._digest = head, digest
-
-    @classmethod
-    def of(cls, path: str) -> Self:
-        return cls(path[: _LONGEST_PATH // 2], _hashed(path))
 
     def below(self, name: str) -> Self:
         digest = self._digest.copy()
@@ -89,8 +84,11 @@ def _below(path: str | _Long, name: str) -> str | _Long:
     name = exact.whole(name)
     if isinstance(path, _Long):
         return path.below(name)
-    longer = f"{path}.{name}"
-    return longer if len(longer) <= _LONGEST_PATH else _Long.of(longer)
+    return _short(f"{path}.{name}")
+
+
+def _short(path: str) -> str | _Long:
+    return path if len(path) <= _LONGEST_PATH else _Long(path[: _LONGEST_PATH // 2], _hashed(path))
 
 
 def _leaves(said: Any, path: str) -> Iterator[tuple[str, Any]]:

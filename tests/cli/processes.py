@@ -19,12 +19,12 @@ COMMANDS = [path.split()[1:] for path, _ in commands(main.cli)]
 GROUPS = [[], *({tuple(path[:length]): path[:length] for path in COMMANDS for length in range(1, len(path))}.values())]
 
 
-def wait(condition: Callable[..., object]) -> None:
-    """Look until `condition` holds, for a minute: another process brings it about, and nothing tells of that."""
-    end = time.monotonic() + 60
+def wait(condition: Callable[..., object], seconds: float = 60.0) -> None:
+    """Look until `condition` holds, for a minute if nothing else is said."""
+    end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.02)  # another process brings it about, and nothing tells of that
 
 
 def run(

@@ -494,6 +494,6 @@ def test_months_that_are_over_are_merged_at_the_end_of_a_load(cluster: Cluster) 
     while segments("2016-01") > 1:
         assert time.monotonic() < end
         requests.post(f"{cluster.url}/{indices.events}/_refresh", timeout=30)
-        time.sleep(0.05)
+        time.sleep(0.05)  # the cluster merges in its own time, and tells nobody
     assert segments("2016-02") > 1, "more may come to this month"
     index.merge(["never-there"])  # a warning, and no more

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cli.processes import HARVEST, ROOT
+from tests.cli.processes import HARVEST, ROOT, wait
 
 
 class Worker:
@@ -65,7 +65,5 @@ class Worker:
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> float:
     """Wait until it is true; how long that took."""
     started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, "it did not come true"
-        time.sleep(0.02)
+    wait(condition, seconds)
     return time.monotonic() - started
