@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harvesters.elastic.client import SearchClient
     from harvesters.elastic.cluster import Acquaintance
     from harvesters.geoip import GeoIP
+    from harvesters.messages.notes import SharedNotes
     from harvesters.outbound import Outbound
     from harvesters.rate import Slots
     from harvesters.runs import Parts, Place
@@ -123,6 +124,12 @@ class Assembly:
         from harvesters.rate import open_slots
 
         return self._closed_with_us(open_slots(self._redis_url, self.clock, seconds, patience))
+
+    def notes_again(self, seconds: float, patience: float = PATIENCE) -> SharedNotes:
+        """What services tell each other of the messages they have just written; Redis is tried again after so long."""
+        from harvesters.messages.notes import SharedNotes
+
+        return self._closed_with_us(SharedNotes(self._redis_url, seconds, patience))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

@@ -166,7 +166,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "REDIS_URL",
         _STORE,
-        "Redis for cached episodes and for what was already delivered.",
+        "Redis for cached episodes, what was already delivered, and what services of messages tell each other.",
         default="redis://localhost:6379/0",
         without="unreachable: one warning, and an in-process cache",
     ),

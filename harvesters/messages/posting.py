@@ -23,7 +23,7 @@ from harvesters.messages.forms import Forms
 from harvesters.messages.hits import MOST, Raw, chunks, search
 from harvesters.messages.model import Message
 from harvesters.messages.names import MESSAGES, messages_of
-from harvesters.messages.recent import Recent
+from harvesters.messages.recent import Notes, Recent, Silence
 
 _BULK = 4_000_000  # bytes of a request
 _ASKED = 1000  # trace ids of a question
@@ -59,11 +59,17 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 class Poster:
-    """Writes drafts; for all threads of a process."""
+    """Writes drafts; for all threads of a process.
 
-    def __init__(self, forms: Forms, now: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        forms: what is known of the indices.
+        notes: of other processes that write to this cluster.
+        now: seconds that only ever grow.
+    """
+
+    def __init__(self, forms: Forms, notes: Notes | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self.forms = forms
-        self._recent = Recent(now)
+        self._recent = Recent(now, notes or Silence())
 
     def post(self, client: SearchClient, drafts: Sequence[Draft], progress: Callable[[], None] = lambda: None) -> None:
         """Store each; of two with the same ids the later one.
@@ -97,10 +103,10 @@ class Poster:
     def _write(self, client: SearchClient, drafts: Sequence[Draft], places: dict[str, str]) -> None:
         earlier = [*self._earlier(client, drafts, places), *self._just_written(client, drafts, places)]
         actions = [bulk.write(places[draft.index], draft.trace_id, draft.body) for draft in drafts]
-        refused = bulk.deliver(client, actions)
-        self._recent.note(
-            {draft.trace_id: places[draft.index] for number, draft in enumerate(drafts) if number not in refused}
-        )
+        try:
+            refused = bulk.deliver(client, actions)
+        finally:  # where it fails, some may be written, too
+            self._recent.note({draft.trace_id: places[draft.index] for draft in drafts})
         if refused:
             self.forms.forget()
             raise Rejected(told(client, refused))
@@ -141,7 +147,7 @@ class Poster:
                         yield hit
 
     def _just_written(self, client: SearchClient, drafts: Sequence[Draft], places: dict[str, str]) -> Iterator[Raw]:
-        """What this process has written elsewhere so recently that no search may find it yet."""
+        """What was written elsewhere so recently that no search may find it yet."""
         known = {draft.trace_id: places[draft.index] for draft in drafts}
         wanted = [
             {"_index": index, "_id": trace, "_source": False}

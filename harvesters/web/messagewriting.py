@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 
+from harvesters.assembly import Assembly
 from harvesters.clock import SystemClock
 from harvesters.elastic.client import SearchClient
 from harvesters.elastic.errors import Refused
@@ -18,7 +19,7 @@ from harvesters.messages.forms import Forms
 from harvesters.messages.logs import LogWriter
 from harvesters.messages.posting import Draft, Poster
 from harvesters.retry import RetryPolicy
-from harvesters.web.backend import Backend
+from harvesters.web.backend import REDIS_AGAIN, REDIS_PATIENCE, Backend
 from harvesters.web.gathering import Gatherer
 from harvesters.web.problems import Problem
 
@@ -42,7 +43,9 @@ class Writing:
     def __init__(self, backend: Backend, patience: float = PATIENCE) -> None:
         self._backend, self._patience = backend, patience
         self.forms = Forms()
-        self._poster, self._log_writer = Poster(self.forms), LogWriter()
+        self._assembly = Assembly(backend.settings)
+        self._poster = Poster(self.forms, self._assembly.notes_again(REDIS_AGAIN, REDIS_PATIENCE))
+        self._log_writer = LogWriter()
         self._messages = Gatherer(partial(self._write, self._poster.post), patience)
         self._logs = Gatherer(partial(self._write, self._log_writer.post), patience)
         self._erasures = ThreadPoolExecutor(_ERASURES, "erase")
@@ -83,10 +86,11 @@ class Writing:
         return {"deleted": erased.messages, "deletedLogs": erased.logs}
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Let go of threads, and of Redis."""
         self._messages.close()
         self._logs.close()
         self._erasures.shutdown(wait=False, cancel_futures=True)
+        self._assembly.close()
 
     async def _posted(self, gatherer: Gatherer, drafts: Sequence[Draft]) -> None:
         try:

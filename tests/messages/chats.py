@@ -79,6 +79,17 @@ class Chats(Node):
         self.ask("POST", f"/{pattern}/_refresh", params={"expand_wildcards": "open"})
         return int(self.ask("GET", f"/{pattern}/_count")["count"])
 
+    @contextmanager
+    def slow_refreshes(self) -> Iterator[None]:
+        """No search finds what is written into indices of messages that are made now."""
+        settings = {"refresh_interval": "-1", "number_of_replicas": 0}
+        template = {"index_patterns": ["message-*"], "priority": 900, "template": {"settings": settings}}
+        self.ask("PUT", "/_index_template/slow", template)
+        try:
+            yield
+        finally:
+            self.ask("DELETE", "/_index_template/slow")
+
     def indices(self, pattern: str = _KINDS) -> set[str]:
         """The indices themselves, without aliases."""
         path = f"/_resolve/index/{pattern},migrated-*,reverted-*"

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from harvesters.elastic import bulk
+from harvesters.errors import Unavailable
 from harvesters.messages import posting, stored
 from harvesters.messages.model import Message
+from harvesters.messages.notes import SharedNotes
+from harvesters.messages.posting import Draft, Poster
 from harvesters.messages.reading import Selection
 from harvesters.messages.store import MessageStore
 from tests.clocks import patient
@@ -77,12 +80,38 @@ class TestEachOnce:
         assert ("message-2021-02-01", trace) in places(chats)
 
     def test_at_once_too_in_one_process(self, chats: Chats, store: MessageStore) -> None:
-        chats.ask("PUT", "/_index_template/slow", SLOW)
-        try:
+        with chats.slow_refreshes():
             for day in (1, 2, 3, 1):
                 (trace,) = post(store, message("1", timestamp=f"2021-02-0{day}"))
-        finally:
-            chats.ask("DELETE", "/_index_template/slow")
+        assert places(chats) == {("message-2021-02-01", trace)}
+
+    def test_of_several_processes_too_while_no_search_finds_it(
+        self, chats: Chats, store: MessageStore, redis_url: str
+    ) -> None:
+        """Each has just written it for another day; one starts only then."""
+        posters = [Poster(store.forms, SharedNotes(redis_url)) for _ in range(3)]
+        with chats.slow_refreshes():
+            for day, poster in enumerate([*posters[:2], *posters], 1):
+                draft = Draft.of(Message.parse(message("1", timestamp=f"2021-02-0{day}")))
+                poster.post(store.client, [draft])
+        assert places(chats) == {("message-2021-02-05", draft.trace_id)}
+
+    def test_one_that_was_written_though_nobody_said_so(
+        self, chats: Chats, store: MessageStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An answer was lost; the message is posted again for another day, before a search finds the first."""
+        deliver = bulk.deliver
+
+        def lose_the_answer(*arguments: Any, **options: Any) -> Any:
+            deliver(*arguments, **options)
+            raise Unavailable("the answer was lost")
+
+        with chats.slow_refreshes():
+            with monkeypatch.context() as patch:
+                patch.setattr(bulk, "deliver", lose_the_answer)
+                with pytest.raises(Unavailable):
+                    post(store, message("1"))
+            (trace,) = post(store, message("1", timestamp="2021-02-01"))
         assert places(chats) == {("message-2021-02-01", trace)}
 
     @pytest.mark.parametrize(
@@ -161,13 +190,6 @@ class TestEachOnce:
         post(other, message("1", timestamp="2021-02-01"))
         assert (DAY, trace) in places(chats)
         assert chats.ask("GET", f"/{DAY}/_doc/{trace}")["_source"]["channel"] == "signal"
-
-
-SLOW = {
-    "index_patterns": ["message-*"],
-    "priority": 900,
-    "template": {"settings": {"refresh_interval": "-1", "number_of_replicas": 0}},
-}
 
 
 class TestIndices:

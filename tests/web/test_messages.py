@@ -76,6 +76,16 @@ class TestPosting:
         assert service.get("/message", params=both).json()["traceId"] == second
         assert service.get(f"/performance/message/{first}").json() == {**message("1"), "traceId": first}
 
+    def test_to_two_services_at_once_for_two_days(self, chats: Chats, open_face: Open, redis_url: str) -> None:
+        """Each of which no search finds yet."""
+        settings = {"ES_HOST": chats.url, "HARVEST_SEARCH_TIMEOUT": "20", "REDIS_URL": redis_url}
+        services = [open_face(["messages"], **settings) for _ in range(2)]
+        with chats.slow_refreshes():
+            for day in range(1, 5):
+                post(services[day % 2], message("1", timestamp=f"2021-01-0{day}T10:00:00"))
+        assert chats.number("message-*") == 1
+        assert [each["timestamp"] for each in read(services[0], fromTime="2021-01-01")] == ["2021-01-04T10:00:00"]
+
     def test_one_that_is_none_refuses_all(self, chats: Chats, service: TestClient) -> None:
         answer = service.post("/messages", json=[message("1"), {}, message("")])
         assert answer.status_code == 400
