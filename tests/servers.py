@@ -85,7 +85,7 @@ def moto_server() -> Iterator[Moto]:
 @pytest.fixture(scope="session")
 def elasticmq_server() -> Iterator[ElasticMQ]:
     """The test run's fast SQS, with the queues of earlier tests in it."""
-    with running(ElasticMQ()) as server:
+    with running(ElasticMQ(short_life=True)) as server:
         yield server
 
 

@@ -16,15 +16,21 @@ JARS = maven.Bundle("elasticmq-1.7.1", ("org.elasticmq:elasticmq-server_2.13:1.7
 
 
 class ElasticMQ(StandIn):
-    """An SQS. `heap` is the JVM's limit, as ``-Xmx`` takes it."""
+    """An SQS. `heap` is the JVM's limit, as ``-Xmx`` takes it; one of `short_life` is sooner up, and slower later."""
 
     name = "elasticmq"
 
     def __init__(
-        self, *, heap: str = "1g", port: int = 0, directory: Path | None = None, detached: bool = False
+        self,
+        *,
+        heap: str = "1g",
+        short_life: bool = False,
+        port: int = 0,
+        directory: Path | None = None,
+        detached: bool = False,
     ) -> None:
         super().__init__(port=port, directory=directory, detached=detached)
-        self.heap = heap
+        self.heap, self.short_life = heap, short_life
 
     @classmethod
     def installed(cls) -> bool:
@@ -41,6 +47,7 @@ class ElasticMQ(StandIn):
         }
         return [
             *maven.java(self.heap),
+            *(maven.SHORT_LIFE if self.short_life else ()),
             *(f"-D{name}={value}" for name, value in settings.items()),
             "-cp",
             f"{JARS.install()}/lib/*",

@@ -71,7 +71,8 @@ class Elasticsearch(StandIn):
         }
         return [
             *maven.java(self.heap, self.java),
-            *maven.quick(self.heap),
+            f"-Xms{self.heap}",
+            *maven.SHORT_LIFE,
             *self.options(home),
             "-cp",
             f"{home}/lib/*:{home}/classes",

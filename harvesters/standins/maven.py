@@ -75,6 +75,10 @@ class Bundle:
             parts.rename(location)
 
 
+SHORT_LIFE = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Options with which a server is up a second sooner; it is none for peak loads."""
+
+
 def cache() -> Path:
     """``$XDG_CACHE_HOME/harvest/standins``, by default under ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harvest" / "standins"
@@ -84,11 +88,6 @@ def java(heap: str, least: int = 17) -> list[str]:
     """The first words of a Java command line. Without performance data, which a killed JVM leaves in the temporary
     directory."""
     return [require("java", _jdk(least), least), f"-Xmx{heap}", "-XX:-UsePerfData"]
-
-
-def quick(heap: str) -> list[str]:
-    """Options with which a server is up a second sooner; it is none for peak loads."""
-    return [f"-Xms{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
 def compile_java(sources: tuple[Path, ...], lib: Path, into: Path, release: int, what: str) -> None:

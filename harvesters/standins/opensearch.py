@@ -29,7 +29,8 @@ class OpenSearch(Elasticsearch):
         }
         return [
             *maven.java(self.heap, self.java),
-            *maven.quick(self.heap),
+            f"-Xms{self.heap}",
+            *maven.SHORT_LIFE,
             "-cp",
             f"{home}/lib/*:{home}/classes",
             "OsNode",

@@ -14,6 +14,7 @@ A job: ``args`` of harvest.py, ``env``, ``kill_at`` (the number of the point, or
 
 from __future__ import annotations
 
+import _strptime  # noqa: F401 - this and others are loaded here so that no attempt has to
 import json
 import os
 import re
@@ -27,8 +28,9 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.httpsession
 import confluent_kafka.admin  # noqa: F401
+import dotenv.main  # noqa: F401
 import elastic_transport
-import ijson  # noqa: F401 - loaded here so that no attempt has to
+import ijson  # noqa: F401
 import redis.connection
 import requests.adapters
 
@@ -48,6 +50,7 @@ import harvesters.opencast.run
 import harvesters.opencast.useractions
 import harvesters.operate.foreman
 import harvesters.operate.letters.replay
+import harvesters.operate.listeners
 import harvesters.runs
 import harvesters.sinks.jsonl
 import harvesters.sinks.sqs

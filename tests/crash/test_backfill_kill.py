@@ -1,4 +1,4 @@
-"""A back-fill killed at every one of its steps, and started again: nothing is lost, and nothing twice but what was in
+"""A back-fill killed at any of its steps, and started again: nothing is lost, and nothing twice but what was in
 hand; and the same with its workers, and with two at once."""
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from tests.crash.crashing import END, KILLED, ROOT, START, Driver, Opencast, env
 
 STEP = timedelta(minutes=5)
 BUCKET = "harvest-timestamps"
+STRIDE = 3
+"""It is killed at every one of so many steps; a harvest's own are in test_kill_at_every_step.py, each of them."""
 
 
 def arguments(output: str, *more: str) -> list[str]:
@@ -85,16 +87,17 @@ def test_killed_at_any_step_and_started_again(
 ) -> None:
     killed_at: Counter[str] = Counter()
     with Opencast().fill(2) as opencast:
-        for number in itertools.count(1):
+
+        def killed(number: int, kill_at: int | str) -> bool:
             redis_server.flush()
             opencast.deal_anew()
             world = World(opencast, redis_url, tmp_path, number, s3)
-            first = driver.run(world.args, world.env, number)
+            first = driver.run(world.args, world.env, kill_at)
             if first.code != KILLED:
                 assert first.code == 0, first.log
                 world.check(0, "a run that nothing disturbed")
-                break
-            what = f"a kill at point {number}, {first.points[-1]}"
+                return False
+            what = f"a kill at point {kill_at}, {first.points[-1]}"
             killed_at[first.points[-1].partition(".backfill-")[0]] += 1
             second = driver.run(world.args, world.env)
             assert second.code == 0, f"{what}\n{second.log}"
@@ -102,10 +105,15 @@ def test_killed_at_any_step_and_started_again(
             found = json.loads(second.log[second.log.index("{\n") :])
             assert found["done"] == [found["range"]], what
             assert found["running"] == found["failed"] == found["missing"] == [], what
+            return True
+
+        number = next(number for number in itertools.count(1, STRIDE) if not killed(number, number))
+        for step in ("sqs SendMessageBatch",) if s3 else ("write out.jsonl", "half of write out.jsonl"):
+            number += 1
+            assert killed(number, step), f"no run came by {step}"
     state = "s3 PUT last-action-timestamp" if s3 else "replace last-action-timestamp"
-    assert killed_at[state] > 6, "the state, at each window's beginning and end, and the lease"
-    assert killed_at["fetch /usertracking/actions.json"] > 3
-    assert killed_at["sqs SendMessageBatch" if s3 else "half of write out.jsonl"] > 1
+    assert killed_at[state] > 0, "the state, at each window's beginning and end, and the lease"
+    assert killed_at["fetch /usertracking/actions.json"] > 0
 
 
 def test_run_after_run_killed_a_little_later_gets_there(driver: Driver, redis_url: str, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 import pytest
 
-from harvesters.elastic import paths
 from tests.nodes import Node
 
 _KINDS = "message-*,analytic-*,logging-*"
@@ -96,15 +95,11 @@ class Chats(Node):
         return {index["name"] for index in self.ask("GET", path, params={"expand_wildcards": "all"})["indices"]}
 
     def clean(self) -> None:
-        path = f"/_resolve/index/{OURS}"
-        for index in self.ask("GET", path, params={"expand_wildcards": "all"})["indices"]:
-            # Of an index that is read only, OpenSearch takes that setting alone.
-            for block in ("read_only", "write", "read"):
-                body = {f"index.blocks.{block}": None}
-                self.ask("PUT", f"/{paths.name(index['name'])}/_settings", body, accept=(400, 403, 404))
-            self.ask("DELETE", f"/{paths.name(index['name'])}", accept=(404,))
-        for name in ("messages", "analytics", "logging"):
-            self.ask("DELETE", f"/_index_template/{name}", accept=(404,))
+        self.remove(f"/_resolve/index/{OURS}")
+        there = self.ask("GET", "/_index_template", params={"filter_path": "index_templates.name"})
+        for template in there.get("index_templates", ()):
+            if template["name"] in ("messages", "analytics", "logging"):
+                self.ask("DELETE", f"/_index_template/{template['name']}", accept=(404,))
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 import pytest
 
-from harvesters.elastic import paths
 from harvesters.messages import descriptors
 from harvesters.messages.analytics import AnalyticStore, Computer
 from harvesters.messages.analytics.computer import LEASES
@@ -68,9 +67,7 @@ class Desk(Node):
 
     def empty(self) -> None:
         """Remove what tests before this one left."""
-        for pattern in ("message-*", "analytic-*", LEASES):
-            for index in self.ask("GET", f"/_resolve/index/{pattern}", accept=(404,)).get("indices", ()):
-                self.ask("DELETE", f"/{paths.name(index['name'])}", accept=(404,))
+        self.remove(f"/_resolve/index/message-*,analytic-*,{LEASES}*")
 
     def load_ours(self) -> None:
         """Put the templates of messages and analytics."""
