@@ -19,11 +19,13 @@ from harvesters.elastic.bulk import ItemRefusal
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ProtocolError
 from harvesters.messages import questions, stored
+from harvesters.messages.dated import Named
 from harvesters.messages.forms import Forms
 from harvesters.messages.hits import MOST, Raw, chunks, search
 from harvesters.messages.model import Message
 from harvesters.messages.names import MESSAGES, messages_of
 from harvesters.messages.recent import Notes, Recent, Silence
+from harvesters.search import retention
 
 _BULK = 4_000_000  # bytes of a request
 _ASKED = 1000  # trace ids of a question
@@ -31,6 +33,7 @@ _ASKED_OLD = 100  # triples of a question to old indices: OpenSearch takes 1,024
 _FEW = 10  # hits beyond one for each draft that are asked for at first
 _ROUNDS = 5  # in which indices are replaced by others under our hands
 _GONE = (404, 409)
+_LEFT = ("404", "409")
 
 Triple = tuple[str, str, str]
 Query = dict[str, Any]
@@ -117,7 +120,7 @@ class Poster:
         self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str], earlier: Sequence[Raw]
     ) -> None:
         """Delete what was there earlier, in the versions that were found. Nobody but the service of old times made
-        other ids than ours, so these go in any version; and a migration may just have put them elsewhere."""
+        other ids than ours, so these go in any version; and a migration may just have put either elsewhere."""
         traces = {draft.trace_id for draft in drafts}
         for _ in range(_ROUNDS):
             if not earlier:
@@ -130,14 +133,17 @@ class Poster:
             refused = bulk.deliver(client, actions, settled=_GONE, results=results)
             if refused:
                 raise ProtocolError(told(client, refused))
-            gone = [hit for number, hit in enumerate(earlier) if results[number] == "404" and hit.id not in traces]
+            left = [(hit, results[number]) for number, hit in enumerate(earlier) if results[number] in _LEFT]
+            gone = any(result == "404" and hit.id not in traces for hit, result in left)
             again = self._earlier(client, drafts, places) if gone else ()
-            earlier = [hit for hit in again if hit.id not in traces]
+            ours = [hit for hit, _ in left if hit.id in traces]
+            earlier = [*(hit for hit in again if hit.id not in traces), *_migrated(client, ours, drafts)]
 
     def _earlier(self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str]) -> Iterator[Raw]:
-        """What searches find of these triples, as it was a moment ago; but not what is written over anyway."""
-        for part in chunks(drafts, _ASKED):
-            yield from _all(client, part, partial(_of_ours, places=places))
+        """What searches find of these triples, as it was a moment ago; but not what is written over anyway.
+
+        Older forms come first: what a migration puts elsewhere meanwhile is found there then.
+        """
         foreign, mixed = self.forms.older(client)
         for size, indices, question in ((_ASKED_OLD, foreign, _of_triples), (_ASKED, mixed, _of_strangers)):
             for part in chunks(drafts, size) if indices else ():
@@ -145,6 +151,8 @@ class Poster:
                 for hit in _all(client, part, partial(question, indices=indices), [*_TRIPLE]):
                     if stored.ids_of(hit.fields) in triples:
                         yield hit
+        for part in chunks(drafts, _ASKED):
+            yield from _all(client, part, partial(_of_ours, places=places))
 
     def _just_written(self, client: SearchClient, drafts: Sequence[Draft], places: dict[str, str]) -> Iterator[Raw]:
         """What was written elsewhere so recently that no search may find it yet."""
@@ -154,12 +162,7 @@ class Poster:
             for trace, index in self._recent.places(known)
             if index != known[trace]
         ]
-        if wanted:
-            for found in client.request("POST", "/_mget", {"docs": wanted}).body["docs"]:
-                if found.get("found"):
-                    yield Raw(
-                        found["_index"], found["_id"], [], seq_no=found["_seq_no"], primary_term=found["_primary_term"]
-                    )
+        yield from _get(client, wanted)
 
 
 _TRIPLE = ("project", "userId", "messageId")
@@ -223,6 +226,28 @@ def _all(
     if not half:
         return hits
     return [*_all(client, drafts[:half], question, source), *_all(client, drafts[half:], question, source)]
+
+
+def _migrated(client: SearchClient, hits: Sequence[Raw], drafts: Sequence[Draft]) -> Iterator[Raw]:
+    """These, where an index that a migration has put into the place of theirs has them now; never what was written."""
+    before = {(hit.index, hit.id) for hit in hits}
+    written = {(draft.index, draft.trace_id) for draft in drafts}
+    wanted = [
+        {"_index": named.today, "_id": hit.id, "_source": False}
+        for hit in hits
+        if (named := Named.read(retention.MIGRATED.sub(r"\1", hit.index))) is not None
+        and (named.today, hit.id) not in written
+    ]
+    return (found for found in _get(client, wanted) if (found.index, found.id) not in before)
+
+
+def _get(client: SearchClient, wanted: Sequence[Mapping[str, Any]]) -> Iterator[Raw]:
+    """Those of these documents that are there, whether searches find them or not."""
+    if not wanted:
+        return
+    for found in client.request("POST", "/_mget", {"docs": wanted}).body["docs"]:
+        if found.get("found"):
+            yield Raw(found["_index"], found["_id"], [], seq_no=found["_seq_no"], primary_term=found["_primary_term"])
 
 
 def parts(drafts: Sequence[Draft]) -> Iterator[list[Draft]]:

@@ -12,7 +12,7 @@ from harvesters.clock import SystemClock
 from harvesters.elastic import bulk
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import Interrupted
-from harvesters.messages import erasure
+from harvesters.messages import erasure, hits, posting
 from harvesters.messages.erasure import Erased
 from harvesters.messages.model import Message
 from harvesters.messages.store import MessageStore
@@ -205,6 +205,57 @@ def test_a_triple_posted_again_while_its_index_is_migrated_is_there_once(
         ("4", "telegram"),
     ]
     assert len(found) == chats.number("message-*") == 4
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_one_posted_again_for_another_day_while_its_index_is_migrated_is_there_once(
+    ours: bool, chats: Chats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was found beside the old index, or in one of ours, and is in the migrated one when it is to be deleted."""
+    deliver, migrations = bulk.deliver, list[bool]()
+
+    def delivered(client: SearchClient, *arguments: Any, **options: Any) -> Any:
+        if not migrations:
+            migrations.append(True)
+            migrate(chats)
+        return deliver(client, *arguments, **options)
+
+    with closing(chats.client()) as client:
+        if not ours:
+            chats.put(DAY, {"old": message("1")})
+        for number in ("2", "3", "2", "3"):  # so that the copy has other sequence numbers
+            MessageStore(client).post([Message.parse(message(number))])
+        chats.put(DAY, {"old": message("1")})
+        chats.ask("POST", "/message-*/_refresh")
+        monkeypatch.setattr(bulk, "deliver", delivered)
+        MessageStore(client).post([Message.parse(message("3", channel="web", timestamp="2021-02-01"))])
+    found = given_out(chats)
+    assert sorted((each["messageId"], each["channel"]) for each in found.values()) == [
+        ("1", "telegram"),
+        ("2", "telegram"),
+        ("3", "web"),
+    ]
+    assert len(found) == chats.number("message-*") == 3
+
+
+def test_one_posted_again_while_an_old_index_is_migrated_between_two_searches_is_there_once(
+    chats: Chats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats.put(DAY, {"old": message("1"), "other": message("2")})
+    search, migrations = hits.search, list[bool]()
+
+    def searched(*arguments: Any) -> Any:
+        found = search(*arguments)
+        if not migrations:
+            migrations.append(True)
+            migrate(chats)
+        return found
+
+    monkeypatch.setattr(posting, "search", searched)
+    with closing(chats.client()) as client:
+        MessageStore(client).post([Message.parse(message("1", channel="web", timestamp="2021-02-01"))])
+    found = given_out(chats)
+    assert sorted((each["messageId"], each["channel"]) for each in found.values()) == [("1", "web"), ("2", "telegram")]
 
 
 def test_an_erasure_reaches_what_a_killed_migration_left(chats: Chats) -> None:
