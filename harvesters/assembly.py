@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from harvesters.elastic.client import SearchClient
     from harvesters.elastic.cluster import Acquaintance
     from harvesters.geoip import GeoIP
-    from harvesters.messages.notes import SharedNotes
     from harvesters.outbound import Outbound
     from harvesters.rate import Slots
     from harvesters.runs import Parts, Place
@@ -112,7 +111,7 @@ class Assembly:
         """Redis (``REDIS_URL``), or memory when it fails."""
         from harvesters.stores.cache import open_cache
 
-        return self._closed_with_us(open_cache(self._redis_url))
+        return self._closed_with_us(open_cache(self.redis_url))
 
     @cached_property
     def slots(self) -> Slots:
@@ -123,13 +122,7 @@ class Assembly:
         """As `slots`, for what outlives an outage of Redis: it is tried again after so long."""
         from harvesters.rate import open_slots
 
-        return self._closed_with_us(open_slots(self._redis_url, self.clock, seconds, patience))
-
-    def notes_again(self, seconds: float, patience: float = PATIENCE) -> SharedNotes:
-        """What services tell each other of the messages they have just written; Redis is tried again after so long."""
-        from harvesters.messages.notes import SharedNotes
-
-        return self._closed_with_us(SharedNotes(self._redis_url, seconds, patience))
+        return self._closed_with_us(open_slots(self.redis_url, self.clock, seconds, patience))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -369,7 +362,8 @@ class Assembly:
         return part
 
     @cached_property
-    def _redis_url(self) -> str:
+    def redis_url(self) -> str:
+        """Redis (``REDIS_URL``); its password is masked in whatever is logged from now on."""
         from harvesters.privacy import protect
 
         url = self.settings.get("REDIS_URL")

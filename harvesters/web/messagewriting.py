@@ -17,6 +17,7 @@ from harvesters.messages import erasure
 from harvesters.messages.erasure import Erased, EraseFailed
 from harvesters.messages.forms import Forms
 from harvesters.messages.logs import LogWriter
+from harvesters.messages.notes import SharedNotes
 from harvesters.messages.posting import Draft, Poster
 from harvesters.retry import RetryPolicy
 from harvesters.web.backend import REDIS_AGAIN, REDIS_PATIENCE, Backend
@@ -43,8 +44,8 @@ class Writing:
     def __init__(self, backend: Backend, patience: float = PATIENCE) -> None:
         self._backend, self._patience = backend, patience
         self.forms = Forms()
-        self._assembly = Assembly(backend.settings)
-        self._poster = Poster(self.forms, self._assembly.notes_again(REDIS_AGAIN, REDIS_PATIENCE))
+        self._notes = SharedNotes(Assembly(backend.settings).redis_url, REDIS_AGAIN, REDIS_PATIENCE)
+        self._poster = Poster(self.forms, self._notes)
         self._log_writer = LogWriter()
         self._messages = Gatherer(partial(self._write, self._poster.post), patience)
         self._logs = Gatherer(partial(self._write, self._log_writer.post), patience)
@@ -90,7 +91,7 @@ class Writing:
         self._messages.close()
         self._logs.close()
         self._erasures.shutdown(wait=False, cancel_futures=True)
-        self._assembly.close()
+        self._notes.close()
 
     async def _posted(self, gatherer: Gatherer, drafts: Sequence[Draft]) -> None:
         try:
