@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 PATIENCE = 5.0
 """Seconds for one answer of Redis."""
 
+_AT_ONCE = 0.1  # seconds
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -32,6 +34,7 @@ class RedisOr(Generic[T]):
         consequence: what the operator should know then.
         again: seconds after which Redis is tried again; by default it is not.
         elapsed: what they are measured by.
+        soon: seconds after which it is tried again where a connection was refused or cut off at once.
     """
 
     def __init__(
@@ -42,9 +45,11 @@ class RedisOr(Generic[T]):
         consequence: str,
         again: float = math.inf,
         elapsed: Callable[[], float] = time.monotonic,
+        soon: float = math.inf,
     ) -> None:
         self._used = shared
         self._again, self._elapsed, self._due = again, elapsed, math.inf
+        self._soon = min(soon, again)
         self._shared = shared
         self._alone = alone
         self._where = redact(url)
@@ -57,15 +62,17 @@ class RedisOr(Generic[T]):
 
     def __call__(self, use: Callable[[T], R]) -> R:
         """What `use` returns for the one in use, or for the other when Redis fails it."""
+        now = self._elapsed()
         if self._used is self._alone:
-            now = self._elapsed()
             if now < self._due:
                 return use(self._alone)
             self._due = now + self._again  # one tries, the others need not wait for it
         try:
             answer = use(self._shared)
         except failures() as error:
-            self._due = self._elapsed() + self._again
+            failed = self._elapsed()
+            away = isinstance(error, library().ConnectionError | OSError) and failed - now < _AT_ONCE
+            self._due = failed + (self._soon if away else self._again)
             if self._used is not self._alone:  # several threads may fail at once
                 self._used = self._alone
                 log.warning("no Redis at %s (%s): %s", self._where, redact(str(error)), self._consequence)

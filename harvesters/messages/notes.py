@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +16,8 @@ _KEY = "harvest:messages:written"
 _PLACES = b"places"
 _BEGINNING = b"0"
 _KEPT = 30_000  # milliseconds
+_SOON = 1.0  # seconds after which a Redis that is away is asked again
+_READER = msgspec.json.Decoder(dict[str, list[str]])
 _ALONE = (
     "what was just written is known to each process alone; of several that take posts under load, a message that was "
     "posted for another day a moment later may be there twice, until it is posted again"
@@ -45,7 +49,7 @@ class RedisNotes(redis_client.Client):
         answer: Any = self.redis.xread({_KEY: last})
         entries = answer[0][1] if answer else []
         self._heard = entries[-1][0] if entries else last
-        return [_read(fields[_PLACES]) for _, fields in entries]
+        return [_read(fields) for _, fields in entries]
 
 
 class SharedNotes:
@@ -53,13 +57,22 @@ class SharedNotes:
 
     Args:
         url: of Redis.
-        again: seconds after which it is tried again.
+        again: seconds after which it is tried again; one where it is away, which costs nobody time.
         patience: seconds for one answer.
+        elapsed: what the seconds in between are measured by.
     """
 
-    def __init__(self, url: str, again: float = math.inf, patience: float = redis_client.PATIENCE) -> None:
+    def __init__(
+        self,
+        url: str,
+        again: float = math.inf,
+        patience: float = redis_client.PATIENCE,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._redis = RedisNotes(url, patience)
-        self._either: redis_client.RedisOr[Notes] = redis_client.RedisOr(self._redis, Silence(), url, _ALONE, again)
+        self._either: redis_client.RedisOr[Notes] = redis_client.RedisOr(
+            self._redis, Silence(), url, _ALONE, again, elapsed, _SOON
+        )
 
     def tell(self, places: Places) -> None:
         """Tell the others, if they can be reached."""
@@ -74,6 +87,10 @@ class SharedNotes:
         self._redis.close()
 
 
-def _read(written: bytes) -> Places:
-    by_index: dict[str, list[str]] = msgspec.json.decode(written)
+def _read(fields: Mapping[bytes, bytes]) -> Places:
+    """What an entry says; nothing where it is none of ours, as another version may write them."""
+    try:
+        by_index = _READER.decode(fields.get(_PLACES, b"{}"))
+    except msgspec.MsgspecError:
+        return {}
     return {id: place for place, ids in by_index.items() for id in ids}

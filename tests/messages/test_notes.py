@@ -10,6 +10,7 @@ import pytest
 from harvesters.messages import notes
 from harvesters.messages.notes import RedisNotes, SharedNotes
 from harvesters.standins.redis import Redis
+from tests.clocks import FakeClock
 from tests.samples import logged
 
 
@@ -65,3 +66,35 @@ def test_without_redis_it_is_said_once_until_it_answers_again() -> None:
         assert [record.levelname for record in records] == ["WARNING"] * 2 + ["INFO"] * 2
         one.close()
         two.close()
+
+
+def test_a_redis_that_is_away_is_asked_again_soon_and_one_that_refuses_is_not() -> None:
+    """A connection that is refused costs nothing."""
+    clock = FakeClock()
+    with Redis() as server, logged(level=logging.INFO) as records:
+        one, two = SharedNotes(server.url, 60.0, elapsed=clock.monotonic), of(server.url)
+        server.stop()
+        one.tell({"a": "monday"})
+        server.start()
+        clock.advance(1)
+        one.tell({"b": "monday"})
+        two.redis.config_set("maxmemory", 1)
+        one.tell({"c": "monday"})
+        two.redis.config_set("maxmemory", 0)
+        clock.advance(59)
+        one.tell({"d": "monday"})
+        clock.advance(1)
+        one.tell({"e": "monday"})
+        assert two.hear() == [{"b": "monday"}, {"e": "monday"}]
+        assert [record.levelname for record in records] == ["WARNING", "INFO"] * 2
+        one.close()
+        two.close()
+
+
+def test_what_nobody_can_read_is_passed_over(redis_url: str) -> None:
+    """As where services of two versions work side by side."""
+    one = of(redis_url)
+    for name, value in (("other", "x"), ("places", "no JSON"), ("places", "[1]")):
+        one.redis.xadd(notes._KEY, {name: value})
+    one.tell({"a": "monday"})
+    assert [places for places in one.hear() if places] == [{"a": "monday"}]
