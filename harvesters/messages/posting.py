@@ -112,6 +112,9 @@ class Poster:
             self._recent.note({draft.trace_id: places[draft.index] for draft in drafts})
         if refused:
             self.forms.forget()
+            taken = [draft for number, draft in enumerate(drafts) if number not in refused]
+            if taken:  # once more, so that what was there earlier of them goes: the others may be refused for ever
+                self._write(client, taken, places)
             raise Rejected(told(client, refused))
         written = {(places[draft.index], draft.trace_id) for draft in drafts}
         self._delete(client, drafts, places, [hit for hit in earlier if (hit.index, hit.id) not in written])

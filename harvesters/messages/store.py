@@ -92,7 +92,8 @@ class MessageStore:
                 return deleted
             results: dict[int, str] = {}
             actions = [bulk.delete(hit.index, hit.id) for hit in found]
-            refused = bulk.deliver(self.client, actions, settled=_GONE, results=results)
+            seen = {"refresh": "true"}
+            refused = bulk.deliver(self.client, actions, params=seen, settled=_GONE, results=results)
             deleted += sum(result == "deleted" for result in results.values())
             if refused:
                 break

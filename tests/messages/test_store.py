@@ -14,7 +14,7 @@ from harvesters.errors import Unavailable
 from harvesters.messages import posting, stored
 from harvesters.messages.model import Message
 from harvesters.messages.notes import SharedNotes
-from harvesters.messages.posting import Draft, Poster
+from harvesters.messages.posting import Draft, Poster, Rejected
 from harvesters.messages.reading import Selection
 from harvesters.messages.store import MessageStore
 from tests.clocks import patient
@@ -113,6 +113,19 @@ class TestEachOnce:
                     post(store, message("1"))
             (trace,) = post(store, message("1", timestamp="2021-02-01"))
         assert places(chats) == {("message-2021-02-01", trace)}
+
+    def test_beside_one_that_the_cluster_refuses(self, chats: Chats, store: MessageStore) -> None:
+        """It is written for another day, so it is not on the earlier one any more, although all are posted again."""
+        strict = {
+            "mappings": {"dynamic": "strict", "properties": {"harvest": {"properties": {"id": {"type": "keyword"}}}}}
+        }
+        chats.ask("PUT", "/message-2021-02-02", strict)
+        post(store, message("1"), message("2"))
+        with pytest.raises(Rejected):
+            post(store, *(message(str(day), timestamp=f"2021-02-0{day}") for day in (1, 2)))
+        traces = {id: index for index, id in places(chats)}
+        assert sorted(traces.values()) == [DAY, "message-2021-02-01"]
+        assert len(places(chats)) == 2
 
     @pytest.mark.parametrize(
         "ids",
@@ -309,6 +322,12 @@ class TestFindingAndDeleting:
         assert store.delete(words={"messageId": "1", "userId": "anna", "project": "other"}) == 1
         assert store.delete(words={"messageId": "1", "userId": "anna"}) == 1
         assert read(store) == ["2"]
+
+    def test_what_was_deleted_is_found_by_nobody(self, chats: Chats, store: MessageStore) -> None:
+        with chats.slow_refreshes():
+            post(store, message("1"))
+            assert store.delete(words={"messageId": "1", "userId": "anna"}) == 1
+            assert store.find(words={"messageId": "1"}) == []
 
     def test_more_than_a_search_gives(self, chats: Chats, store: MessageStore) -> None:
         chats.put(DAY, ((f"auto{number}", message("1")) for number in range(12_000)))
