@@ -2,7 +2,8 @@
 
 What is there already is looked for first, then the new version is written, and only then are others deleted: the very
 versions that were found, so that a version somebody else writes meanwhile stays. Of two posts of one triple, each looks
-before it writes, so they cannot both find, and delete, what the other has written.
+before it writes, so they cannot both find, and delete, what the other has written. Where there are others, searches see
+what is written and deleted at once: indices refreshed one after the other would show both for a while, or neither.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _FEW = 10  # hits beyond one for each draft that are asked for at first
 _ROUNDS = 5  # in which indices are replaced by others under our hands
 _GONE = (404, 409)
 _LEFT = ("404", "409")
+_SEEN = {"refresh": "true"}
 
 Triple = tuple[str, str, str]
 Query = dict[str, Any]
@@ -105,9 +107,11 @@ class Poster:
 
     def _write(self, client: SearchClient, drafts: Sequence[Draft], places: dict[str, str]) -> None:
         earlier = [*self._earlier(client, drafts, places), *self._just_written(client, drafts, places)]
+        written = {(places[draft.index], draft.trace_id) for draft in drafts}
+        earlier = [hit for hit in earlier if (hit.index, hit.id) not in written]
         actions = [bulk.write(places[draft.index], draft.trace_id, draft.body) for draft in drafts]
         try:
-            refused = bulk.deliver(client, actions)
+            refused = bulk.deliver(client, actions, params=_SEEN if earlier else None)
         finally:  # where it fails, some may be written, too
             self._recent.note({draft.trace_id: places[draft.index] for draft in drafts})
         if refused:
@@ -116,8 +120,7 @@ class Poster:
             if taken:  # once more, so that what was there earlier of them goes: the others may be refused for ever
                 self._write(client, taken, places)
             raise Rejected(told(client, refused))
-        written = {(places[draft.index], draft.trace_id) for draft in drafts}
-        self._delete(client, drafts, places, [hit for hit in earlier if (hit.index, hit.id) not in written])
+        self._delete(client, drafts, places, earlier)
 
     def _delete(
         self, client: SearchClient, drafts: Sequence[Draft], places: Mapping[str, str], earlier: Sequence[Raw]
@@ -133,7 +136,7 @@ class Poster:
                 bulk.delete(hit.index, hit.id, **(hit.version.conditions if hit.id in traces else {}))
                 for hit in earlier
             ]
-            refused = bulk.deliver(client, actions, settled=_GONE, results=results)
+            refused = bulk.deliver(client, actions, params=_SEEN, settled=_GONE, results=results)
             if refused:
                 raise ProtocolError(told(client, refused))
             left = [(hit, results[number]) for number, hit in enumerate(earlier) if results[number] in _LEFT]

@@ -85,6 +85,23 @@ class TestEachOnce:
                 (trace,) = post(store, message("1", timestamp=f"2021-02-0{day}"))
         assert places(chats) == {("message-2021-02-01", trace)}
 
+    def test_at_every_moment(self, chats: Chats, store: MessageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was there long ago is found when it is posted for another day, and there or here, however slow
+        refreshes are."""
+        deliver, found = bulk.deliver, list[list[str]]()
+
+        def look(*arguments: Any, **options: Any) -> Any:
+            refused = deliver(*arguments, **options)
+            found.append([hit.index for hit in store.find(words={"messageId": "1"})])
+            return refused
+
+        with chats.slow_refreshes():
+            post(store, message("1"), message("2", timestamp="2021-02-01"))
+            chats.ask("POST", "/message-*/_refresh")
+            monkeypatch.setattr(bulk, "deliver", look)
+            post(store, message("1", timestamp="2021-02-01"))
+        assert [sorted(each) for each in found] == [[DAY, "message-2021-02-01"], ["message-2021-02-01"]]
+
     def test_of_several_processes_too_while_no_search_finds_it(
         self, chats: Chats, store: MessageStore, redis_url: str
     ) -> None:
