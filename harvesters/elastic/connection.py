@@ -24,7 +24,7 @@ from harvesters.addresses import base_url
 from harvesters.elastic import signing
 from harvesters.elastic.answers import Answer, Said, error_body, read_json
 from harvesters.elastic.cluster import DISTRIBUTIONS, ELASTICSEARCH, SUPPORTED, Acquaintance, Cluster
-from harvesters.elastic.errors import Refused, asks_too_much, is_block, reason
+from harvesters.elastic.errors import Refused, asks_too_much, is_block, is_starting, reason
 from harvesters.elastic.signing import Scope
 from harvesters.errors import ConfigError, CredentialsRefused, ProtocolError
 from harvesters.retry import RetryPolicy, Transient, parse_retry_after
@@ -240,7 +240,7 @@ class Connection:
 
     def _judge(self, meta: ApiResponseMeta, body: Any, what: str) -> Exception:
         status, text = int(meta.status), reason(body)
-        if (status in _PASSING or is_block(body)) and not asks_too_much(body):
+        if (status in _PASSING or is_block(body) or is_starting(body)) and not asks_too_much(body):
             after = parse_retry_after(meta.headers.get("retry-after"), self.retry.clock.now())
             # A full disk is 429 too, but no rate limit: waiting does not help, somebody has to make room.
             return Transient(f"answered {status} {text}", after, limited=status == 429 and not is_block(body))

@@ -83,6 +83,11 @@ def is_block(body: Any) -> bool:
     return error_type(body) == "cluster_block_exception"
 
 
+def is_starting(body: Any) -> bool:
+    """Whether a shard is not ready yet, as that of an index that was made a moment ago; the status is 404."""
+    return error_type(body) == "illegal_index_shard_state_exception"
+
+
 def index_of(body: Any) -> str:
     """The index that an error body is about; "" where it names none."""
     error = body.get("error", body) if isinstance(body, dict) else {}

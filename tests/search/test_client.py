@@ -73,6 +73,7 @@ def test_a_far_cluster_gets_its_bodies_compressed() -> None:
         (403, "security_exception", CredentialsRefused),
         (403, "cluster_block_exception", Unavailable),
         (404, "index_not_found_exception", Refused),
+        (404, "illegal_index_shard_state_exception", Unavailable),
         (429, "es_rejected_execution_exception", TryLater),
         (429, "cluster_block_exception", Unavailable),
         (503, "cluster_manager", Unavailable),
