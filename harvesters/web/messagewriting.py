@@ -20,7 +20,7 @@ from harvesters.messages.logs import LogWriter
 from harvesters.messages.notes import SharedNotes
 from harvesters.messages.posting import Draft, Poster
 from harvesters.retry import RetryPolicy
-from harvesters.web.backend import REDIS_AGAIN, REDIS_PATIENCE, Backend
+from harvesters.web.backend import REDIS_PATIENCE, Backend
 from harvesters.web.gathering import Gatherer
 from harvesters.web.problems import Problem
 
@@ -32,6 +32,7 @@ PATIENCE = 30.0
 _FIRST, _CAP = 0.1, 0.5  # seconds between two tries
 _ERASURES = 4  # at once
 _CONNECTIONS = 16
+_REDIS_AGAIN = 10.0  # seconds after which a Redis that hangs is tried again
 
 
 class Writing:
@@ -44,7 +45,7 @@ class Writing:
     def __init__(self, backend: Backend, patience: float = PATIENCE) -> None:
         self._backend, self._patience = backend, patience
         self.forms = Forms()
-        self._notes = SharedNotes(Assembly(backend.settings).redis_url, REDIS_AGAIN, REDIS_PATIENCE)
+        self._notes = SharedNotes(Assembly(backend.settings).redis_url, _REDIS_AGAIN, REDIS_PATIENCE)
         self._poster = Poster(self.forms, self._notes)
         self._log_writer = LogWriter()
         self._messages = Gatherer(partial(self._write, self._poster.post), patience)

@@ -14,7 +14,6 @@ A job: ``args`` of harvest.py, ``env``, ``kill_at`` (the number of the point, or
 
 from __future__ import annotations
 
-import _strptime  # noqa: F401 - this and others are loaded here so that no attempt has to
 import json
 import os
 import re
@@ -28,7 +27,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.httpsession
 import confluent_kafka.admin  # noqa: F401
-import dotenv.main  # noqa: F401
+import dotenv.main  # noqa: F401 - this and others are loaded here so that no attempt has to
 import elastic_transport
 import ijson  # noqa: F401
 import redis.connection
