@@ -106,7 +106,7 @@ class Node:
         """Delete the indices that the path `resolving` finds: many at once, for each change costs the node time."""
         found = self.ask("GET", resolving, params={"expand_wildcards": "all"})["indices"]
         names = [paths.name(index["name"]) for index in found]
-        for some in (names[place : place + 20] for place in range(0, len(names), 20)):
+        for some in (names[place : place + 10] for place in range(0, len(names), 10)):
             answer = self.ask("DELETE", f"/{','.join(some)}", accept=(403, 404))
             for name in some if "error" in answer else ():
                 # Of an index that is read only, OpenSearch takes that setting alone.

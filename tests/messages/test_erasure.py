@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harvesters.elastic import bulk
+from harvesters.elastic.answers import Answer
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import Exit
 from harvesters.messages import erasure
@@ -35,7 +36,8 @@ NEW_LOGS = {
 
 
 def erase(chats: Chats, user: str, **options: Any) -> Erased:
-    with closing(chats.client(patient(budget=options.pop("budget", 120.0)))) as client:
+    timeout = options.pop("timeout", 60.0)
+    with closing(chats.client(patient(budget=options.pop("budget", 120.0)), timeout=timeout)) as client:
         return erasure.erase(client, user, **options)
 
 
@@ -226,7 +228,22 @@ class TestFailure:
         away = {"index.routing.allocation.require._name": "nobody", "index.number_of_replicas": 0}
         body = {"settings": away, "mappings": NEW}
         chats.ask("PUT", "/message-2021-01-01", body, params={"wait_for_active_shards": 0})
-        with pytest.raises(EraseFailed):
+        with pytest.raises(EraseFailed):  # the cluster waits for it for a minute
+            erase(chats, "anna", timeout=2.0, budget=0.0)
+
+    def test_a_shard_that_was_not_refreshed_is_one_too(self, chats: Chats, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As the cluster says when it has waited for one long enough."""
+        chats.put(DAY, {"a": message("1")})
+        request = SearchClient.request
+
+        def one_failed(client: SearchClient, method: str, path: str, *rest: Any, **options: Any) -> Answer:
+            answer = request(client, method, path, *rest, **options)
+            if path.endswith("/_refresh"):
+                answer.body["_shards"]["failed"] = 1
+            return answer
+
+        monkeypatch.setattr(SearchClient, "request", one_failed)
+        with pytest.raises(EraseFailed, match="did not refresh every shard"):
             erase(chats, "anna")
 
     def test_one_without_a_source_whose_documents_nobody_can_tell(self, chats: Chats) -> None:
