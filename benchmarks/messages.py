@@ -23,6 +23,7 @@ from benchmarks.figures import Figure, Target
 from benchmarks.firebase import Node, scratch, settings
 from benchmarks.groups import Group, Sizes
 from harvesters.search import templates
+from harvesters.standins.redis import Redis
 
 _CLIENTS = 16
 _POSTERS = 2
@@ -37,8 +38,8 @@ Ask = Callable[..., float]
 @contextmanager
 def _service() -> Iterator[tuple[Ask, Ask]]:
     """What asks the service, and what asks the node; both give messages a second."""
-    with scratch() as directory, Node(heap="1g") as node:
-        environment = settings(directory, ES_HOST=node.url, HARVEST_API_RATE="0")
+    with scratch() as directory, Node(heap="1g") as node, Redis() as redis:
+        environment = settings(directory, ES_HOST=node.url, HARVEST_API_RATE="0", REDIS_URL=redis.url)
         template = templates.find("messages").body["template"]
         requests.put(f"{node.url}/{INDEX}", json=template, timeout=60).raise_for_status()
         numbers = iter(range(1000))
@@ -87,6 +88,6 @@ def batches(sizes: Sizes) -> Iterator[Figure]:
 
 
 GROUP = Group(
-    "made-up messages of 430 bytes; bots, service and node on the same machine",
+    "made-up messages of 430 bytes; bots, service, Redis and node on the same machine",
     {"posts": posts, "batches": batches},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from harvesters import redis_client
 from harvesters.messages.recent import Notes, Places, Silence
 
 _KEY = "harvest:messages:written"
-_PLACES = b"places"
+_BY, _PLACES = b"by", b"places"
 _BEGINNING = b"0"
 _KEPT = 30_000  # milliseconds
 _SOON = 1.0  # seconds after which a Redis that is away is asked again
@@ -29,6 +30,7 @@ class RedisNotes(redis_client.Client):
 
     def __init__(self, url: str, patience: float) -> None:
         super().__init__(url, patience)
+        self._me = secrets.token_bytes(8)
         self._heard = _BEGINNING
         self._oldest = 0  # milliseconds of Redis's clock
 
@@ -38,18 +40,19 @@ class RedisNotes(redis_client.Client):
         for id, place in places.items():
             by_index.setdefault(place, []).append(id)
         with self.redis.pipeline(transaction=False) as pipe:
-            pipe.xadd(_KEY, {_PLACES: msgspec.json.encode(by_index)}, minid=self._oldest)
+            pipe.xadd(_KEY, {_BY: self._me, _PLACES: msgspec.json.encode(by_index)}, minid=self._oldest)
             pipe.pexpire(_KEY, _KEPT)
             entry, _ = pipe.execute()
         self._oldest = int(entry.partition(b"-")[0]) - _KEPT
 
     def hear(self) -> list[Places]:
-        """Those behind the last one that was heard; from the beginning after a failure, for it may be another Redis."""
+        """Those of others behind the last one that was heard; from the beginning after a failure, for it may be another
+        Redis."""
         last, self._heard = self._heard, _BEGINNING
         answer: Any = self.redis.xread({_KEY: last})
         entries = answer[0][1] if answer else []
         self._heard = entries[-1][0] if entries else last
-        return [_read(fields) for _, fields in entries]
+        return [_read(fields) for _, fields in entries if fields.get(_BY) != self._me]
 
 
 class SharedNotes:

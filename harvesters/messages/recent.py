@@ -20,7 +20,7 @@ class Notes(Protocol):
         """These were written; who hears from now on knows it."""
 
     def hear(self) -> list[Places]:
-        """What was told since it was heard before, oldest first; at first, what is still of interest."""
+        """What others told since it was heard before, oldest first; at first, what is still of interest."""
 
 
 class Silence:

@@ -24,7 +24,7 @@ from tests.migration.migrating import exit_code
 from tests.migration.test_chats import DAY, given_out, names
 
 KILLED = -9
-_PAUSE = 0.005  # seconds between two counts, which the migration needs the processor for
+_PAUSE = 0.02  # seconds between two counts, which the migration needs the processor for
 
 
 def fill(chats: Chats) -> int:

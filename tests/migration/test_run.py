@@ -464,7 +464,7 @@ def _attempt(node: Node, at: int, after: bool, undo: bool = False) -> None:
         _ = it.undo(MIGRATIONS[0]) if undo else it.run()
 
 
-_PAUSE = 0.005  # seconds between two looks, in which the migration has the processor
+_PAUSE = 0.02  # seconds between two looks, in which the migration has the processor
 
 
 class Watcher:
