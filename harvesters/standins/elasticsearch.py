@@ -67,6 +67,7 @@ class Elasticsearch(StandIn):
             "http.port": self.port,
             "transport.port": 0,
             "cluster.routing.allocation.disk.threshold_enabled": "false",  # development disks are often nearly full
+            "gateway.write_dangling_indices_info": "false",  # nobody recovers indices of a node that lost its state
             **self.settings,
         }
         return [

@@ -25,6 +25,7 @@ class OpenSearch(Elasticsearch):
             "transport.port": 0,
             "discovery.type": "single-node",
             "cluster.routing.allocation.disk.threshold_enabled": "false",
+            "gateway.write_dangling_indices_info": "false",
             **self.settings,
         }
         return [
