@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 Write = Callable[[Sequence[Draft], float, Callable[[], None]], None]
 """Writes drafts within so many seconds without progress, and tells of progress."""
 
-_LANES = 2  # requests under way at once
+_LANES = 2  # requests under way at once, without slow ones
+_THREADS = 16
+_SLOW = 3.0  # seconds after which a request is one
 _MOST = 2000  # drafts that are written together, unless one post has more
 _LARGEST = 4_000_000  # bytes of them
 _WORTH = 500  # drafts that need not wait for others
@@ -35,10 +37,20 @@ class _Post:
     alone: bool = False
     size: int = field(init=False)
     traces: frozenset[str] = field(init=False)
+    indices: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.size = sum(len(draft.body) for draft in self.drafts)
         self.traces = frozenset(draft.trace_id for draft in self.drafts)
+        self.indices = frozenset(draft.index for draft in self.drafts)
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """A request under way."""
+
+    since: float
+    indices: frozenset[str]
 
 
 class Gatherer:
@@ -47,13 +59,19 @@ class Gatherer:
     Two posts of one triple are never written at once, for neither would find, and delete, what the other has written.
     While the cluster takes nothing, it is tried again, until a post has seen no progress for `patience` seconds. What
     has failed is not written later, so that who erases somebody then need not fear it.
+
+    An index may take nothing while others do, as one that somebody has blocked: posts of others pass by what waits for
+    it, and are not written together with it.
     """
 
     def __init__(self, write: Write, patience: float, now: Callable[[], float] = time.monotonic) -> None:
         self._write, self._patience, self._now = write, patience, now
-        self._threads = ThreadPoolExecutor(_LANES, "write")
+        self._threads = ThreadPoolExecutor(_THREADS, "write")
         self._waiting: deque[_Post] = deque()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._held: deque[_Post] = deque()  # that wait for a request under way, and came before those that wait
+        self._held_traces: set[str] = set()
+        self._lanes: dict[asyncio.Task[None], _Lane] = {}
+        self._suspects: set[str] = set()  # indices that took nothing lately, or stood beside one
         self._traces: set[str] = set()  # that are being written
         self._in_hand = 0  # posts that wait or are being written
         self._usual = 1  # as many as there were at once, lately
@@ -88,8 +106,16 @@ class Gatherer:
         """Write what waits, unless more is about to come: clients that were answered together post together."""
         if self._is_enough():
             self._begin_now()
-        elif self._waiting and self._window is None and len(self._lanes) < _LANES:
-            self._window = asyncio.get_running_loop().call_later(_WINDOWS[len(self._lanes)], self._begin_now)
+        elif self._waiting and self._window is None and (quick := self._quick()) < _LANES:
+            self._window = asyncio.get_running_loop().call_later(_WINDOWS[quick], self._begin_now)
+
+    def _quick(self) -> int:
+        """How many requests are under way that are not slow."""
+        return len(self._lanes) - len(self._slow())
+
+    def _slow(self) -> list[_Lane]:
+        since = self._now() - _SLOW
+        return [lane for lane in self._lanes.values() if lane.since <= since]
 
     def _is_enough(self) -> bool:
         if len(self._waiting) >= min(self._usual, _WORTH):  # never, beside another request of as many as usual
@@ -98,14 +124,16 @@ class Gatherer:
 
     def _begin_now(self) -> None:
         self._close_window()
-        while len(self._lanes) < _LANES and (posts := self._taken()):
+        while self._quick() < _LANES and len(self._lanes) < _THREADS and (posts := self._taken()):
             self._traces.update(*(post.traces for post in posts))
             lane = asyncio.ensure_future(self._work(posts))
-            self._lanes.add(lane)
+            self._lanes[lane] = _Lane(self._now(), _indices(posts))
             lane.add_done_callback(self._end)
+            asyncio.get_running_loop().call_later(_SLOW, self._begin)  # others need not wait for it then
 
     def _end(self, lane: asyncio.Task[None]) -> None:
-        self._lanes.discard(lane)
+        del self._lanes[lane]
+        self._release()
         self._usual = max(1, self._in_hand, self._usual * 9 // 10)
         self._close_window()  # it may have been that of a second request
         self._begin()
@@ -116,22 +144,55 @@ class Gatherer:
             self._window = None
 
     def _taken(self) -> list[_Post]:
-        """The posts that are written next; none where the next one has to wait for what is being written."""
+        """The posts that are written next, in their order, but for those that have to wait for a request under way."""
         taken: list[_Post] = []
+        passed: list[_Post] = []
+        passed_traces: set[str] = set()
+        stuck = _indices(self._slow())
         drafts = size = 0
-        while self._waiting and self._traces.isdisjoint(self._waiting[0].traces):
-            drafts, size = drafts + len(self._waiting[0].drafts), size + self._waiting[0].size
-            if taken and (drafts > _MOST or size > _LARGEST or taken[0].alone or self._waiting[0].alone):
+        while self._waiting:
+            post = self._waiting[0]
+            follows = not passed_traces.isdisjoint(post.traces)
+            if not follows and (not stuck.isdisjoint(post.indices) or self._has_to_wait(post)):
+                self._held.append(self._waiting.popleft())
+                self._held_traces |= post.traces
+                continue
+            if follows or self._spoils(post, taken):
+                passed.append(self._waiting.popleft())
+                passed_traces |= post.traces
+                continue
+            drafts, size = drafts + len(post.drafts), size + post.size
+            if taken and (drafts > _MOST or size > _LARGEST or taken[0].alone or post.alone):
                 break
             taken.append(self._waiting.popleft())
+        self._waiting.extendleft(reversed(passed))
         return taken
+
+    def _has_to_wait(self, post: _Post) -> bool:
+        """Whether one of its triples is being written, or is in a post that waits for that."""
+        return not (self._traces.isdisjoint(post.traces) and self._held_traces.isdisjoint(post.traces))
+
+    def _release(self) -> None:
+        """What waited for a request is the first to be written."""
+        self._waiting.extendleft(reversed(self._held))
+        self._held.clear()
+        self._held_traces.clear()
+
+    def _spoils(self, post: _Post, taken: Sequence[_Post]) -> bool:
+        """Whether it may not be written together with these, for one of their indices may take nothing."""
+        if not taken or not self._suspects or post.indices == taken[0].indices:
+            return False
+        return not self._suspects.isdisjoint(post.indices | taken[0].indices)
 
     async def _work(self, posts: list[_Post]) -> None:
         def progress() -> None:
             for post in posts:
                 post.since = self._now()
 
+        indices = _indices(posts)
         left = self._left(min(posts, key=lambda post: post.since))
+        if any(post.indices != indices for post in posts):
+            left = min(left, _SLOW)  # then each is tried without the others
         write = partial(self._write, [draft for post in posts for draft in post.drafts], left, progress)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, write)
@@ -139,16 +200,19 @@ class Gatherer:
             if len(posts) > 1:  # one of them is why
                 for post in posts:
                     post.alone = True
+                self._release()
                 self._waiting.extendleft(reversed(posts))
             else:
                 _fail(posts, error)
         except (Unavailable, TryLater) as error:
+            self._suspects |= indices
             await self._try_again_or_fail(posts, error)
         except Exception as error:
             if not isinstance(error, HarvestError):
                 log.exception("a bug")
             _fail(posts, error)
         else:
+            self._suspects -= indices
             for post in posts:
                 if not post.done.done():
                     post.done.set_result(None)
@@ -161,6 +225,7 @@ class Gatherer:
         if failed:
             await asyncio.sleep(max(0.0, *map(self._left, failed)))
             _fail(failed, error)
+        self._release()
         self._waiting.extendleft(reversed(young))
 
     def _left(self, post: _Post) -> float:
@@ -168,9 +233,14 @@ class Gatherer:
 
     def _expire(self, post: _Post) -> None:
         """Its time is up: if it waits for others still, nobody need write it any more."""
-        if post in self._waiting:
-            self._waiting.remove(post)
-            _fail([post], Unavailable("others wait for the cluster already"))
+        for waiting in (self._waiting, self._held):
+            if post in waiting:
+                waiting.remove(post)
+                _fail([post], Unavailable("others wait for the cluster already"))
+
+
+def _indices(things: Sequence[_Post] | Sequence[_Lane]) -> frozenset[str]:
+    return frozenset().union(*(thing.indices for thing in things))
 
 
 def _fail(posts: Sequence[_Post], error: Exception) -> None:

@@ -199,6 +199,72 @@ class TestTogether:
         assert cluster.tried == []
 
 
+DAYS = ("message-2021-01-22", "message-2021-01-23")
+
+
+class Blocked:
+    """The first of DAYS takes nothing until it is opened; `order` is of what was written."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.order: list[str] = []
+
+    def write(self, drafts: Sequence[Draft], seconds: float, progress: Callable[[], None]) -> None:
+        if any(each.index == DAYS[0] for each in drafts) and not self.opened.wait(seconds):
+            raise SinkUnavailable("blocked")
+        self.order += [each.body.decode() for each in drafts]
+
+
+class TestBlocks:
+    """One index takes nothing, others do."""
+
+    @pytest.fixture(autouse=True)
+    def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gathering, "_SLOW", 0.01)
+
+    def test_posts_for_other_days_are_written_meanwhile(self) -> None:
+        cluster = Blocked()
+
+        async def main() -> list[BaseException | None]:
+            gatherer = Gatherer(cluster.write, PATIENCE)
+            stuck = [asyncio.ensure_future(gatherer.post([at(DAYS[0], f"s{number}")])) for number in range(9)]
+            async with asyncio.timeout(20):
+                for round in range(3):
+                    await asyncio.gather(*(gatherer.post([at(DAYS[1], f"{round}-{each}")]) for each in range(5)))
+            assert not any(each.done() for each in stuck)
+            cluster.opened.set()
+            answers = await asyncio.gather(*stuck, return_exceptions=True)
+            gatherer.close()
+            return answers
+
+        assert asyncio.run(main()) == [None] * 9
+        assert len({*cluster.order[-9:]}) == 9
+        assert all(each.startswith("s") for each in cluster.order[-9:])
+
+    def test_a_triple_that_waits_there_is_not_overtaken_by_itself(self) -> None:
+        """Posted for a day that is blocked, then for one that is not, it is written in this order."""
+        cluster = Blocked()
+
+        async def main() -> None:
+            gatherer = Gatherer(cluster.write, PATIENCE)
+            first = asyncio.ensure_future(gatherer.post([at(DAYS[0], "t", b"first")]))
+            again = asyncio.ensure_future(gatherer.post([at(DAYS[1], "t", b"second"), at(DAYS[1], "u", b"with it")]))
+            last = asyncio.ensure_future(gatherer.post([at(DAYS[1], "u", b"after it")]))
+            async with asyncio.timeout(20):
+                await gatherer.post([at(DAYS[1], "v", b"other")])
+                await gatherer.post([at(DAYS[1], "w", b"another")])
+            cluster.opened.set()
+            await asyncio.gather(first, again, last)
+            gatherer.close()
+
+        asyncio.run(main())
+        assert cluster.order == ["other", "another", "first", "second", "with it", "after it"]
+
+
+def at(index: str, name: str, body: bytes = b"") -> Draft:
+    return Draft(name, NOTHING, index, body or name.encode())
+
+
 class TestPatience:
     def test_fails_when_there_was_no_progress_for_so_long(self) -> None:
         cluster = Cluster()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from harvesters.messages import erasure
 from harvesters.messages.erasure import Erased, EraseFailed
 from harvesters.messages.model import Message
 from harvesters.messages.posting import Draft
+from harvesters.web import gathering
 from harvesters.web.messagewriting import Writing
 from harvesters.web.problems import Problem
 from tests.messages.chats import Chats, chats_of_a_test, log, message
@@ -85,6 +87,26 @@ class TestPosting:
                 post(services[day % 2], message("1", timestamp=f"2021-01-0{day}T10:00:00"))
         assert chats.number("message-*") == 1
         assert [each["timestamp"] for each in read(services[0], fromTime="2021-01-01")] == ["2021-01-04T10:00:00"]
+
+    def test_a_day_that_takes_nothing_keeps_no_other_waiting(
+        self, chats: Chats, service: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As its operator has blocked it: who posts for it waits until it is open again."""
+        monkeypatch.setattr(gathering, "_SLOW", 0.2)
+        post(service, message("0"))
+        block = f"/message-{BEFORE}/_settings"
+        chats.ask("PUT", block, {"index.blocks.write": True})
+        with ThreadPoolExecutor(3) as threads:
+            stuck = [threads.submit(post, service, message(str(number))) for number in range(1, 4)]
+            try:
+                for number in range(4, 8):
+                    post(service, message(str(number), timestamp="2021-02-01T10:00:00"))
+                assert not any(each.done() for each in stuck)
+            finally:
+                chats.ask("PUT", block, {"index.blocks.write": None})
+            for each in stuck:
+                each.result(30)
+        assert chats.number("message-*") == 8
 
     def test_one_that_is_none_refuses_all(self, chats: Chats, service: TestClient) -> None:
         answer = service.post("/messages", json=[message("1"), {}, message("")])
