@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 Write = Callable[[Sequence[Draft], float, Callable[[], None]], None]
 """Writes drafts within so many seconds without progress, and tells of progress."""
 
-_LANES = 2  # requests under way at once, without slow ones
+_LANES = 2  # requests under way at once, without slow ones and those to suspects
+_ASIDE = 12  # of slow ones and those to suspects together, so that there are threads left for others
 _THREADS = 16
 _SLOW = 3.0  # seconds after which a request is one
 _MOST = 2000  # drafts that are written together, unless one post has more
@@ -51,6 +52,7 @@ class _Lane:
 
     since: float
     indices: frozenset[str]
+    aside: bool  # for what may take nothing
 
 
 class Gatherer:
@@ -60,8 +62,9 @@ class Gatherer:
     While the cluster takes nothing, it is tried again, until a post has seen no progress for `patience` seconds. What
     has failed is not written later, so that who erases somebody then need not fear it.
 
-    An index may take nothing while others do, as one that somebody has blocked: posts of others pass by what waits for
-    it, and are not written together with it.
+    An index may take nothing while others do, as one that somebody has blocked. It is a suspect then: posts for others
+    pass by what waits for it, and are not written together with it. Suspects are tried in turn, each for a short time,
+    for some of them only stood beside one that took nothing.
     """
 
     def __init__(self, write: Write, patience: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -110,12 +113,12 @@ class Gatherer:
             self._window = asyncio.get_running_loop().call_later(_WINDOWS[quick], self._begin_now)
 
     def _quick(self) -> int:
-        """How many requests are under way that are not slow."""
-        return len(self._lanes) - len(self._slow())
+        """How many requests are under way that are neither slow nor to suspects."""
+        return len(self._lanes) - len(self._aside())
 
-    def _slow(self) -> list[_Lane]:
+    def _aside(self) -> list[_Lane]:
         since = self._now() - _SLOW
-        return [lane for lane in self._lanes.values() if lane.since <= since]
+        return [lane for lane in self._lanes.values() if lane.aside or lane.since <= since]
 
     def _is_enough(self) -> bool:
         if len(self._waiting) >= min(self._usual, _WORTH):  # never, beside another request of as many as usual
@@ -126,10 +129,17 @@ class Gatherer:
         self._close_window()
         while self._quick() < _LANES and len(self._lanes) < _THREADS and (posts := self._taken()):
             self._traces.update(*(post.traces for post in posts))
+            indices = _indices(posts)
             lane = asyncio.ensure_future(self._work(posts))
-            self._lanes[lane] = _Lane(self._now(), _indices(posts))
+            self._lanes[lane] = _Lane(self._now(), indices, not self._suspects.isdisjoint(indices))
             lane.add_done_callback(self._end)
-            asyncio.get_running_loop().call_later(_SLOW, self._begin)  # others need not wait for it then
+            asyncio.get_running_loop().call_later(_SLOW, self._is_slow, lane)
+
+    def _is_slow(self, lane: asyncio.Task[None]) -> None:
+        """Others need not wait for it any more."""
+        if lane in self._lanes:
+            self._suspects |= self._lanes[lane].indices
+        self._begin()
 
     def _end(self, lane: asyncio.Task[None]) -> None:
         del self._lanes[lane]
@@ -148,12 +158,16 @@ class Gatherer:
         taken: list[_Post] = []
         passed: list[_Post] = []
         passed_traces: set[str] = set()
-        stuck = _indices(self._slow())
+        aside = self._aside()
+        stuck = {lane.indices for lane in aside}
+        any_stuck = _indices(aside)
+        full = len(aside) >= _ASIDE
         drafts = size = 0
         while self._waiting:
             post = self._waiting[0]
             follows = not passed_traces.isdisjoint(post.traces)
-            if not follows and (not stuck.isdisjoint(post.indices) or self._has_to_wait(post)):
+            is_stuck = post.indices in stuck or (len(post.indices) > 1 and not any_stuck.isdisjoint(post.indices))
+            if not follows and (is_stuck or (full and self._is_suspect(post)) or self._has_to_wait(post)):
                 self._held.append(self._waiting.popleft())
                 self._held_traces |= post.traces
                 continue
@@ -172,6 +186,9 @@ class Gatherer:
         """Whether one of its triples is being written, or is in a post that waits for that."""
         return not (self._traces.isdisjoint(post.traces) and self._held_traces.isdisjoint(post.traces))
 
+    def _is_suspect(self, post: _Post) -> bool:
+        return not self._suspects.isdisjoint(post.indices)
+
     def _release(self) -> None:
         """What waited for a request is the first to be written."""
         self._waiting.extendleft(reversed(self._held))
@@ -180,9 +197,9 @@ class Gatherer:
 
     def _spoils(self, post: _Post, taken: Sequence[_Post]) -> bool:
         """Whether it may not be written together with these, for one of their indices may take nothing."""
-        if not taken or not self._suspects or post.indices == taken[0].indices:
+        if not taken or post.indices == taken[0].indices:
             return False
-        return not self._suspects.isdisjoint(post.indices | taken[0].indices)
+        return self._is_suspect(post) or self._is_suspect(taken[0])
 
     async def _work(self, posts: list[_Post]) -> None:
         def progress() -> None:
@@ -191,8 +208,8 @@ class Gatherer:
 
         indices = _indices(posts)
         left = self._left(min(posts, key=lambda post: post.since))
-        if any(post.indices != indices for post in posts):
-            left = min(left, _SLOW)  # then each is tried without the others
+        if len(indices) > 1 or not self._suspects.isdisjoint(indices):
+            left = min(left, _SLOW)  # then each is tried without the others, or others have their turn
         write = partial(self._write, [draft for post in posts for draft in post.drafts], left, progress)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, write)
@@ -226,7 +243,20 @@ class Gatherer:
             await asyncio.sleep(max(0.0, *map(self._left, failed)))
             _fail(failed, error)
         self._release()
-        self._waiting.extendleft(reversed(young))
+        self._put_last(young)
+
+    def _put_last(self, posts: list[_Post]) -> None:
+        """They are written after all that waits, but for what came after them and has to stay so."""
+        traces = set().union(*(post.traces for post in posts))
+        others: list[_Post] = []
+        followers: list[_Post] = []
+        for post in self._waiting:
+            if traces.isdisjoint(post.traces):
+                others.append(post)
+            else:
+                followers.append(post)
+                traces |= post.traces
+        self._waiting = deque([*others, *posts, *followers])
 
     def _left(self, post: _Post) -> float:
         return self._patience - (self._now() - post.since)

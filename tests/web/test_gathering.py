@@ -265,6 +265,64 @@ def at(index: str, name: str, body: bytes = b"") -> Draft:
     return Draft(name, NOTHING, index, body or name.encode())
 
 
+class Partly:
+    """The indices of `blocked` take nothing, ever; `trying` has how many of those writes are under way."""
+
+    def __init__(self, *blocked: str, hangs: bool = False) -> None:
+        self.blocked, self.hangs = blocked, hangs
+        self.end = threading.Event()
+        self.begun = 0
+        self.order: list[str] = []
+
+    def write(self, drafts: Sequence[Draft], seconds: float, progress: Callable[[], None]) -> None:
+        if any(each.index in self.blocked for each in drafts):
+            self.begun += 1
+            self.end.wait(20 if self.hangs else seconds)
+            raise SinkUnavailable("blocked")
+        self.order += [each.body.decode() for each in drafts]
+
+    async def takes(self, stuck: Sequence[Sequence[Draft]], *others: Draft) -> None:
+        """Posts `stuck`, and once one of those is tried, `others`, of which each has to be written soon."""
+        gatherer = Gatherer(self.write, PATIENCE)
+        waiting = [asyncio.ensure_future(gatherer.post(drafts)) for drafts in stuck]
+        try:
+            async with asyncio.timeout(10):
+                while not self.begun:
+                    await asyncio.sleep(0.001)
+                await asyncio.gather(*(gatherer.post([each]) for each in others))
+        finally:
+            for each in waiting:
+                each.cancel()
+            self.end.set()
+            gatherer.close()
+
+
+class TestManyBlocks:
+    """Several indices take nothing, or are posted to together with one that does not."""
+
+    @pytest.fixture(autouse=True)
+    def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gathering, "_SLOW", 0.01)
+
+    @pytest.mark.parametrize("hangs", [False, True])
+    def test_a_day_that_was_posted_together_with_a_blocked_one_takes_posts(self, hangs: bool) -> None:
+        cluster = Partly(DAYS[0], hangs=hangs)
+        asyncio.run(cluster.takes([[at(DAYS[0], "a"), at(DAYS[1], "b")]], at(DAYS[1], "c")))
+        assert cluster.order == ["c"]
+
+    def test_more_blocked_days_than_requests(self) -> None:
+        days = [f"message-2021-02-{number:02}" for number in range(1, 29)]
+        cluster = Partly(*days)
+        asyncio.run(cluster.takes([[at(day, day)] for day in days], at(DAYS[1], "c")))
+        assert cluster.order == ["c"]
+
+    def test_a_day_that_was_tried_beside_many_blocked_ones_takes_posts(self) -> None:
+        days = [f"message-2021-02-{number:02}" for number in range(1, 29)]
+        cluster = Partly(*days)
+        asyncio.run(cluster.takes([[at(day, day)] for day in days] + [[at(DAYS[1], "b")]], at(DAYS[1], "c")))
+        assert "c" in cluster.order
+
+
 class TestPatience:
     def test_fails_when_there_was_no_progress_for_so_long(self) -> None:
         cluster = Cluster()
@@ -277,7 +335,7 @@ class TestPatience:
         cluster = Cluster()
         cluster.away_for, cluster.done_before_it_goes_away = 35, True
         assert run(cluster, "a") == [None]
-        assert [seconds for _, seconds in cluster.tried] == [PATIENCE, PATIENCE - 10]
+        assert [seconds for _, seconds in cluster.tried] == [PATIENCE, gathering._SLOW]  # a suspect then
 
     def test_who_waits_behind_others_is_answered_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Two lanes stand still, and the third post never got its turn; it is not written later either."""
