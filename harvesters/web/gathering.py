@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,7 +60,8 @@ class Gatherer:
 
     Two posts of one triple are never written at once, for neither would find, and delete, what the other has written.
     While the cluster takes nothing, it is tried again, until a post has seen no progress for `patience` seconds. What
-    has failed is not written later, so that who erases somebody then need not fear it.
+    has failed is not written later, so that who erases somebody then need not fear it; nor is what nobody waits for any
+    more.
 
     An index may take nothing while others do, as one that somebody has blocked. It is a suspect then: posts for others
     pass by what waits for it, and are not written together with it. Suspects are tried in turn, each for a short time,
@@ -79,6 +80,7 @@ class Gatherer:
         self._in_hand = 0  # posts that wait or are being written
         self._usual = 1  # as many as there were at once, lately
         self._window: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def post(self, drafts: Sequence[Draft]) -> None:
         """Returns when they are stored.
@@ -102,7 +104,8 @@ class Gatherer:
             self._in_hand -= 1
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Let go of the threads: what is not being written yet fails."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
@@ -127,6 +130,10 @@ class Gatherer:
 
     def _begin_now(self) -> None:
         self._close_window()
+        if self._closed:
+            self._release()
+            _fail(self._waiting, _stopped())
+            self._waiting.clear()
         while self._quick() < _LANES and len(self._lanes) < _THREADS and (posts := self._taken()):
             self._traces.update(*(post.traces for post in posts))
             indices = _indices(posts)
@@ -165,6 +172,9 @@ class Gatherer:
         drafts = size = 0
         while self._waiting:
             post = self._waiting[0]
+            if post.done.done():  # nobody waits for it
+                self._waiting.popleft()
+                continue
             follows = not passed_traces.isdisjoint(post.traces)
             is_stuck = post.indices in stuck or (len(post.indices) > 1 and not any_stuck.isdisjoint(post.indices))
             if not follows and (is_stuck or (full and self._is_suspect(post)) or self._has_to_wait(post)):
@@ -212,7 +222,12 @@ class Gatherer:
             left = min(left, _SLOW)  # then each is tried without the others, or others have their turn
         write = partial(self._write, [draft for post in posts for draft in post.drafts], left, progress)
         try:
+            if self._closed:
+                raise _stopped()
             await asyncio.get_running_loop().run_in_executor(self._threads, write)
+        except asyncio.CancelledError:
+            _fail(posts, _stopped())
+            raise
         except Rejected as error:
             if len(posts) > 1:  # one of them is why
                 for post in posts:
@@ -273,7 +288,11 @@ def _indices(things: Sequence[_Post] | Sequence[_Lane]) -> frozenset[str]:
     return frozenset().union(*(thing.indices for thing in things))
 
 
-def _fail(posts: Sequence[_Post], error: Exception) -> None:
+def _stopped() -> Unavailable:
+    return Unavailable("told to stop")
+
+
+def _fail(posts: Iterable[_Post], error: Exception) -> None:
     for post in posts:
         if not post.done.done():
             post.done.set_exception(error)

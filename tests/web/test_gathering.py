@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 
 import pytest
@@ -321,6 +322,71 @@ class TestManyBlocks:
         cluster = Partly(*days)
         asyncio.run(cluster.takes([[at(day, day)] for day in days] + [[at(DAYS[1], "b")]], at(DAYS[1], "c")))
         assert "c" in cluster.order
+
+
+class TestEnds:
+    """Posts whose clients went away, and those of a service that ends."""
+
+    def test_what_nobody_waits_for_any_more_is_not_written(self) -> None:
+        cluster = Cluster()
+        cluster.open.clear()
+
+        async def main() -> None:
+            gatherer = Gatherer(cluster.write, PATIENCE, cluster.now)
+            first = asyncio.ensure_future(gatherer.post([at(DAYS[0], "t", b"first")]))
+            async with asyncio.timeout(20):
+                while not cluster.tried:
+                    await asyncio.sleep(0.001)
+                second = asyncio.ensure_future(gatherer.post([at(DAYS[0], "t", b"second")]))
+                await asyncio.sleep(0)
+                second.cancel()
+                cluster.open.set()
+                await first
+                await gatherer.post([at(DAYS[0], "u")])
+            gatherer.close()
+
+        asyncio.run(main())
+        assert cluster.written == [["t"], ["u"]]
+
+    def test_what_waits_when_it_ends_is_answered(self) -> None:
+        cluster = Cluster()
+        cluster.open.clear()
+
+        async def main() -> list[BaseException | None]:
+            gatherer = Gatherer(cluster.write, PATIENCE, cluster.now)
+            asked = [asyncio.ensure_future(posts(gatherer, "a"))]
+            async with asyncio.timeout(20):
+                while not cluster.tried:
+                    await asyncio.sleep(0.001)
+                asked += [asyncio.ensure_future(posts(gatherer, "a", "b"))]
+                await asyncio.sleep(0)
+                gatherer.close()
+                cluster.open.set()
+                asked += [asyncio.ensure_future(posts(gatherer, "c"))]
+                return [answer for answers in await asyncio.gather(*asked) for answer in answers]
+
+        first, *others = asyncio.run(main())
+        assert first is None
+        assert [type(each) for each in others] == [Unavailable] * 3
+
+    def test_a_post_whose_request_no_thread_has_taken_up_is_answered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[Future[None]] = []
+
+        def submit(*_: object) -> Future[None]:
+            asked.append(Future())
+            return asked[0]
+
+        async def main() -> BaseException | None:
+            gatherer = Gatherer(Cluster().write, PATIENCE)
+            monkeypatch.setattr(gatherer._threads, "submit", submit)
+            post = asyncio.ensure_future(posts(gatherer, "a"))
+            async with asyncio.timeout(5):
+                while not asked:
+                    await asyncio.sleep(0.001)
+                asked[0].cancel()  # as the end of its threads does
+                return (await post)[0]
+
+        assert isinstance(asyncio.run(main()), Unavailable)
 
 
 class TestPatience:
