@@ -177,7 +177,7 @@ def test_what_a_killed_worker_was_at_is_queued_again(site: Site, caplog: pytest.
             dead.append(errand.window)
             backfill.generation = errand.generation
             now = backfill.store.now()
-            claim = Claim(window_of(errand.window), NOBODY, "dead", now + timedelta(seconds=0.5))
+            claim = Claim(window_of(errand.window), NOBODY, "dead", now + timedelta(seconds=2))
             backfill.store.change(lambda state: backfill.same(state).claimed(claim, now))
         else:
             site.work()
