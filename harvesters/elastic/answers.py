@@ -15,6 +15,9 @@ from harvesters import exact
 from harvesters.errors import ProtocolError
 from harvesters.retry import Transient
 
+SEEN_AT_ONCE = {"refresh": "true"}
+"""Parameters of a write: searches see it when it is answered."""
+
 WHOLE = {"allow_partial_search_results": "false"}
 """What each search is asked with: by default an answer leaves out, with status 200, the shards that failed."""
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from harvesters.elastic import bulk
+from harvesters.elastic.answers import SEEN_AT_ONCE
 from harvesters.elastic.bulk import ItemRefusal
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ProtocolError
@@ -34,8 +35,7 @@ _ASKED_OLD = 100  # triples of a question to old indices: OpenSearch takes 1,024
 _FEW = 10  # hits beyond one for each draft that are asked for at first
 _ROUNDS = 5  # in which indices are replaced by others under our hands
 _GONE = (404, 409)
-_LEFT = ("404", "409")
-_SEEN = {"refresh": "true"}
+_LEFT = [*map(str, _GONE)]
 
 Triple = tuple[str, str, str]
 Query = dict[str, Any]
@@ -111,7 +111,7 @@ class Poster:
         earlier = [hit for hit in earlier if (hit.index, hit.id) not in written]
         actions = [bulk.write(places[draft.index], draft.trace_id, draft.body) for draft in drafts]
         try:
-            refused = bulk.deliver(client, actions, params=_SEEN if earlier else None)
+            refused = bulk.deliver(client, actions, params=SEEN_AT_ONCE if earlier else None)
         finally:  # where it fails, some may be written, too
             self._recent.note({draft.trace_id: places[draft.index] for draft in drafts})
         if refused:
@@ -136,7 +136,7 @@ class Poster:
                 bulk.delete(hit.index, hit.id, **(hit.version.conditions if hit.id in traces else {}))
                 for hit in earlier
             ]
-            refused = bulk.deliver(client, actions, params=_SEEN, settled=_GONE, results=results)
+            refused = bulk.deliver(client, actions, params=SEEN_AT_ONCE, settled=_GONE, results=results)
             if refused:
                 raise ProtocolError(told(client, refused))
             left = [(hit, results[number]) for number, hit in enumerate(earlier) if results[number] in _LEFT]

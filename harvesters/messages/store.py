@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from harvesters.elastic import bulk, paths
+from harvesters.elastic.answers import SEEN_AT_ONCE
 from harvesters.elastic.client import SearchClient
 from harvesters.errors import ProtocolError
 from harvesters.messages import questions
@@ -92,8 +93,7 @@ class MessageStore:
                 return deleted
             results: dict[int, str] = {}
             actions = [bulk.delete(hit.index, hit.id) for hit in found]
-            seen = {"refresh": "true"}
-            refused = bulk.deliver(self.client, actions, params=seen, settled=_GONE, results=results)
+            refused = bulk.deliver(self.client, actions, params=SEEN_AT_ONCE, settled=_GONE, results=results)
             deleted += sum(result == "deleted" for result in results.values())
             if refused:
                 break

@@ -20,7 +20,7 @@ from harvesters.assembly import Assembly
 from harvesters.errors import ConfigError
 from harvesters.settings import Settings
 from harvesters.web import docs, health, keys
-from harvesters.web.backend import REDIS_AGAIN, REDIS_PATIENCE, Backend
+from harvesters.web.backend import REDIS_PATIENCE, Backend
 from harvesters.web.cursors import Cursors
 from harvesters.web.failures import Failures
 from harvesters.web.gate import Gate
@@ -32,6 +32,7 @@ from harvesters.web.parameters import known_and_once
 from harvesters.web.parts import PARTS, Part
 from harvesters.web.problems import Bugs, ProblemBody, add_handlers, describe
 
+_REDIS_AGAIN = 60.0  # seconds after which a Redis that failed is tried again
 _ANYWHERE = (400, 401, 403, 405, 413, 422, 429)  # what stands before the routes may answer this
 
 
@@ -56,7 +57,7 @@ def create(
     served = [PARTS[name] for name in PARTS if name in parts]
     backend, pages = Backend(settings), Pages(served)
     assembly = Assembly(settings)
-    rate = Rate(assembly.slots_again(REDIS_AGAIN, REDIS_PATIENCE), _whole(settings, "HARVEST_API_RATE"))
+    rate = Rate(assembly.slots_again(_REDIS_AGAIN, REDIS_PATIENCE), _whole(settings, "HARVEST_API_RATE"))
     cursors = Cursors(settings.get("HARVEST_CURSOR_KEY").encode() or cursor_key or secrets.token_bytes(32))
 
     @asynccontextmanager

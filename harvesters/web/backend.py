@@ -29,9 +29,6 @@ R = TypeVar("R")
 
 PATIENCE = "HARVEST_SEARCH_TIMEOUT"
 
-REDIS_AGAIN = 60.0
-"""Seconds after which a Redis that failed is tried again."""
-
 REDIS_PATIENCE = 1.0
 """Seconds for one answer of Redis: requests wait for it."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from harvesters.document import Document, Outcome
 from harvesters.elastic import bulk
-from harvesters.elastic.answers import WHOLE
+from harvesters.elastic.answers import SEEN_AT_ONCE, WHOLE
 from harvesters.errors import CredentialsRefused, SinkUnavailable
 from harvesters.sinks.elastic import ElasticSink
 from harvesters.zoom import meetings, sessions
@@ -118,7 +118,7 @@ class MovingSink:
     def _delete(self, documents: list[tuple[str, str]]) -> None:
         """Delete (index, id); what is gone already is."""
         actions = [bulk.delete(index, id) for index, id in documents]
-        refused = bulk.deliver(self.client, actions, params={"refresh": "true"}, settled=(404,))
+        refused = bulk.deliver(self.client, actions, params=SEEN_AT_ONCE, settled=(404,))
         for refusal in refused.values():
             raise SinkUnavailable(f"{self.name} does not delete {len(refused)} documents: {refusal.reason}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -33,6 +34,24 @@ def fill(chats: Chats) -> int:
     chats.put("message-b-2021-01-22", {f"b{n}": message(str(n), project="b") for n in range(30)})
     chats.put(DAY, {f"c{n}": message(str(n), project="c") for n in range(10)})
     return 70
+
+
+def beside_a_migration(chats: Chats, call: Callable[..., Any], before: bool) -> Callable[..., Any]:
+    """`call`, which a migration comes before, or after, when it is called first."""
+    migrations: list[bool] = []
+
+    def migrate_once(now: bool) -> None:
+        if now and not migrations:
+            migrations.append(True)
+            migrate(chats)
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        migrate_once(before)
+        found = call(*arguments, **options)
+        migrate_once(not before)
+        return found
+
+    return called
 
 
 class Counting:
@@ -183,14 +202,7 @@ def test_a_triple_posted_again_while_its_index_is_migrated_is_there_once(
 ) -> None:
     """It was beside the old index, where the post is to write over it, and is elsewhere when that writes."""
     chats.put(DAY, {"old": message("1")})
-    deliver, migrations = bulk.deliver, list[bool]()
-
-    def delivered(client: SearchClient, *arguments: Any, **options: Any) -> Any:
-        if not migrations:
-            migrations.append(True)
-            migrate(chats)
-        return deliver(client, *arguments, **options)
-
+    delivered = beside_a_migration(chats, bulk.deliver, before=True)
     with closing(chats.client()) as client:
         store = MessageStore(client)
         for number in ("2", "3"):
@@ -212,14 +224,7 @@ def test_one_posted_again_for_another_day_while_its_index_is_migrated_is_there_o
     ours: bool, chats: Chats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was found beside the old index, or in one of ours, and is in the migrated one when it is to be deleted."""
-    deliver, migrations = bulk.deliver, list[bool]()
-
-    def delivered(client: SearchClient, *arguments: Any, **options: Any) -> Any:
-        if not migrations:
-            migrations.append(True)
-            migrate(chats)
-        return deliver(client, *arguments, **options)
-
+    delivered = beside_a_migration(chats, bulk.deliver, before=True)
     with closing(chats.client()) as client:
         if not ours:
             chats.put(DAY, {"old": message("1")})
@@ -242,16 +247,7 @@ def test_one_posted_again_while_an_old_index_is_migrated_between_two_searches_is
     chats: Chats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chats.put(DAY, {"old": message("1"), "other": message("2")})
-    search, migrations = hits.search, list[bool]()
-
-    def searched(*arguments: Any) -> Any:
-        found = search(*arguments)
-        if not migrations:
-            migrations.append(True)
-            migrate(chats)
-        return found
-
-    monkeypatch.setattr(posting, "search", searched)
+    monkeypatch.setattr(posting, "search", beside_a_migration(chats, hits.search, before=False))
     with closing(chats.client()) as client:
         MessageStore(client).post([Message.parse(message("1", channel="web", timestamp="2021-02-01"))])
     found = given_out(chats)

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from starlette.testclient import TestClient
 
 from harvesters.settings import Settings
 from harvesters.web.app import create
+from tests.cli.processes import wait
 from tests.commandline import run_here
 from tests.indices import Cluster, cluster_for_a_test
 from tests.insights.made import buddied, by_key, event
@@ -110,10 +110,7 @@ def serving(log: Path, *arguments: str, **settings: str) -> Iterator[Running]:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until it is true."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait(condition, 30)
 
 
 @pytest.fixture

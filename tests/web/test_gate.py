@@ -162,7 +162,7 @@ def test_requests_are_counted_in_redis_for_all_processes(redis_url: str, open_fa
 def test_they_are_counted_in_redis_again_when_it_is_back(
     redis_server: Redis, open_face: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harvesters.web.app.REDIS_AGAIN", 0.0)
+    monkeypatch.setattr("harvesters.web.app._REDIS_AGAIN", 0.0)
     with Redis() as server:
         one, other = (open_face(REDIS_URL=server.url, HARVEST_API_RATE="2") for _ in range(2))
         server.kill()

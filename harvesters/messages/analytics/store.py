@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harvesters.elastic import paths
+from harvesters.elastic.answers import SEEN_AT_ONCE
 from harvesters.elastic.client import SearchClient
 from harvesters.messages import descriptors, windows
 from harvesters.messages.descriptors import Descriptor
@@ -18,7 +19,6 @@ from harvesters.messages.windows import Window
 from harvesters.search import scan
 from harvesters.search.reader import IndexReader
 
-_SEEN_AT_ONCE = {"refresh": "true"}
 _MANY = 100  # documents of one id that are looked at together; there is one, unless somebody copied it
 
 
@@ -102,7 +102,7 @@ class AnalyticStore:
         fields = {"id": id, "descriptor": descriptor.out(), "result": None}
         index = analytics_of(now.astimezone(UTC).date())
         place = self.forms.places(self.client, [index])[index]
-        self.client.request("PUT", _path(place, id), fields, params=_SEEN_AT_ONCE)
+        self.client.request("PUT", _path(place, id), fields, params=SEEN_AT_ONCE)
         return id
 
     def find(self, id: str) -> Stored | None:
@@ -119,7 +119,7 @@ class AnalyticStore:
         while current is not None:
             path = _path(*current.place)
             number, term = current.version
-            params = {"if_seq_no": number, "if_primary_term": term, **_SEEN_AT_ONCE}
+            params = {"if_seq_no": number, "if_primary_term": term, **SEEN_AT_ONCE}
             fields = {**current.fields, "result": result}
             # 404: its index went away, as when it was migrated.
             answer = self.client.request("PUT", path, fields, params=params, accept=(404, 409))
@@ -135,7 +135,7 @@ class AnalyticStore:
         count = 0
         while found := self._found(id):
             for one in found:
-                answer = self.client.request("DELETE", _path(*one.place), params=_SEEN_AT_ONCE, accept=(404,))
+                answer = self.client.request("DELETE", _path(*one.place), params=SEEN_AT_ONCE, accept=(404,))
                 count += answer.found
         return count
 
