@@ -86,6 +86,7 @@ def test_killed_at_any_step_and_started_again(
     s3: bool, driver: Driver, redis_url: str, redis_server: Any, tmp_path: Path
 ) -> None:
     killed_at: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
     with Opencast().fill(2) as opencast:
 
         def killed(number: int, kill_at: int | str) -> bool:
@@ -96,6 +97,7 @@ def test_killed_at_any_step_and_started_again(
             if first.code != KILLED:
                 assert first.code == 0, first.log
                 world.check(0, "a run that nothing disturbed")
+                passed.update(point.partition(".backfill-")[0] for point in first.points)
                 return False
             what = f"a kill at point {kill_at}, {first.points[-1]}"
             killed_at[first.points[-1].partition(".backfill-")[0]] += 1
@@ -112,7 +114,10 @@ def test_killed_at_any_step_and_started_again(
             number += 1
             assert killed(number, step), f"no run came by {step}"
     state = "s3 PUT last-action-timestamp" if s3 else "replace last-action-timestamp"
-    assert killed_at[state] > 0, "the state, at each window's beginning and end, and the lease"
+    assert passed[state] > 6, "the state, at each window's beginning and end, and the lease"
+    assert passed["fetch /usertracking/actions.json"] > 3
+    assert passed["sqs SendMessageBatch" if s3 else "half of write out.jsonl"] > 1
+    assert killed_at[state] > 0
     assert killed_at["fetch /usertracking/actions.json"] > 0
 
 
